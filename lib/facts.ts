@@ -1,0 +1,30 @@
+import type { Mode, Phase } from './modes';
+
+/** What is known of one attempt of one test when it is over. Plain JSON: it crosses from parallel workers to the main process. */
+export interface TestFacts {
+  readonly mode: Mode;
+  readonly phase: Phase;
+  /** Time this package itself spent for the test, in milliseconds. */
+  readonly isolationMs: number;
+  /** Statements the test ran through managed instances; ours are not counted. */
+  readonly queries: number;
+  /** What bringing the database back took; undefined where nothing had to be restored. */
+  readonly restore?: RestoreFacts;
+}
+
+export interface RestoreFacts {
+  readonly ms: number;
+  /** Schema-qualified names of the tables that were brought back. */
+  readonly tables: readonly string[];
+  readonly rowsRemoved: number;
+  readonly rowsAdded: number;
+  readonly sequences: number;
+}
+
+/** What is known of a whole run (of one process) beside its tests. */
+export interface RunFacts {
+  /** Milliseconds of our own work outside tests: start, phase boundaries, end. */
+  readonly setupMs: number;
+  /** Sentences for people: what was recovered, what could not be had, what was ignored. */
+  readonly notes: readonly string[];
+}

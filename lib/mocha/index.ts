@@ -1,0 +1,69 @@
+// The contract of the Mocha room: everything that knows Mocha is behind it.
+import type { TestFacts } from '../facts';
+import type { Mode } from '../modes';
+import type { Scope } from '../scope';
+
+/** Which tests get which mode: the validated settings. */
+export interface Tagging {
+  /** Mode of a test with no tag and no matching rule. */
+  readonly default: Mode;
+  /** The words (without `@`) that stand for each mode. */
+  readonly tags: Readonly<Record<Mode, readonly string[]>>;
+  /** First match wins; a tag beats a rule. `files` gets the spec's path relative to the working directory, with `/`. */
+  readonly rules: readonly {
+    readonly files?: (file: string) => boolean;
+    readonly title?: (fullTitle: string) => boolean;
+    readonly mode: Mode;
+  }[];
+}
+
+/** What is known of a run before its first hook. */
+export interface RunPlan {
+  /** `main` is the main process of `--parallel`: it runs no tests itself. */
+  readonly role: 'serial' | 'worker' | 'main';
+  /** `MOCHA_WORKER_ID` in a worker. */
+  readonly worker: string | undefined;
+  /** Tests that are going to run (after `.only` and `--grep`; pending ones left out), per mode. All 0 for `main`. */
+  readonly counts: Readonly<Record<Mode, number>>;
+}
+
+/**
+ * What happens to one run. The asynchronous methods are called from hooks of ours and awaited; the others are called
+ * from runner listeners, and must be quick. Whatever they throw is caught and fails that test, or the run, by name.
+ */
+export interface RunHandler {
+  /** In the first root `before all` hook. A rejection stops the run: no test runs, exit code not 0. */
+  start(): Promise<void>;
+  enter(scope: Scope): void;
+  /** `scope.ended` is already true. Inner scopes are always left first. */
+  leave(scope: Scope): void;
+  /** Before any user code of a test (first `beforeEach`), and before the first `before` hook of a suite of phase 2 to 4. */
+  arrive(scope: Scope): Promise<void>;
+  /** After the last `before` hook of a suite of phase 2 to 4, if it has any. */
+  prepared(scope: Scope): Promise<void>;
+  /** The body of a test is over (before its `afterEach` hooks). A returned error fails a test that would have passed. */
+  bodyEnded(scope: Scope): Error | undefined;
+  /** After the last `afterEach` hook of a test. Each returned error fails that test, and no other. */
+  depart(scope: Scope): Promise<readonly Error[]>;
+  /** After the last `after` hook of a suite of phase 2 to 4 (skipped by Mocha where a user's `after` hook failed). */
+  closing(scope: Scope): Promise<void>;
+  /** What to attach to a test for reporters: asked for once, after {@link depart}. */
+  facts(scope: Scope): TestFacts | undefined;
+  /** In the last root `after all` hook. Each returned error fails the run. */
+  finish(): Promise<readonly Error[]>;
+  /** The runner has ended and the reporter has written its epilogue: the moment to print. `tests` in run order. */
+  ended(tests: readonly FinishedTest[], totalMs: number): void;
+}
+
+/** One attempt of one test that ran, in any process. */
+export interface FinishedTest {
+  readonly title: string;
+  readonly file: string | undefined;
+  readonly state: 'passed' | 'failed';
+  readonly durationMs: number;
+  readonly facts: TestFacts | undefined;
+}
+
+export interface MochaPlugin {
+  readonly mochaHooks: Mocha.RootHookObject;
+}

@@ -1,0 +1,64 @@
+// The contract of the sandbox room: the only room that knows Knex's and pg's insides.
+import type { Knex } from 'knex';
+import type { Pool } from 'pg';
+import type { Scope } from '../scope';
+import type { OwnConnection } from '../sql';
+
+/** One pool of the app's (of a Knex instance, or a `pg.Pool`) that goes through us. */
+export interface ManagedPool {
+  /** Same key, same database and server: such pools share one sandbox. */
+  readonly key: string;
+  /** For messages: `database "shop_test" (knex)`. Never has a password in it. */
+  readonly label: string;
+  /** The instance's client, for `include`/`exclude`; undefined for a `pg.Pool`. */
+  readonly knexClient: Knex.Client | undefined;
+  /** Opens a connection with the pool's own settings that is on no pool. */
+  connect(applicationName: string): Promise<OwnConnection>;
+  /** Lets the process end although the pool still holds idle connections. */
+  unref(): void;
+}
+
+/** Where one checkout of a connection goes. */
+export type Admission =
+  | { readonly to: 'pool' } // the real pool, nothing in between
+  | { readonly to: 'sandbox'; readonly sandbox: Sandbox }
+  | { readonly to: 'nowhere'; readonly error: Error }; // every use of the connection fails with this error
+
+/** Asked at every checkout. It may take its time (recovery, a restore that is due); it must not reject. */
+export type Gate = (pool: ManagedPool) => Admission | Promise<Admission>;
+
+/**
+ * Something that went wrong in a scope beside what its code was told, e.g. a transaction left open. It fails the test.
+ */
+export type Problem = Error;
+
+/**
+ * The rollback side of one database: one pinned real connection, on which the app's many virtual connections are
+ * multiplexed, and a stack of scopes. Scope changes are synchronous and cost nothing until a statement is sent.
+ */
+export interface Sandbox {
+  enter(scope: Scope): void;
+  /** Ends the innermost scope: its ROLLBACK is queued and rides with whatever comes next. */
+  leave(scope: Scope): readonly Problem[];
+  /** Problems seen since the last call that belong to the current scope. */
+  takeProblems(): readonly Problem[];
+  /** Whether anything was sent in this scope that is not yet rolled back (its own level, not those inside it). */
+  hasOpened(scope: Scope): boolean;
+  /** Sends what is queued: afterwards no lock of an ended scope is held. */
+  flush(): Promise<void>;
+  /** Really commits what the root scope holds. Only legal while the root is the innermost scope. */
+  commitRoot(): Promise<void>;
+  /** Rolls back whatever is open, and gives the pinned connection back to its pool. */
+  release(): Promise<void>;
+  /** Number of statements the app has sent through this sandbox. */
+  readonly queries: number;
+}
+
+export interface KnexWatch {
+  /** Called once for each PostgreSQL pool, before its first checkout. Undefined: keep our hands off this pool. */
+  onPool(pool: ManagedPool): Gate | undefined;
+  /** A Knex instance that can't be managed, said once. */
+  onIgnored(reason: string): void;
+}
+
+export type { Knex, Pool };
