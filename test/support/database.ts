@@ -1,0 +1,50 @@
+// Databases for tests, each its own, on the server that DATABASE_URL names (the embedded one, unless it was set).
+import { randomBytes } from 'node:crypto';
+import { Client } from 'pg';
+
+export interface TestDatabase {
+  readonly name: string;
+  readonly url: string;
+  /** One statement on a fresh connection that nobody manages: what another process would see. */
+  query<Row = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>;
+  drop(): Promise<void>;
+}
+
+export function serverUrl(): string {
+  const url = process.env.DATABASE_URL;
+  if (!url) throw new Error('DATABASE_URL is not set: run through mocha, whose .mocharc.json starts the embedded server');
+  return url;
+}
+
+export function urlOf(database: string): string {
+  const url = new URL(serverUrl());
+  url.pathname = `/${database}`;
+  return url.href;
+}
+
+/** A new database with `test` in its name. `sql` is run in it. */
+export async function createDatabase(sql = ''): Promise<TestDatabase> {
+  const name = `rw_test_${randomBytes(5).toString('hex')}`;
+  await on(serverUrl(), (c) => c.query(`create database ${name}`));
+  const url = urlOf(name);
+  if (sql) await on(url, (c) => c.query(sql));
+  return {
+    name,
+    url,
+    query: async <Row>(text: string, values?: unknown[]) => on(url, async (c) => (await c.query(text, values)).rows as Row[]),
+    drop: async () => {
+      await on(serverUrl(), (c) => c.query(`drop database if exists ${name} with (force)`));
+    },
+  };
+}
+
+async function on<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
+  const client = new Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  try {
+    return await use(client);
+  } finally {
+    await client.end();
+  }
+}

@@ -1,0 +1,111 @@
+// A throw-away project in a directory of its own, and a real mocha process that runs in it.
+import { spawn } from 'node:child_process';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+
+export const repo = path.resolve(__dirname, '..', '..');
+
+/** Installed copies, by the name a test uses for them; see the aliases in package.json. */
+export const MOCHAS = { '10': 'mocha-10', '11': 'mocha-11', '12': 'mocha' } as const;
+export const KNEXES = { '2.5': 'knex-2.5', '3.0': 'knex-3.0', '3.1': 'knex-3.1', '3.3': 'knex' } as const;
+export const PGS = { '8.11': 'pg-8.11', '8.16': 'pg-8.16', newest: 'pg' } as const;
+
+export interface ProjectOptions {
+  /** Path in the project → contents. Objects are written as JSON. A `package.json` is added if there is none. */
+  readonly files: Readonly<Record<string, string | object>>;
+  readonly mocha?: keyof typeof MOCHAS;
+  readonly knex?: keyof typeof KNEXES;
+  readonly pg?: keyof typeof PGS;
+}
+
+export interface Finished {
+  readonly code: number | null;
+  readonly signal: NodeJS.Signals | null;
+  readonly stdout: string;
+  readonly stderr: string;
+  /** Both, in order of arrival: what a person saw. */
+  readonly output: string;
+}
+
+export interface Project {
+  readonly dir: string;
+  /** Runs mocha with these arguments, to its end. A run longer than `timeoutMs` is killed, and is an error. */
+  mocha(args?: readonly string[], env?: NodeJS.ProcessEnv, timeoutMs?: number): Promise<Finished>;
+  /** Starts mocha and returns at once, for tests that send signals. */
+  start(args?: readonly string[], env?: NodeJS.ProcessEnv): { child: ReturnType<typeof spawn>; finished: Promise<Finished> };
+  write(files: ProjectOptions['files']): void;
+  remove(): void;
+}
+
+/**
+ * The project's `node_modules` holds links to this repository's packages, in the versions asked for. `mocha-rewind` is
+ * the built package (`dist`), as a user gets it: `npm test` builds first.
+ */
+export function project(options: ProjectOptions): Project {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rewind-project-'));
+  fs.chmodSync(dir, 0o755);
+  const modules = path.join(dir, 'node_modules');
+  fs.mkdirSync(modules);
+  const own = path.join(repo, 'node_modules');
+  const chosen: Record<string, string> = {
+    mocha: MOCHAS[options.mocha ?? '12'],
+    knex: KNEXES[options.knex ?? '3.3'],
+    pg: PGS[options.pg ?? 'newest'],
+  };
+  for (const entry of fs.readdirSync(own)) {
+    if (entry.startsWith('.') || entry in chosen || entry === 'mocha-rewind' || entry === 'example-app') continue;
+    fs.symlinkSync(path.join(own, entry), path.join(modules, entry));
+  }
+  for (const [name, folder] of Object.entries(chosen)) fs.symlinkSync(path.join(own, folder), path.join(modules, name));
+  fs.symlinkSync(repo, path.join(modules, 'mocha-rewind'));
+  const write = (files: ProjectOptions['files']): void => {
+    for (const [name, contents] of Object.entries(files)) {
+      const file = path.join(dir, name);
+      fs.mkdirSync(path.dirname(file), { recursive: true });
+      fs.writeFileSync(file, typeof contents === 'string' ? contents : JSON.stringify(contents, null, 2));
+    }
+  };
+  write({ 'package.json': { name: 'fixture', private: true }, ...options.files });
+
+  const start: Project['start'] = (args = [], env = {}) => {
+    const child = spawn(process.execPath, [path.join(modules, 'mocha', 'bin', 'mocha.js'), ...args], {
+      cwd: dir,
+      env: { ...cleanEnvironment(), ...env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
+    let stdout = '';
+    let stderr = '';
+    let output = '';
+    child.stdout.on('data', (d: Buffer) => ((stdout += d.toString()), (output += d.toString())));
+    child.stderr.on('data', (d: Buffer) => ((stderr += d.toString()), (output += d.toString())));
+    const finished = new Promise<Finished>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr, output }));
+    });
+    return { child, finished };
+  };
+  return {
+    dir,
+    start,
+    write,
+    async mocha(args, env, timeoutMs = 60_000) {
+      const { child, finished } = start(args, env);
+      const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
+      const result = await finished;
+      clearTimeout(timer);
+      if (result.signal === 'SIGKILL') throw new Error(`mocha did not end within ${timeoutMs} ms:\n${result.output}`);
+      return result;
+    },
+    remove: () => fs.rmSync(dir, { recursive: true, force: true }),
+  };
+}
+
+/** The environment of this process without what the outer mocha, or a previous run, put there for itself. */
+function cleanEnvironment(): NodeJS.ProcessEnv {
+  const env = { ...process.env };
+  for (const name of Object.keys(env)) {
+    if (/^(MOCHA_|REWIND_|npm_|TS_NODE_)/.test(name) || ['FORCE_COLOR', 'CI'].includes(name)) delete env[name];
+  }
+  return { ...env, NO_COLOR: '1' };
+}
