@@ -107,5 +107,6 @@ function cleanEnvironment(): NodeJS.ProcessEnv {
   for (const name of Object.keys(env)) {
     if (/^(MOCHA_|REWIND_|npm_|TS_NODE_)/.test(name) || ['FORCE_COLOR', 'CI'].includes(name)) delete env[name];
   }
-  return { ...env, NO_COLOR: '1' };
+  // The links stand for an install: without these flags knex would find this repository's pg instead of the one chosen.
+  return { ...env, NO_COLOR: '1', NODE_OPTIONS: '--preserve-symlinks --preserve-symlinks-main' };
 }
