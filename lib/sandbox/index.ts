@@ -46,9 +46,15 @@ export interface Sandbox {
   hasOpened(scope: Scope): boolean;
   /** Sends what is queued: afterwards no lock of an ended scope is held. */
   flush(): Promise<void>;
-  /** Really commits what the root scope holds. Only legal while the root is the innermost scope. */
+  /**
+   * Really commits what the root scope holds, and ends the transaction. Legal while no scope but the root has opened
+   * anything; inner scopes may have been entered.
+   */
   commitRoot(): Promise<void>;
-  /** Rolls back whatever is open, and gives the pinned connection back to its pool. */
+  /**
+   * Rolls back whatever is open, and gives the pinned connection back to its pool. Scopes stay entered: the next
+   * statement pins a connection again.
+   */
   release(): Promise<void>;
   /** Number of statements the app has sent through this sandbox. */
   readonly queries: number;
