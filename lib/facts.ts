@@ -6,8 +6,6 @@ export interface TestFacts {
   readonly phase: Phase;
   /** Time this package itself spent for the test, in milliseconds. */
   readonly isolationMs: number;
-  /** Statements the test ran through managed instances; ours are not counted. */
-  readonly queries: number;
   /** What bringing the database back took; undefined where nothing had to be restored. */
   readonly restore?: RestoreFacts;
 }

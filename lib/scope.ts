@@ -11,8 +11,9 @@ export interface Scope {
   readonly title: string;
   readonly file: string | undefined;
   /**
-   * Of a test: its mode. Of a suite: that of its tests (after the split, all of one phase; `rollback` beats `nodb`).
-   * Of the root: that of the first phase the run has tests in.
+   * Of a test: its mode. Of a suite: that of its tests (after the split, all of one phase), where `nodb` counts only if
+   * the suite itself is tagged so: its hooks have to do the same whichever of its tests are run. Of the root: that of
+   * the first phase the run has tests in, never `nodb`.
    */
   readonly mode: Mode;
   readonly parent: Scope | undefined;

@@ -1,0 +1,44 @@
+// The contract of the isolation room: what each mode means for each database, at each moment of a run.
+import type { ManagedPool, Gate } from '../sandbox';
+import type { Mode } from '../modes';
+import type { RestoreFacts } from '../facts';
+import type { Scope } from '../scope';
+import type { OwnConnection } from '../sql';
+import { Isolation } from './isolation';
+
+export interface IsolationOptions {
+  /** Refuses a database that is not one for tests, by throwing. Asked once per database, before anything is written. */
+  readonly inspect: (connection: OwnConnection, pool: ManagedPool) => Promise<void>;
+  /** A sentence for the end of the run. */
+  readonly note: (sentence: string) => void;
+}
+
+/** What a run needs of isolation; one per process, used by one run after another. */
+export interface IsolationRoom {
+  /** For `KnexWatch.onPool`: takes the pool under management. */
+  readonly manage: (pool: ManagedPool) => Gate;
+  /** Before the first hook of a run: from now on scopes count. `counts` tells whether anything is going to commit. */
+  begin(counts: Readonly<Record<Mode, number>>): void;
+  /** Inspects and recovers the databases known so far. `setUp` then migrates and seeds, on the app's real pools. */
+  start(setUp: () => Promise<void>): Promise<void>;
+  enter(scope: Scope): void;
+  leave(scope: Scope): void;
+  arrive(scope: Scope): Promise<void>;
+  prepared(scope: Scope): Promise<void>;
+  closing(scope: Scope): Promise<void>;
+  bodyEnded(scope: Scope): readonly Error[];
+  depart(scope: Scope): Promise<Departure>;
+  /** Ends the run: baselines are back, connections returned. */
+  finish(): Promise<readonly Error[]>;
+}
+
+export interface Departure {
+  readonly errors: readonly Error[];
+  readonly restore: RestoreFacts | undefined;
+  /** Time spent on the test by us, from its arrival to its departure, in milliseconds. */
+  readonly isolationMs: number;
+}
+
+export function createIsolation(options: IsolationOptions): IsolationRoom {
+  return new Isolation(options);
+}

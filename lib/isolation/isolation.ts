@@ -1,0 +1,196 @@
+import { RewindError } from '../errors';
+import { type Mode, commits } from '../modes';
+import type { Admission, Gate, ManagedPool } from '../sandbox';
+import { type Scope, nameOf, scopeContext } from '../scope';
+import { realTimers } from '../timers';
+import { dirty } from './dirty';
+import type { Departure, IsolationOptions, IsolationRoom } from './index';
+import { ManagedDatabase, schemaChanged } from './managed-database';
+import type { ModeStrategy } from './mode-strategy';
+import { nodb } from './nodb';
+import { rollback } from './rollback';
+import { truncate } from './truncate';
+import { unmanaged } from './unmanaged';
+
+const STRATEGIES: Readonly<Record<Mode, ModeStrategy>> = { rollback, truncate, nodb, dirty, unmanaged };
+
+/** `idle`: no run, or between runs; `setup`: migrations and seeds; `running`: scopes decide. */
+type Stage = 'idle' | 'setup' | 'running';
+
+export class Isolation implements IsolationRoom {
+  readonly #databases = new Map<string, ManagedDatabase>();
+  #stage: Stage = 'idle';
+  #path: Scope[] = [];
+  /** The scope for which each database has been made right; a checkout of the same scope goes straight through. */
+  #arrived = new WeakMap<ManagedDatabase, Scope>();
+  #needsSnapshot = false;
+  #errors: Error[] = [];
+  /** Milliseconds spent since the current test was entered. */
+  #spentMs = 0;
+
+  constructor(private readonly options: IsolationOptions) {}
+
+  readonly manage = (pool: ManagedPool): Gate => {
+    let database = this.#databases.get(pool.key);
+    if (!database) {
+      database = new ManagedDatabase(pool.label, this.options, () => this.#needsSnapshot);
+      this.#databases.set(pool.key, database);
+      for (const scope of this.#path) database.sandbox.enter(scope);
+    }
+    database.pools.add(pool);
+    const managed = database;
+    return () => this.#admit(managed);
+  };
+
+  begin(counts: Readonly<Record<Mode, number>>): void {
+    this.#needsSnapshot = counts.truncate > 0;
+    this.#errors = [];
+    this.#arrived = new WeakMap();
+    this.#stage = 'running';
+  }
+
+  async start(setUp: () => Promise<void>): Promise<void> {
+    for (const database of this.#databases.values()) await database.ready();
+    this.#stage = 'setup';
+    try {
+      await setUp();
+    } finally {
+      this.#stage = 'running';
+    }
+    for (const database of this.#databases.values()) await database.takeIfNeeded();
+  }
+
+  enter(scope: Scope): void {
+    this.#path.push(scope);
+    if (scope.kind === 'test') this.#spentMs = 0;
+    for (const database of this.#databases.values()) database.sandbox.enter(scope);
+  }
+
+  leave(scope: Scope): void {
+    this.#path.pop();
+    for (const database of this.#databases.values()) {
+      for (const problem of database.sandbox.leave(scope)) this.#errors.push(problem);
+      this.#errors.push(...database.takeProblems(scope));
+    }
+  }
+
+  /** Where a checkout goes. Quick when the scope is known to be right; never rejects (Knex would log the rejection). */
+  #admit(database: ManagedDatabase): Admission | Promise<Admission> {
+    const scope = this.#path.at(-1);
+    if (this.#stage !== 'running' || !scope) return { to: 'pool' };
+    const strategy = strategyOf(scope);
+    if (strategy === nodb) return strategy.admit(database, scope);
+    const late = this.#lateQuery(scope);
+    if (late) return { to: 'nowhere', error: late };
+    if (this.#arrived.get(database) === scope) return strategy.admit(database, scope);
+    return this.#arriveAt(database, scope).then(
+      () => strategy.admit(database, scope),
+      (error: Error) => ({ to: 'nowhere', error }),
+    );
+  }
+
+  /**
+   * In the sandbox late queries are told by the connection they run on. On the real pool there is only the asynchronous
+   * context, which is right about a body that timed out, and too often wrong about anything else (research: servers and
+   * sockets that outlive the test that made them).
+   */
+  #lateQuery(current: Scope): RewindError | undefined {
+    const origin = scopeContext.getStore();
+    if (!commits(current.mode) || current.mode === 'unmanaged' || !origin?.ended || !origin.timedOut) return undefined;
+    return new RewindError('REWIND_LATE_QUERY', {
+      problem: `A query of ${nameOf(origin)}, which has timed out, arrived while ${nameOf(current)} was running.`,
+      remedy: 'It was not sent. Await every query of a test, or give the test more time.',
+    });
+  }
+
+  #arriveAt(database: ManagedDatabase, scope: Scope): Promise<void> {
+    return database.exclusively(async () => {
+      if (this.#arrived.get(database) === scope) return;
+      if (scope.mode !== 'unmanaged') {
+        await database.ready();
+        await database.takeIfNeeded();
+      }
+      const started = realTimers.now();
+      await strategyOf(scope).arrive(database, scope);
+      this.#arrived.set(database, scope);
+      this.#spentMs += realTimers.now() - started;
+    });
+  }
+
+  async arrive(scope: Scope): Promise<void> {
+    for (const database of this.#used()) await this.#arriveAt(database, scope);
+  }
+
+  async prepared(scope: Scope): Promise<void> {
+    if (scope.mode !== 'truncate') return;
+    for (const database of this.#used()) await database.exclusively(() => database.prepared(scope));
+  }
+
+  async closing(scope: Scope): Promise<void> {
+    if (scope.mode !== 'truncate') return;
+    for (const database of this.#used()) await database.exclusively(() => database.closing(scope));
+  }
+
+  bodyEnded(scope: Scope): readonly Error[] {
+    return this.#used().flatMap((database) => [...database.takeProblems(scope), ...database.sandbox.takeProblems()]);
+  }
+
+  async depart(scope: Scope): Promise<Departure> {
+    const errors: Error[] = [];
+    const restores = [];
+    const started = realTimers.now();
+    for (const database of this.#used()) {
+      errors.push(...database.takeProblems(scope), ...database.sandbox.takeProblems());
+      try {
+        const restored = await database.exclusively(() => strategyOf(scope).depart(database, scope));
+        if (!restored) continue;
+        restores.push(restored);
+        if (restored.schemaChange) errors.push(schemaChanged(scope, restored.schemaChange));
+      } catch (error) {
+        errors.push(error as Error);
+      }
+    }
+    const isolationMs = this.#spentMs + realTimers.now() - started;
+    if (restores.length === 0) return { errors, restore: undefined, isolationMs };
+    const tables = restores.flatMap((r) => r.tables);
+    return {
+      errors,
+      isolationMs,
+      restore: {
+        ms: sum(restores.map((r) => r.ms)),
+        tables: tables.map((t) => t.name),
+        rowsRemoved: sum(tables.map((t) => t.removed)),
+        rowsAdded: sum(tables.map((t) => t.added)),
+        sequences: sum(restores.map((r) => r.sequences)),
+      },
+    };
+  }
+
+  async finish(): Promise<readonly Error[]> {
+    this.#stage = 'idle';
+    const errors = this.#errors;
+    this.#errors = [];
+    for (const database of this.#databases.values()) {
+      try {
+        await database.finish();
+      } catch (error) {
+        errors.push(error as Error);
+      }
+      errors.push(...database.takeAllProblems());
+    }
+    return errors;
+  }
+
+  #used(): ManagedDatabase[] {
+    return [...this.#databases.values()].filter((database) => database.wasUsed);
+  }
+}
+
+/** Root-level hooks belong to every test, so they may use the database even if all tests of this run are @nodb. */
+function strategyOf(scope: Scope): ModeStrategy {
+  return scope.kind === 'root' && scope.mode === 'nodb' ? rollback : STRATEGIES[scope.mode];
+}
+
+function sum(numbers: readonly number[]): number {
+  return numbers.reduce((a, b) => a + b, 0);
+}

@@ -1,0 +1,227 @@
+import { RewindError, messageOf } from '../errors';
+import { type ManagedPool, type Sandbox, createSandbox } from '../sandbox';
+import { type Restored, type Snapshot, openSnapshot } from '../snapshot';
+import { type Scope, nameOf, pathOf } from '../scope';
+import type { OwnConnection } from '../sql';
+import type { IsolationOptions } from './index';
+
+/**
+ * One database of the app's: its sandbox, its snapshot, and what is due before the next user code may touch it.
+ *
+ *   new → ready (inspected, recovered) → [snapshot taken] → …
+ *
+ * `unsettled` means: code that commits has run since the last restore.
+ */
+export class ManagedDatabase {
+  readonly sandbox: Sandbox;
+  readonly pools = new Set<ManagedPool>();
+  /** True once the app has asked for a connection, or the config has named it. */
+  wasUsed = false;
+  #ready: Promise<void> | undefined;
+  #own: OwnConnection | undefined;
+  #snapshot: Snapshot | undefined;
+  #unsettled = false;
+  /** Scopes whose committed rows are checkpoints, outermost first: `snapshot.depth` of them. */
+  #checkpoints: Scope[] = [];
+  /** Whether what root-level hooks committed is behind a checkpoint. */
+  #rootPrepared = false;
+  readonly #problems = new Map<Scope, Error[]>();
+  #last: Promise<unknown> = Promise.resolve();
+
+  constructor(
+    readonly label: string,
+    private readonly options: IsolationOptions,
+    private readonly needsSnapshot: () => boolean,
+  ) {
+    this.sandbox = createSandbox({ label });
+  }
+
+  /** One step at a time: what is due may be found due by many queries at once. */
+  exclusively<T>(step: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(step, step);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  /** Inspected, and recovered if the last run was killed. Idempotent; a refusal is remembered. */
+  ready(): Promise<void> {
+    this.wasUsed = true;
+    return (this.#ready ??= this.#makeReady());
+  }
+
+  async #makeReady(): Promise<void> {
+    const pool = this.#pool();
+    this.#own = await this.#connect(pool);
+    await this.options.inspect(this.#own, pool);
+    this.#snapshot = await openSnapshot({
+      // The connection that was looked at is the first one the snapshot gets.
+      connect: async () => {
+        const own = this.#own ?? (await this.#connect(this.#pool()));
+        this.#own = undefined;
+        return own;
+      },
+      note: this.options.note,
+    });
+    if (await this.#snapshot.recover()) {
+      this.options.note(`${this.label}: the last run was killed; its baseline has been restored`);
+    }
+  }
+
+  /** The baseline is copied before anything is written to it, and only if something in this run is going to commit. */
+  async takeIfNeeded(): Promise<void> {
+    if (!this.needsSnapshot() || this.#snapshot?.taken) return;
+    await this.#snapshot?.take();
+  }
+
+  /** What root-level hooks wrote in the sandbox is committed, for everybody to see; no lock of ours stays behind. */
+  async openForCommits(scope: Scope): Promise<void> {
+    const [root, ...inner] = pathOf(scope);
+    const mixed = inner.find((s) => this.sandbox.hasOpened(s));
+    if (mixed) {
+      throw new RewindError('REWIND_MODE_MIX', {
+        problem: `${nameOf(scope)} really commits (@${scope.mode}), but ${nameOf(mixed)} around it has written rows that only its rolled-back tests can see.`,
+        remedy: `Tag ${nameOf(mixed)} @${scope.mode}, or move the test into a suite of its own.`,
+      });
+    }
+    if (root && this.sandbox.hasOpened(root)) {
+      await this.sandbox.commitRoot();
+      await this.#checkpoint(root);
+      this.#rootPrepared = true;
+    }
+    await this.sandbox.release();
+    if (root && !this.#rootPrepared && scope !== root) {
+      this.#rootPrepared = true;
+      if (root.mode === 'truncate') await this.#checkpoint(root);
+    }
+  }
+
+  expectCommits(): void {
+    this.#unsettled = true;
+  }
+
+  /** The `before` hooks of a committing suite are over: what they wrote is what its tests start from. */
+  async prepared(scope: Scope): Promise<void> {
+    await this.#checkpoint(scope);
+  }
+
+  async #checkpoint(scope: Scope): Promise<void> {
+    const snapshot = this.#snapshot;
+    if (!snapshot?.taken) return;
+    if ((await snapshot.touched()).length > 0) {
+      await snapshot.push();
+      this.#checkpoints.push(scope);
+    }
+    this.#unsettled = false;
+  }
+
+  /** Does what is due: checkpoints of ended scopes are dropped, what committing code left is restored. */
+  async settle(): Promise<void> {
+    await this.#dropCheckpoints((scope) => scope.ended);
+    if (this.#unsettled) await this.restore();
+  }
+
+  /** After the last hook of a suite: its own checkpoint is no longer wanted. */
+  async closing(scope: Scope): Promise<void> {
+    await this.#dropCheckpoints((s) => s.ended || s === scope);
+    if (this.#unsettled) await this.restore();
+  }
+
+  async #dropCheckpoints(isOver: (scope: Scope) => boolean): Promise<void> {
+    for (let top = this.#checkpoints.at(-1); top && isOver(top); top = this.#checkpoints.at(-1)) {
+      const restored = await this.#snapshot?.pop();
+      this.#checkpoints.pop();
+      this.#unsettled = false;
+      this.#complainOfSchema(top, restored);
+    }
+  }
+
+  /** Back to the current checkpoint. */
+  async restore(): Promise<Restored | undefined> {
+    if (!this.#snapshot?.taken) return undefined;
+    const restored = await this.#snapshot.restore();
+    this.#unsettled = false;
+    return restored;
+  }
+
+  #complainOfSchema(scope: Scope, restored: Restored | undefined): void {
+    if (restored?.schemaChange) this.report(scope, schemaChanged(scope, restored.schemaChange));
+  }
+
+  async forgetSnapshot(): Promise<void> {
+    this.#checkpoints = [];
+    this.#unsettled = false;
+    if (this.#snapshot?.taken) await this.#snapshot.forget();
+  }
+
+  /** Remembers an error of a scope that its code may have swallowed. */
+  report(scope: Scope, error: Error): void {
+    const known = this.#problems.get(scope);
+    if (known) known.push(error);
+    else this.#problems.set(scope, [error]);
+  }
+
+  takeProblems(scope: Scope): readonly Error[] {
+    const found = this.#problems.get(scope) ?? [];
+    this.#problems.delete(scope);
+    return found;
+  }
+
+  /** Problems of scopes that had no test to charge them to. */
+  takeAllProblems(): readonly Error[] {
+    const found = [...this.#problems.values()].flat();
+    this.#problems.clear();
+    return found;
+  }
+
+  /** End of a run. Never leaves the app's pools holding a connection of ours, or the process held by a pool. */
+  async finish(): Promise<void> {
+    if (!this.#ready) return;
+    // A refusal has been reported where it happened.
+    const usable = await this.#ready.then(
+      () => true,
+      () => false,
+    );
+    try {
+      if (usable) await this.sandbox.release();
+      if (this.#snapshot?.taken) {
+        await this.#dropCheckpoints(() => true);
+        await this.restore();
+      }
+    } finally {
+      await this.#snapshot?.close();
+      await this.#own?.end();
+      this.#own = undefined;
+      this.#snapshot = undefined;
+      this.#ready = undefined;
+      this.#rootPrepared = false;
+      this.#checkpoints = [];
+      this.#unsettled = false;
+      for (const pool of this.pools) pool.unref();
+    }
+  }
+
+  #pool(): ManagedPool {
+    const [pool] = this.pools;
+    if (!pool) throw new Error('a managed database has at least one pool');
+    return pool;
+  }
+
+  async #connect(pool: ManagedPool): Promise<OwnConnection> {
+    try {
+      return await pool.connect('mocha-rewind');
+    } catch (cause) {
+      throw new RewindError('REWIND_CONNECTION', {
+        problem: `No connection to ${this.label}: ${messageOf(cause)}`,
+        remedy: 'Is the server running, and are the settings of the Knex instance right for the test environment?',
+        cause,
+      });
+    }
+  }
+}
+
+export function schemaChanged(scope: Scope, what: string): RewindError {
+  return new RewindError('REWIND_SCHEMA_CHANGED', {
+    problem: `${nameOf(scope)} changed the schema, which a restore can't undo: ${what}`,
+    remedy: 'Undo the change in the test itself, or make it under rollback: there PostgreSQL takes back DDL too.',
+  });
+}

@@ -1,0 +1,143 @@
+import { type LoadedConfig, type RewindConfig, resolveInstances, resolvePools, taggingOf } from './config';
+import { assertTestDatabase, describeDatabase } from './database';
+import { RewindError, messageOf } from './errors';
+import { createIsolation } from './isolation';
+import { phaseOf } from './modes';
+import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, plugMocha } from './mocha';
+import { printSummary } from './report';
+import { type Knex, type KnexWatch, type ManagedPool, manageKnex, managePgPool, watchKnex } from './sandbox';
+import { type Scope } from './scope';
+import { realTimers } from './timers';
+import type { TestFacts } from './facts';
+
+/**
+ * Puts the rooms together: the one place that knows all of them. Nothing connects here; the first connection is made
+ * by the first root hook, or by the app.
+ */
+export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
+  const { config } = loaded;
+  const notes = new Set<string>();
+  const note = (sentence: string): void => void notes.add(sentence);
+
+  const isolation = createIsolation({
+    note,
+    inspect: async (connection) => assertTestDatabase(await describeDatabase(connection.query), config.allowDatabase),
+  });
+  const watch: KnexWatch = {
+    onPool: (pool) => (isWanted(pool, config) ? isolation.manage(pool) : undefined),
+    onIgnored: note,
+  };
+  const instances = await resolveInstances(config);
+  if (instances) for (const knex of Object.values(instances)) manageKnex(knex, watch);
+  else watchKnex(watch);
+  for (const pool of await resolvePools(config)) managePgPool(pool, isolation.manage);
+
+  return plugMocha(taggingOf(config, loaded.root), (plan) => {
+    isolation.begin(plan.counts);
+    return new RewindRun(plan, isolation, () => setUp(config, instances), notes);
+  });
+}
+
+class RewindRun implements RunHandler {
+  readonly #facts = new Map<Scope, TestFacts>();
+  #setupMs = 0;
+  readonly enter;
+  readonly leave;
+  readonly arrive;
+  readonly prepared;
+  readonly closing;
+
+  constructor(
+    private readonly plan: RunPlan,
+    private readonly isolation: ReturnType<typeof createIsolation>,
+    private readonly setUp: () => Promise<void>,
+    private readonly notes: Set<string>,
+  ) {
+    this.enter = (scope: Scope): void => isolation.enter(scope);
+    this.leave = (scope: Scope): void => isolation.leave(scope);
+    this.arrive = (scope: Scope): Promise<void> => isolation.arrive(scope);
+    this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
+    this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
+  }
+
+  start(): Promise<void> {
+    return this.#timed(() => this.isolation.start(this.setUp));
+  }
+
+  bodyEnded(scope: Scope): Error | undefined {
+    const errors = this.isolation.bodyEnded(scope);
+    return errors.length > 1 ? new AggregateError(errors, errors.map((e) => e.message).join('\n')) : errors[0];
+  }
+
+  async depart(scope: Scope): Promise<readonly Error[]> {
+    const { errors, restore, isolationMs } = await this.isolation.depart(scope);
+    this.#facts.set(scope, {
+      mode: scope.mode,
+      phase: phaseOf(scope.mode),
+      isolationMs,
+      ...(restore && { restore }),
+    });
+    return errors;
+  }
+
+  facts(scope: Scope): TestFacts | undefined {
+    const facts = this.#facts.get(scope);
+    this.#facts.delete(scope);
+    return facts;
+  }
+
+  finish(): Promise<readonly Error[]> {
+    return this.#timed(() => this.isolation.finish());
+  }
+
+  ended(tests: readonly FinishedTest[], totalMs: number): void {
+    if (this.plan.role === 'worker') return;
+    printSummary(tests, totalMs, { setupMs: this.#setupMs, notes: [...this.notes] });
+    this.notes.clear();
+  }
+
+  async #timed<T>(step: () => Promise<T>): Promise<T> {
+    const started = realTimers.now();
+    try {
+      return await step();
+    } finally {
+      this.#setupMs += realTimers.now() - started;
+    }
+  }
+}
+
+function isWanted(pool: ManagedPool, config: RewindConfig): boolean {
+  const settings = pool.knexClient?.connectionSettings as Record<string, unknown> | undefined;
+  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
+  const info = {
+    host: text(settings?.['host']),
+    port: settings?.['port'] === undefined ? undefined : Number(settings['port']),
+    database: text(settings?.['database']),
+    user: text(settings?.['user']),
+  };
+  return (config.include?.(info) ?? true) && !config.exclude?.(info);
+}
+
+async function setUp(config: RewindConfig, instances: Readonly<Record<string, Knex>> | undefined): Promise<void> {
+  for (const key of ['migrate', 'seed'] as const) {
+    const step = config[key];
+    if (!step) continue;
+    const all = instances ?? {};
+    const [first] = Object.values(all);
+    if (!first) {
+      throw new RewindError('REWIND_CONFIG', {
+        problem: `\`${key}\` is set, but \`knex\` is not: there is no instance to give to it.`,
+        remedy: 'Set `knex` to the instance your app uses.',
+      });
+    }
+    try {
+      await step(first, all);
+    } catch (cause) {
+      throw new RewindError('REWIND_SETUP', {
+        problem: `\`${key}\` failed: ${messageOf(cause)}`,
+        remedy: `No test was run. Both \`migrate\` and \`seed\` run before every test run, and have to be repeatable.`,
+        cause,
+      });
+    }
+  }
+}
