@@ -1,0 +1,277 @@
+import assert from 'node:assert/strict';
+import { type TestDatabase, createDatabase } from '../support/database';
+import { assertGreen, run } from '../support/run';
+
+const SCHEMA = `
+  create table users (id serial primary key, name text unique not null);
+  create table notes (id int generated always as identity, user_id int references users, body text);
+  insert into users (name) values ('ann'), ('bob');
+`;
+const MANAGED = `{ knex: require('./db') }`;
+
+describe('a run', () => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await createDatabase(SCHEMA);
+  });
+  afterEach(() => database.drop());
+  const usersNow = async (): Promise<string> =>
+    (await database.query<{ name: string }>('select name from users order by name')).map((u) => u.name).join();
+
+  for (const config of [MANAGED, undefined]) {
+    describe(config ? 'with a config' : 'without a config', () => {
+      it('rolls back what a test writes', async () => {
+        const outcome = await run(
+          {
+            'a.spec.js': `
+              it('writes', async () => { await db('users').insert({ name: 'cy' }); assert.equal(await names(), 'ann,bob,cy'); });
+              it('does not see it', async () => assert.equal(await names(), 'ann,bob'));`,
+          },
+          { database, ...(config && { config }) },
+        );
+        assertGreen(outcome);
+        assert.equal(outcome.ran.length, 2);
+        assert.equal(await usersNow(), 'ann,bob');
+      });
+
+      it('shows what before hooks write to everything inside, and to nothing else', async () => {
+        const outcome = await run(
+          {
+            'a.spec.js': `
+              describe('outer', () => {
+                before(() => db('users').insert({ name: 'outer' }));
+                beforeEach(() => db('users').insert({ name: 'each' }));
+                it('sees outer', async () => { assert.equal(await names(), 'ann,bob,each,outer'); await db('users').del(); });
+                it('still sees outer', async () => assert.equal(await names(), 'ann,bob,each,outer'));
+                describe('inner', () => {
+                  before(() => db('users').insert({ name: 'inner' }));
+                  it('sees both', async () => assert.equal(await names(), 'ann,bob,each,inner,outer'));
+                });
+                describe('sibling', () => {
+                  it('does not see inner', async () => assert.equal(await names(), 'ann,bob,each,outer'));
+                });
+                after(async () => assert.equal(await names(), 'ann,bob,outer'));
+              });
+              describe('next', () => { it('sees nothing', async () => assert.equal(await names(), 'ann,bob')); });`,
+          },
+          { database, ...(config && { config }) },
+        );
+        assertGreen(outcome);
+        assert.equal(await usersNow(), 'ann,bob');
+      });
+
+      it('runs truncating tests last, lets them really commit, and restores what they changed', async () => {
+        const outcome = await run(
+          {
+            'a.spec.js': `
+              const { Client } = require('pg');
+              const elsewhere = async (sql) => { const c = new Client(process.env.DATABASE_URL); await c.connect(); try { return (await c.query(sql)).rows; } finally { await c.end(); } };
+              describe('mixed', () => {
+                before(() => db('users').insert({ name: 'fixture' }));
+                it('commits @truncate', async () => {
+                  const [{ id }] = await db('users').insert({ name: 'cy' }).returning('id');
+                  assert.equal(id, 4);
+                  assert.equal((await elsewhere('select name from users order by name')).map((r) => r.name).join(), 'ann,bob,cy,fixture');
+                });
+                it('destroys the fixtures @truncate', async () => { await db.raw('truncate users cascade'); assert.equal(await names(), ''); });
+                it('rolls back', async () => { assert.equal(await names(), 'ann,bob,fixture'); await db('users').del(); });
+                it('has them back @truncate', async () => {
+                  assert.equal(await names(), 'ann,bob,fixture');
+                  await elsewhere("insert into users (name) values ('stranger')");
+                });
+                it('is not reached by the stranger @truncate', async () => assert.equal(await names(), 'ann,bob,fixture'));
+              });`,
+            'b.spec.js': `it('rolls back too', async () => assert.equal(await names(), 'ann,bob'));
+              it('sees the baseline @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
+          },
+          { database, ...(config && { config }) },
+        );
+        assertGreen(outcome);
+        assert.deepEqual(outcome.ran, [
+          'rolls back too',
+          'mixed rolls back',
+          'sees the baseline @truncate',
+          'mixed commits @truncate',
+          'mixed destroys the fixtures @truncate',
+          'mixed has them back @truncate',
+          'mixed is not reached by the stranger @truncate',
+        ]);
+        assert.equal(await usersNow(), 'ann,bob');
+        const [next] = await database.query<{ nextval: string }>(`select nextval('users_id_seq')`);
+        assert.equal(next?.nextval, '3', 'the sequence is where the seed left it');
+      });
+    });
+  }
+
+  it('commits what root-level hooks wrote when the truncating tests begin, and removes it at the end', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          before(() => db('users').insert({ name: 'root' }));
+          it('sees it', async () => assert.equal(await names(), 'ann,bob,root'));
+          it('sees it too @truncate', async () => { assert.equal(await names(), 'ann,bob,root'); await db('users').del(); });
+          it('sees it again @truncate', async () => assert.equal(await names(), 'ann,bob,root'));`,
+      },
+      { database, config: MANAGED },
+    );
+    assertGreen(outcome);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('does the same when only truncating tests run', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          before(() => db('users').insert({ name: 'root' }));
+          it('sees it @truncate', async () => { assert.equal(await names(), 'ann,bob,root'); await db('users').del(); });
+          it('sees it again @truncate', async () => assert.equal(await names(), 'ann,bob,root'));`,
+      },
+      { database },
+    );
+    assertGreen(outcome);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('restores nested checkpoints, whichever hook fails', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          describe('outer @truncate', () => {
+            before(() => db('users').insert({ name: 'outer' }));
+            it('one', async () => { assert.equal(await names(), 'ann,bob,outer'); await db('users').del(); });
+            describe('inner', () => {
+              before(() => db('users').insert({ name: 'inner' }));
+              it('two', async () => { assert.equal(await names(), 'ann,bob,inner,outer'); await db('users').del(); });
+              it('three', async () => assert.equal(await names(), 'ann,bob,inner,outer'));
+              after(() => { throw new Error('after hook'); });
+            });
+            describe('sibling', () => { it('four', async () => assert.equal(await names(), 'ann,bob,outer')); });
+          });
+          describe('failing @truncate', () => {
+            before(async () => { await db('users').insert({ name: 'half' }); throw new Error('before hook'); });
+            it('never', () => {});
+          });
+          describe('next @truncate', () => { it('five', async () => assert.equal(await names(), 'ann,bob')); });`,
+      },
+      { database, config: MANAGED },
+    );
+    assert.deepEqual(
+      outcome.passed,
+      ['one', 'inner two', 'inner three', 'sibling four']
+        .map((t) => `outer @truncate ${t}`)
+        .concat('next @truncate five'),
+      outcome.output,
+    );
+    assert.equal(Object.keys(outcome.failed).length, 2);
+    assert.notEqual(outcome.code, 0);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('keeps what dirty tests write, runs them after the truncating ones, and unmanaged ones last', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          it('unmanaged @unmanaged', async () => { assert.equal(await names(), 'ann,bob,dirt'); await db('users').insert({ name: 'un' }); });
+          it('dirty @dirty', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'dirt' }); });
+          it('truncating @truncate', async () => { await db('users').del(); });
+          it('rollback', async () => { await db('users').del(); });`,
+      },
+      { database, config: MANAGED },
+    );
+    assertGreen(outcome);
+    assert.deepEqual(outcome.ran, ['rollback', 'truncating @truncate', 'dirty @dirty', 'unmanaged @unmanaged']);
+    assert.equal(await usersNow(), 'ann,bob,dirt,un');
+  });
+
+  it('fails a @nodb test that uses the database, even if its code swallows the error', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          describe('pure @nodb', () => {
+            it('adds', () => assert.equal(1 + 1, 2));
+            it('asks', async () => { await db('users').first(); });
+            it('asks in silence', async () => { await db('users').first().catch(() => {}); });
+            it('transacts', async () => { await db.transaction(async (trx) => trx('users').first()); });
+          });
+          it('goes on', async () => assert.equal(await names(), 'ann,bob'));`,
+      },
+      { database, config: MANAGED },
+    );
+    assert.deepEqual(outcome.passed, ['goes on', 'pure @nodb adds'], outcome.output);
+    assert.equal(Object.keys(outcome.failed).length, 3, outcome.output);
+    for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_NODB: .*pure @nodb .*@nodb/);
+  });
+
+  it('refuses a committing test inside a suite whose hooks wrote under rollback, and no other test', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          const { Test } = require('mocha');
+          describe('suite', () => {
+            before(async function () {
+              await db('users').insert({ name: 'fixture' });
+              this.test.parent.addTest(new Test('added @truncate', async () => { await db('users').del(); }));
+            });
+            it('first', async () => assert.equal(await names(), 'ann,bob,fixture'));
+          });
+          describe('next', () => { it('second', async () => assert.equal(await names(), 'ann,bob')); });`,
+      },
+      { database, config: MANAGED },
+    );
+    assert.deepEqual(outcome.passed, ['suite first', 'next second'], outcome.output);
+    assert.match(outcome.failed['suite added @truncate'] ?? '', /REWIND_MODE_MIX: .*suite "suite"/);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('refuses a database that is not one for tests, before anything is written', async () => {
+    await database.query(`alter database ${database.name} rename to ${database.name.replace('test', 'shop')}`);
+    const renamed = database.name.replace('test', 'shop');
+    const url = database.url.replace(database.name, renamed);
+    try {
+      for (const config of [
+        `{ knex: require('./db'), seed: (k) => k('users').insert({ name: 'seeded' }) }`,
+        undefined,
+      ]) {
+        const outcome = await run(
+          { 'a.spec.js': `it('asks', async () => { await db('users').insert({ name: 'x' }); });` },
+          { database, env: { DATABASE_URL: url }, ...(config && { config }) },
+        );
+        assert.notEqual(outcome.code, 0);
+        assert.match(outcome.output, new RegExp(`REWIND_UNSAFE_DATABASE: .*${renamed}`), outcome.output);
+      }
+    } finally {
+      const { Client } = await import('pg');
+      const c = new Client(new URL(database.url).href.replace(database.name, 'postgres'));
+      await c.connect();
+      await c.query(`alter database ${renamed} rename to ${database.name}`);
+      await c.end();
+    }
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('migrates and seeds before the first test, committed', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          it('finds the seed', async () => { assert.equal(await names(), 'seeded'); await db('users').del(); });
+          it('finds it again @truncate', async () => { assert.equal(await names(), 'seeded'); await db('users').del(); });`,
+      },
+      {
+        database,
+        config: `{ knex: require('./db'), migrate: (k) => k.raw('create table if not exists later (id int)'), seed: async (k) => { await k('users').del(); await k('users').insert({ name: 'seeded' }); await k('later').insert({ id: 1 }); } }`,
+      },
+    );
+    assertGreen(outcome);
+    assert.equal(await usersNow(), 'seeded');
+  });
+
+  it('stops with the message of a seed that fails', async () => {
+    const outcome = await run(
+      { 'a.spec.js': `it('never', () => {});` },
+      { database, config: `{ knex: require('./db'), seed: (k) => k('nowhere').insert({ a: 1 }) }` },
+    );
+    assert.notEqual(outcome.code, 0);
+    assert.deepEqual(outcome.passed, []);
+    assert.match(outcome.output, /REWIND_SETUP: `seed` failed: .*relation "nowhere" does not exist/);
+  });
+});
