@@ -52,7 +52,7 @@ interface JsonTest {
 }
 
 function read(finished: Finished): Pick<Outcome, 'ran' | 'passed' | 'failed'> {
-  const start = finished.stdout.indexOf('{\\n  "stats"');
+  const start = finished.stdout.indexOf('{\n  "stats"');
   if (start < 0) return { ran: [], passed: [], failed: {} };
   const report = JSON.parse(finished.stdout.slice(start)) as Record<'tests' | 'passes' | 'failures', JsonTest[]>;
   return {
