@@ -1,8 +1,14 @@
 // The contract of the config room: find, load and validate the config.
+import path from 'node:path';
 import type { Knex } from 'knex';
 import type { Pool } from 'pg';
 import type { DatabaseInfo } from '../database';
 import type { Mode } from '../modes';
+import { findConfig, packageRoot } from './find';
+import { loadModule } from './load-module';
+
+export { resolveInstances, resolvePools } from './instances';
+export { type Tagging, taggingOf } from './tagging';
 
 type MaybePromise<T> = T | Promise<T>;
 
@@ -50,4 +56,47 @@ export interface InstanceInfo {
   readonly port: number | undefined;
   readonly database: string | undefined;
   readonly user: string | undefined;
+}
+
+export interface LoadedConfig {
+  readonly config: RewindConfig;
+  /** The package's folder, which rules' globs are relative to. */
+  readonly root: string;
+  /** The file it came from; undefined where there is none. */
+  readonly file?: string;
+}
+
+export interface LoadOptions {
+  readonly cwd?: string;
+  /** `REWIND_CONFIG` is read from here. */
+  readonly env?: NodeJS.ProcessEnv;
+}
+
+/** Gives a config its type. Does nothing else. */
+export function defineConfig(config: RewindConfig): RewindConfig {
+  return config;
+}
+
+/**
+ * Finds, loads and validates `rewind.config.*` beside the nearest package.json, or the file `REWIND_CONFIG` names.
+ * Without one, the config is empty. Every mistake is a `REWIND_CONFIG` error that names the file and the key.
+ */
+export async function loadConfig({ cwd = process.cwd(), env = process.env }: LoadOptions = {}): Promise<LoadedConfig> {
+  const root = packageRoot(cwd);
+  const nameOf = (file: string): string => path.relative(cwd, file);
+  const found = await findConfig({ cwd, root, named: env['REWIND_CONFIG'] }, (file, content) =>
+    loadModule(file, content, nameOf(file)),
+  );
+  if (!found) return { config: {}, root };
+  return { config: validateConfig(found.exported, nameOf(found.file)), root, file: found.file };
+}
+
+/**
+ * The config with tags as arrays of bare words and without keys that are `undefined`; throws where it isn't one.
+ * `where` is what messages call it.
+ */
+export function validateConfig(value: unknown, where: string): RewindConfig {
+  // Required late: loading zod takes 30 ms, and most users have no config.
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  return (require('./validate') as typeof import('./validate')).validate(value, where);
 }

@@ -1,0 +1,117 @@
+// Loads the config file the way Mocha loads specs, so that both see the same instances of the app's modules.
+import path from 'node:path';
+import { pathToFileURL } from 'node:url';
+import { messageOf } from '../errors';
+import { configMistake } from './mistake';
+import { framesOf, ownMessage } from './user-frames';
+
+/** `require` can't give this file, `import()` may: it is ESM (awaiting at top level), or only ESM hooks know it. */
+const NEEDS_IMPORT = new Set(['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE', 'ERR_UNKNOWN_FILE_EXTENSION']);
+
+/** What the file exports, `default` taken out. `name` is how messages call the file. */
+export async function loadModule(file: string, content: string, name: string): Promise<unknown> {
+  if (path.extname(file) === '.json') return parseJson(content, name);
+  let exported: unknown;
+  try {
+    exported = await requireOrImport(file);
+  } catch (thrown) {
+    if (isTypeScript(file) && isUnknownTo(file, thrown)) throw withoutLoader(file, name, thrown);
+    throw couldNotLoad(file, name, thrown);
+  }
+  return defaultOf(exported, name);
+}
+
+function parseJson(content: string, name: string): unknown {
+  try {
+    return JSON.parse(content.replace(/^\uFEFF/, ''));
+  } catch (thrown) {
+    throw configMistake({ problem: `${name} is not valid JSON: ${messageOf(thrown)}`, remedy: 'Mend the file.' });
+  }
+}
+
+/**
+ * `require` first and `import()` where it can't, except for `.mjs`: Mocha's own rule (11.8.0 and 12.0.3,
+ * `lib/nodejs/esm-utils.js`, requireModule). Node keeps one instance of a real ES module for both ways; loaders that
+ * turn ESM into CommonJS (tsx) do not, which is why the rule matters.
+ */
+async function requireOrImport(file: string): Promise<unknown> {
+  if (path.extname(file) === '.mjs' || (isTypeScript(file) && !hasLoader(file))) return importFile(file);
+  try {
+    return require(file) as unknown;
+  } catch (thrown) {
+    if (NEEDS_IMPORT.has(codeOf(thrown))) return importFile(file);
+    throw thrown;
+  }
+}
+
+function importFile(file: string): Promise<unknown> {
+  return import(pathToFileURL(file).href);
+}
+
+function isTypeScript(file: string): boolean {
+  return /\.[cm]?ts$/.test(file);
+}
+
+/** Whether `require` knows this kind of file: ts-node and tsx register themselves here, Node's own stripping does so too. */
+function hasLoader(file: string): boolean {
+  // eslint-disable-next-line @typescript-eslint/no-deprecated -- the registry that every CommonJS loader still uses
+  return path.extname(file) in require.extensions;
+}
+
+/** What Node says where no loader knows this very file. */
+function isUnknownTo(file: string, thrown: unknown): boolean {
+  return codeOf(thrown) === 'ERR_UNKNOWN_FILE_EXTENSION' && messageOf(thrown).includes(path.basename(file));
+}
+
+function withoutLoader(file: string, name: string, cause: unknown): Error {
+  if (hasLoader(file)) {
+    return configMistake({
+      problem: `${name} is an ES module in TypeScript, and the TypeScript loader of this process knows only CommonJS.`,
+      remedy: 'Name it rewind.config.cts, or use a loader for both, such as tsx.',
+      cause,
+    });
+  }
+  return configMistake({
+    problem: `${name} is TypeScript, and nothing in this process compiles TypeScript.`,
+    remedy:
+      'Put a loader before the plugin: `"require": ["ts-node/register", "mocha-rewind/register"]` in .mocharc.json ' +
+      '(or tsx), or write the config as rewind.config.js.',
+    cause,
+  });
+}
+
+function couldNotLoad(file: string, name: string, thrown: unknown): Error {
+  const message = ownMessage(thrown);
+  const frames = framesOf(thrown);
+  const place = frames.length > 0 ? `\n${frames.join('\n')}` : message.includes(file) ? '' : `\n    in ${file}`;
+  return configMistake({
+    problem: `${name} could not be loaded: ${message}${place}`,
+    remedy: 'No test was run. Mend the config file, or the module it loads.',
+    cause: thrown,
+  });
+}
+
+/** `module.exports = …`, `export default …`, and `export default` compiled to CommonJS (once, or seen through `import()`). */
+function defaultOf(exported: unknown, name: string): unknown {
+  if (!isModuleRecord(exported)) return exported;
+  if ('default' in exported) {
+    const inner = exported['default'];
+    return isModuleRecord(inner) && 'default' in inner ? inner['default'] : inner;
+  }
+  const names = Object.keys(exported);
+  throw configMistake({
+    problem: `${name} has no default export${names.length > 0 ? `, only ${names.join(', ')}` : ''}.`,
+    remedy: 'Write `export default defineConfig({ … })`.',
+  });
+}
+
+/** An ES module's namespace, or what a compiler made of one. */
+function isModuleRecord(value: unknown): value is Record<string, unknown> {
+  if (typeof value !== 'object' || value === null) return false;
+  return Object.prototype.toString.call(value) === '[object Module]' || '__esModule' in value;
+}
+
+function codeOf(thrown: unknown): string {
+  const code = typeof thrown === 'object' && thrown !== null && 'code' in thrown ? thrown.code : undefined;
+  return typeof code === 'string' ? code : '';
+}

@@ -1,0 +1,51 @@
+import { inspect } from 'node:util';
+import { RewindError, type RewindErrorParts } from '../errors';
+
+/**
+ * A mistake in the config: one message that names the file and the key, and nothing else. Its place is in the message,
+ * so our frames would be noise; and because Mocha prints what a root-hook factory rejects with by `console.error`
+ * (10.8.2 `lib/cli/run.js` through yargs, 11.8.0 the same, 12.0.3 `lib/cli/cli.js`), which repeats every property and
+ * the cause below the stack, the error prints itself as its message.
+ */
+export function configMistake(parts: RewindErrorParts): RewindError {
+  const error = new RewindError('REWIND_CONFIG', parts).withoutStack();
+  Object.defineProperty(error, inspect.custom, { value: () => error.message, configurable: true });
+  return error;
+}
+
+/** How a message names a value nobody expected: short, and never with its contents if it is large. */
+export function describeValue(value: unknown): string {
+  if (value === null || value === undefined) return String(value);
+  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === 'function') return /^class\b/.test(String(value)) ? `a class (${value.name})` : 'a function';
+  if (Array.isArray(value)) return 'an array';
+  if (value instanceof Promise) return 'a promise';
+  if (typeof value !== 'object') return `${typeof value} ${String(value)}`;
+  const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name;
+  return name && name !== 'Object' ? `an object of class ${name}` : 'an object';
+}
+
+/** The one of `known` that was probably meant by `word`, if any: a letter or two away, or the same but for case. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const allowed = Math.max(1, Math.floor(word.length / 3));
+  let best: { name: string; distance: number } | undefined;
+  for (const name of known) {
+    const d = distance(word.toLowerCase(), name.toLowerCase());
+    if (d <= allowed && (!best || d < best.distance)) best = { name, distance: d };
+  }
+  return best?.name;
+}
+
+/** Levenshtein, one row at a time. */
+function distance(a: string, b: string): number {
+  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
+  for (let i = 1; i <= a.length; i++) {
+    const next = [i];
+    for (let j = 1; j <= b.length; j++) {
+      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
+      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
+    }
+    row = next;
+  }
+  return row[b.length] ?? 0;
+}

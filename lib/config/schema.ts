@@ -1,0 +1,77 @@
+// What a config may hold. Messages of the schema are what is expected, to be read after "has to be".
+import { types } from 'node:util';
+import picomatch from 'picomatch';
+import { z } from 'zod';
+import { messageOf } from '../errors';
+import { MODES } from '../modes';
+import { GLOB_OPTIONS } from './glob';
+
+type AnyFunction = (...args: never[]) => unknown;
+
+const isFunction = (value: unknown): value is AnyFunction => typeof value === 'function';
+const isObject = (value: unknown): value is object =>
+  isFunction(value) || (typeof value === 'object' && value !== null);
+
+/** Not called: zod would wrap a function it knows as one, and the app's instance has to stay itself. */
+const callable = z.custom<AnyFunction>(isFunction, 'a function');
+/** An asynchronous one would always be true. */
+const predicate = z.custom<AnyFunction>(
+  (value) => isFunction(value) && !types.isAsyncFunction(value),
+  'a function that answers at once (not an async one)',
+);
+const mode = z.enum(MODES, { error: () => `one of ${MODES.map((m) => `'${m}'`).join(', ')}` });
+
+/** `@` is how a tag looks in a title; in the config it is taken with it or without. */
+const word = z
+  .string({ error: () => 'a word, or an array of words' })
+  .transform((text) => text.replace(/^@/, ''))
+  .refine((text) => /^[\p{L}\p{N}_][\p{L}\p{N}_-]*$/u.test(text), 'one word of letters, digits, `_` and `-`');
+const words = z.preprocess(
+  (value) => (typeof value === 'string' ? [value] : value),
+  z.array(word, { error: () => 'a word, or an array of words' }),
+);
+
+const glob = z.string({ error: () => 'a glob of spec files (one string)' }).check((context) => {
+  const wrong = whatIsWrongWith(context.value);
+  if (wrong) context.issues.push({ code: 'custom', message: `a glob of spec files: ${wrong}`, input: context.value });
+});
+
+function whatIsWrongWith(pattern: string): string | undefined {
+  if (pattern.trim() === '') return 'it is empty';
+  if (/^(?:[\\/]|[A-Za-z]:)/.test(pattern)) return "it has to be relative to the package's folder";
+  if (/^(?:\.[\\/])?\.\.[\\/]/.test(pattern)) return "it points out of the package's folder";
+  try {
+    picomatch(pattern, { ...GLOB_OPTIONS, strictBrackets: true });
+    return undefined;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
+const rule = z
+  .strictObject({
+    files: glob.optional(),
+    title: z
+      .union([z.string().min(1), z.custom<RegExp>(types.isRegExp)], {
+        error: () => 'a RegExp, or text the full title has to contain',
+      })
+      .optional(),
+    mode,
+  })
+  .refine(
+    (r) => r.files !== undefined || r.title !== undefined,
+    'given `files`, `title`, or both: as it stands it would match every test, which is what `default` is for',
+  );
+
+export const configSchema = z.strictObject({
+  knex: z.custom(isObject, 'a Knex instance, a record of them, or a function or promise that gives one').optional(),
+  pools: z.custom(isObject, 'a `pg.Pool`, an array of them, or a function that gives one').optional(),
+  include: predicate.optional(),
+  exclude: predicate.optional(),
+  migrate: callable.optional(),
+  seed: callable.optional(),
+  default: mode.optional(),
+  tags: z.strictObject(Object.fromEntries(MODES.map((m) => [m, words.optional()]))).optional(),
+  rules: z.array(rule, { error: () => 'an array of rules' }).optional(),
+  allowDatabase: callable.optional(),
+});

@@ -1,0 +1,44 @@
+import { MODES, type Mode } from '../modes';
+import { fileMatcher } from './glob';
+import type { RewindConfig, Rule } from './index';
+
+/** Which tests get which mode: the settings, ready to be asked. Same shape as the `mocha` room's. */
+export interface Tagging {
+  readonly default: Mode;
+  readonly tags: Readonly<Record<Mode, readonly string[]>>;
+  readonly rules: readonly TaggingRule[];
+}
+
+export interface TaggingRule {
+  readonly files?: (file: string) => boolean;
+  readonly title?: (fullTitle: string) => boolean;
+  readonly mode: Mode;
+}
+
+/** @param root - the package's folder, which the globs of rules are relative to. */
+export function taggingOf(config: RewindConfig, root: string): Tagging {
+  const words = (mode: Mode): readonly string[] => [...new Set([mode, ...[config.tags?.[mode] ?? []].flat()])];
+  return {
+    default: config.default ?? 'rollback',
+    tags: Object.fromEntries(MODES.map((mode) => [mode, words(mode)])) as unknown as Tagging['tags'],
+    rules: (config.rules ?? []).map((rule) => compile(rule, root)),
+  };
+}
+
+function compile({ files, title, mode }: Rule, root: string): TaggingRule {
+  return {
+    ...(files !== undefined && { files: fileMatcher(files, root) }),
+    ...(title !== undefined && { title: titleMatcher(title) }),
+    mode,
+  };
+}
+
+function titleMatcher(title: RegExp | string): (fullTitle: string) => boolean {
+  if (typeof title === 'string') return (fullTitle) => fullTitle.includes(title);
+  // A copy, and always from the start: with the flags g and y a RegExp goes on where its last match ended.
+  const own = new RegExp(title.source, title.flags);
+  return (fullTitle) => {
+    own.lastIndex = 0;
+    return own.test(fullTitle);
+  };
+}

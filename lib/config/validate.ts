@@ -1,0 +1,89 @@
+// Says whether a value is a config, and if not, where it isn't.
+import type { z } from 'zod';
+import { MODES, type Mode } from '../modes';
+import type { RewindConfig } from './index';
+import { configMistake, describeValue, nearest } from './mistake';
+import { configSchema } from './schema';
+import { rememberPlace } from './place';
+
+const KEYS = Object.keys(configSchema.shape);
+const RULE_KEYS = ['files', 'title', 'mode'];
+
+/** @param where - what messages call the config: the file's name, or `rewind()`. */
+export function validate(value: unknown, where: string): RewindConfig {
+  if (value === undefined || value === null) return validate({}, where);
+  if (typeof value !== 'object' || Array.isArray(value) || value instanceof Promise) {
+    throw configMistake({
+      problem: `${where} has to give an object with settings, not ${describeValue(value)}.`,
+      remedy: 'Give the settings themselves: `defineConfig({ … })`. (`knex` alone may be a function or a promise.)',
+    });
+  }
+  const knex = (value as RewindConfig).knex;
+  // It is awaited later; until then its rejection must not count as unhandled, which would end the process.
+  if (knex instanceof Promise) knex.catch(() => {});
+
+  const result = configSchema.safeParse(value);
+  if (!result.success) throw mistakeOf(result.error.issues, value, where);
+  const config = withoutUndefined(result.data) as RewindConfig;
+  assertTagsAgree(config, where);
+  rememberPlace(config, where);
+  return config;
+}
+
+function mistakeOf(issues: readonly z.core.$ZodIssue[], value: unknown, where: string): Error {
+  const issue = issues[0];
+  if (!issue) return configMistake({ problem: `${where} is no config.`, remedy: 'See the table of settings.' });
+  if (issue.code === 'unrecognized_keys') return unknownKey(issue, where);
+  const key = pathText(issue.path);
+  return configMistake({
+    problem: `${where}: \`${key}\` has to be ${issue.message}${saysWhatItGot(issue, value)}.`,
+    remedy: `Mend \`${key}\`, or leave it out.`,
+  });
+}
+
+/** Messages that explain what is wrong with the value don't need to show it as well. */
+function saysWhatItGot(issue: z.core.$ZodIssue, value: unknown): string {
+  if (issue.message.startsWith('given ')) return '';
+  const got: unknown = issue.path.reduce<unknown>((v, key) => (v as Record<PropertyKey, unknown>)[key], value);
+  return issue.message.includes(': ') ? ` (${describeValue(got)})` : `, not ${describeValue(got)}`;
+}
+
+function unknownKey(issue: z.core.$ZodIssueUnrecognizedKeys, where: string): Error {
+  const [key = ''] = issue.keys;
+  const known: readonly string[] = issue.path.length === 0 ? KEYS : issue.path[0] === 'tags' ? MODES : RULE_KEYS;
+  const meant = nearest(key, known);
+  return configMistake({
+    problem: `${where}: there is no setting \`${pathText([...issue.path, key])}\`${meant ? `; \`${meant}\` was probably meant` : ''}.`,
+    remedy: `Known here: ${known.join(', ')}.`,
+  });
+}
+
+/** `rules[0].mode`. */
+function pathText(keys: readonly PropertyKey[]): string {
+  return keys.map((k, i) => (typeof k === 'number' ? `[${k}]` : `${i === 0 ? '' : '.'}${String(k)}`)).join('');
+}
+
+/** A word may stand for one mode only; the mode's own name always stands for itself. */
+function assertTagsAgree(config: RewindConfig, where: string): void {
+  const meaning = new Map<string, Mode>(MODES.map((mode) => [mode, mode]));
+  for (const mode of MODES) {
+    for (const word of [config.tags?.[mode] ?? []].flat()) {
+      const other = meaning.get(word) ?? mode;
+      if (other !== mode) {
+        throw configMistake({
+          problem: `${where}: \`tags\` lets @${word} mean both ${other} and ${mode}.`,
+          remedy:
+            word === other
+              ? `@${word} always means ${other}; use another word for ${mode}.`
+              : `Leave it out of \`tags.${other}\` or of \`tags.${mode}\`.`,
+        });
+      }
+      meaning.set(word, mode);
+    }
+  }
+}
+
+/** JavaScript users write `knex: maybe`; for everybody after us a setting is there or it is not. */
+function withoutUndefined(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
+  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
+}

@@ -1,0 +1,40 @@
+import pc from 'picocolors';
+import type { Mode } from '../modes';
+import type { Summary } from './summary';
+
+/** What became of the tests of a mode. In the order they ran. */
+const DEED: Readonly<Record<Mode, string>> = {
+  rollback: 'rolled back',
+  nodb: 'without database',
+  truncate: 'committed, undone',
+  dirty: 'committed, kept',
+  unmanaged: 'left alone',
+};
+
+/** `  rewind: 131 rolled back · 11 committed, undone (2.1 ms each) · isolation 1.6 % of the run`, and the notes. */
+export function renderSummary(summary: Summary, colours: Pick<typeof pc, 'dim' | 'yellow'> = pc): string {
+  const parts = Object.entries(DEED)
+    .map(([mode, deed]) => ({ count: summary.counts[mode as Mode], mode, deed }))
+    .filter(({ count }) => count > 0)
+    .map(({ count, mode, deed }) => `${count} ${deed}${mode === 'truncate' ? restoreTime(summary) : ''}`);
+  if (summary.unknown > 0) parts.push(`${summary.unknown} not isolated`);
+  const isolation = parts.length === 0 ? 'no test ran' : `isolation ${percent(summary.share)} of the run`;
+  const notes = summary.notes.map((note) => colours.yellow(`  rewind: ${note}`));
+  return [colours.dim(`  rewind: ${[...parts, isolation].join(' · ')}`), ...notes, '', ''].join('\n');
+}
+
+function restoreTime({ restores, restoreMs }: Summary): string {
+  if (restores === 0) return '';
+  return restores === 1 ? ` (${ms(restoreMs)})` : ` (${ms(restoreMs / restores)} each)`;
+}
+
+function ms(value: number): string {
+  if (value < 0.05) return '< 0.1 ms';
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} ms`;
+}
+
+function percent(share: number): string {
+  const value = share * 100;
+  if (value > 0 && value < 0.05) return '< 0.1 %';
+  return `${value < 10 ? value.toFixed(1) : Math.round(value)} %`;
+}

@@ -1,0 +1,58 @@
+/**
+ * Seam: what Mocha's runner tells a reporter. Read on mocha 10.8.2, 11.8.0 and 12.0.3 (`lib/runner.js`, `lib/test.js`
+ * serialize, `lib/nodejs/parallel-buffered-runner.js`). Canary: test/report/reporter.test.ts runs on all three, serial
+ * and `--parallel`.
+ */
+import type { TestFacts } from '../facts';
+import type { JsonState, SeenTest } from './json';
+
+/** The least we need of `Mocha.Runner`; our types must not depend on @types/mocha. */
+export interface RunnerLike {
+  /** What Mocha makes its exit code of, read after the `end` listeners (`Runner#run`). */
+  failures: number;
+  on(event: string, listener: (...args: never[]) => void): unknown;
+}
+
+interface TestLike {
+  readonly type?: string;
+  readonly file?: string;
+  readonly duration?: number;
+  fullTitle(): string;
+  /** Ours: put there when the test is over, or carried from a worker. */
+  readonly rewind?: TestFacts;
+  /** Stands for the test itself in `--parallel`, where each event brings an object of its own. */
+  readonly __mocha_id__?: string;
+}
+
+interface Seen {
+  test: TestLike;
+  state: JsonState;
+  retried: boolean;
+}
+
+/**
+ * Calls back at the run's end with every attempt in the order they ended. Only then are the facts there: Mocha says `pass`
+ * before the `afterEach` hooks. A test that an `afterEach` hook fails is told of twice; the last word counts.
+ */
+export function watchRunner(runner: RunnerLike, onEnd: (tests: readonly SeenTest[]) => void): void {
+  const attempts = new Map<unknown, Seen>();
+  const see = (state: JsonState, retried: boolean) => (test: TestLike) => {
+    if (test.type !== 'hook') attempts.set(test.__mocha_id__ ?? test, { test, state, retried });
+  };
+  runner.on('pass', see('passed', false));
+  runner.on('fail', see('failed', false));
+  runner.on('pending', see('pending', false));
+  runner.on('retry', see('failed', true));
+  runner.on('end', () => {
+    onEnd(
+      [...attempts.values()].map(({ test, state, retried }) => ({
+        title: test.fullTitle(),
+        file: test.file,
+        state,
+        retried,
+        durationMs: test.duration ?? 0,
+        facts: test.rewind,
+      })),
+    );
+  });
+}
