@@ -1,0 +1,13 @@
+import path from 'node:path';
+import knex from 'knex';
+
+const root = path.join(__dirname, '..');
+
+/** The app's one Knex instance. Nothing in it, or anywhere else in `src`, knows that there are tests. */
+export const db = knex({
+  client: 'pg',
+  connection: process.env.DATABASE_URL ?? 'postgresql://localhost/shop',
+  pool: { min: 0, max: 10 },
+  migrations: { directory: path.join(root, 'migrations'), extension: 'ts' },
+  seeds: { directory: path.join(root, 'seeds') },
+});
