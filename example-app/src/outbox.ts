@@ -1,7 +1,7 @@
 // Mail is first written to a table, in the transaction that is the reason for it, and sent once that has committed.
 import type { Knex } from 'knex';
 import { Client } from 'pg';
-import { db } from './db';
+import { databaseUrl, db } from './db';
 
 export interface Mail {
   /** Id of the user who gets it. */
@@ -35,7 +35,7 @@ function sendOne(send: SendMail, on: Knex): Promise<boolean> {
 
 /** Calls `onMail` whenever mail has been committed (a trigger notifies). Returns how to stop. */
 export async function watchOutbox(onMail: () => void): Promise<() => Promise<void>> {
-  const client = new Client({ connectionString: process.env.DATABASE_URL });
+  const client = new Client({ connectionString: databaseUrl });
   await client.connect();
   client.on('notification', onMail);
   await client.query('listen outbox');

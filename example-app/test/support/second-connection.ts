@@ -1,8 +1,9 @@
 import { Client } from 'pg';
+import { databaseUrl } from '../../src/db';
 
 /** A connection that knows nothing of the app's: it sees what another process would see. */
 export async function onSecondConnection<T>(use: (client: Client) => Promise<T>): Promise<T> {
-  const client = new Client({ connectionString: process.env.DATABASE_URL });
+  const client = new Client({ connectionString: databaseUrl });
   await client.connect();
   try {
     return await use(client);

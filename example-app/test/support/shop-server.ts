@@ -4,7 +4,7 @@ import { createShopServer } from '../../src/http';
 
 export interface Answer {
   readonly status: number;
-  readonly body: any;
+  readonly body: Readonly<Record<string, unknown>>;
 }
 
 export interface Shop {
@@ -26,7 +26,7 @@ export async function openShop(): Promise<Shop> {
         ...(body && { body: JSON.stringify(body) }),
       });
       const text = await response.text();
-      return { status: response.status, body: text === '' ? undefined : JSON.parse(text) };
+      return { status: response.status, body: JSON.parse(text || '{}') as Answer['body'] };
     },
     async close() {
       server.closeAllConnections();
