@@ -72,8 +72,11 @@ function notA(value: unknown, key: string, expected: string, config: RewindConfi
   });
 }
 
+/** An object literal, or the namespace of an ES module. */
 function isPlainRecord(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
+  if (typeof value !== 'object' || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
 }
 
 function isClass(value: unknown): boolean {

@@ -1,7 +1,7 @@
 // Loads the config file the way Mocha loads specs, so that both see the same instances of the app's modules.
 import path from 'node:path';
 import { pathToFileURL } from 'node:url';
-import { messageOf } from '../errors';
+import { RewindError, messageOf } from '../errors';
 import { configMistake } from './mistake';
 import { framesOf, ownMessage } from './user-frames';
 
@@ -11,14 +11,13 @@ const NEEDS_IMPORT = new Set(['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE', 'ER
 /** What the file exports, `default` taken out. `name` is how messages call the file. */
 export async function loadModule(file: string, content: string, name: string): Promise<unknown> {
   if (path.extname(file) === '.json') return parseJson(content, name);
-  let exported: unknown;
   try {
-    exported = await requireOrImport(file);
+    return await defaultOf(await requireOrImport(file), name);
   } catch (thrown) {
-    if (isTypeScript(file) && isUnknownTo(file, thrown)) throw withoutLoader(file, name, thrown);
+    if (thrown instanceof RewindError) throw thrown;
+    if (isTypeScript(file) && isUnknownTo(file, thrown)) throw withoutLoader(name, thrown);
     throw couldNotLoad(file, name, thrown);
   }
-  return defaultOf(exported, name);
 }
 
 function parseJson(content: string, name: string): unknown {
@@ -35,7 +34,7 @@ function parseJson(content: string, name: string): unknown {
  * turn ESM into CommonJS (tsx) do not, which is why the rule matters.
  */
 async function requireOrImport(file: string): Promise<unknown> {
-  if (path.extname(file) === '.mjs' || (isTypeScript(file) && !hasLoader(file))) return importFile(file);
+  if (path.extname(file) === '.mjs' || (isTypeScript(file) && !hasLoader(path.extname(file)))) return importFile(file);
   try {
     return require(file) as unknown;
   } catch (thrown) {
@@ -53,9 +52,9 @@ function isTypeScript(file: string): boolean {
 }
 
 /** Whether `require` knows this kind of file: ts-node and tsx register themselves here, Node's own stripping does so too. */
-function hasLoader(file: string): boolean {
+function hasLoader(extension: string): boolean {
   // eslint-disable-next-line @typescript-eslint/no-deprecated -- the registry that every CommonJS loader still uses
-  return path.extname(file) in require.extensions;
+  return extension in require.extensions;
 }
 
 /** What Node says where no loader knows this very file. */
@@ -63,8 +62,8 @@ function isUnknownTo(file: string, thrown: unknown): boolean {
   return codeOf(thrown) === 'ERR_UNKNOWN_FILE_EXTENSION' && messageOf(thrown).includes(path.basename(file));
 }
 
-function withoutLoader(file: string, name: string, cause: unknown): Error {
-  if (hasLoader(file)) {
+function withoutLoader(name: string, cause: unknown): Error {
+  if (hasLoader('.ts')) {
     return configMistake({
       problem: `${name} is an ES module in TypeScript, and the TypeScript loader of this process knows only CommonJS.`,
       remedy: 'Name it rewind.config.cts, or use a loader for both, such as tsx.',

@@ -19,7 +19,7 @@ export function framesOf(thrown: unknown): string[] {
   if (!(thrown instanceof Error)) return [];
   return (thrown.stack ?? '')
     .split('\n')
-    .filter((line) => /^\s+at .*(?:\(|async |at )(?:file:\/\/)?(?:\/|[A-Za-z]:[\\/]).*:\d+:\d+\)?$/.test(line))
+    .filter((line) => /^\s+at (?:.*[ (])?(?:file:\/\/)?(?:\/|[A-Za-z]:[\\/]).*:\d+:\d+\)?$/.test(line))
     .filter((line) => !isForeign(line))
     .slice(0, MOST_FRAMES);
 }

@@ -34,18 +34,28 @@ function mistakeOf(issues: readonly z.core.$ZodIssue[], value: unknown, where: s
   const issue = issues[0];
   if (!issue) return configMistake({ problem: `${where} is no config.`, remedy: 'See the table of settings.' });
   if (issue.code === 'unrecognized_keys') return unknownKey(issue, where);
-  const key = pathText(issue.path);
+  const { keys, got } = placeIn(value, issue.path);
+  const key = pathText(keys);
   return configMistake({
-    problem: `${where}: \`${key}\` has to be ${issue.message}${saysWhatItGot(issue, value)}.`,
+    problem: `${where}: \`${key}\` has to be ${issue.message}${butIs(got, issue.message)}.`,
     remedy: `Mend \`${key}\`, or leave it out.`,
   });
 }
 
-/** Messages that explain what is wrong with the value don't need to show it as well. */
-function saysWhatItGot(issue: z.core.$ZodIssue, value: unknown): string {
-  if (issue.message.startsWith('given ')) return '';
-  const got: unknown = issue.path.reduce<unknown>((v, key) => (v as Record<PropertyKey, unknown>)[key], value);
-  return issue.message.includes(': ') ? ` (${describeValue(got)})` : `, not ${describeValue(got)}`;
+/** The value at a path, which ends where a single word was given for an array of one. */
+function placeIn(value: unknown, path: readonly PropertyKey[]): { keys: readonly PropertyKey[]; got: unknown } {
+  let got = value;
+  for (const [i, key] of path.entries()) {
+    if (typeof got !== 'object' || got === null) return { keys: path.slice(0, i), got };
+    got = (got as Record<PropertyKey, unknown>)[key];
+  }
+  return { keys: path, got };
+}
+
+/** Messages that say what is wrong with the value show it in brackets, or not at all. */
+function butIs(got: unknown, message: string): string {
+  if (message.startsWith('given ')) return '';
+  return message.includes(': ') ? ` (${describeValue(got)})` : `, not ${describeValue(got)}`;
 }
 
 function unknownKey(issue: z.core.$ZodIssueUnrecognizedKeys, where: string): Error {
