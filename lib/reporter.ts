@@ -2,8 +2,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { messageOf } from './errors';
-import { type JsonReport, reportOf } from './report/json';
-import { type RunnerLike, watchRunner } from './report/runner-seam';
+import { type JsonReport, type RunnerLike, reportOf, watchRunner } from './report';
 
 /**
  * Writes mode, phase, isolation time and restored tables of every test as JSON. It prints nothing, so it is best used

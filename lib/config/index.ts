@@ -96,7 +96,6 @@ export async function loadConfig({ cwd = process.cwd(), env = process.env }: Loa
  * `where` is what messages call it.
  */
 export function validateConfig(value: unknown, where: string): RewindConfig {
-  // Required late: loading zod takes 30 ms, and most users have no config.
-  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- late: zod takes 30 ms to load, and a config is optional
   return (require('./validate') as typeof import('./validate')).validate(value, where);
 }

@@ -36,6 +36,7 @@ function parseJson(content: string, name: string): unknown {
 async function requireOrImport(file: string): Promise<unknown> {
   if (path.extname(file) === '.mjs' || (isTypeScript(file) && !hasLoader(path.extname(file)))) return importFile(file);
   try {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- which file it is, is known only now
     return require(file) as unknown;
   } catch (thrown) {
     if (NEEDS_IMPORT.has(codeOf(thrown))) return importFile(file);
@@ -51,9 +52,11 @@ function isTypeScript(file: string): boolean {
   return /\.[cm]?ts$/.test(file);
 }
 
-/** Whether `require` knows this kind of file: ts-node and tsx register themselves here, Node's own stripping does so too. */
+/**
+ * Whether `require` knows this kind of file. Deprecated, but it is where ts-node and tsx register themselves, and Node's
+ * own type stripping as well (22.18).
+ */
 function hasLoader(extension: string): boolean {
-  // eslint-disable-next-line @typescript-eslint/no-deprecated -- the registry that every CommonJS loader still uses
   return extension in require.extensions;
 }
 

@@ -20,7 +20,7 @@ export function describeValue(value: unknown): string {
   if (typeof value === 'function') return /^class\b/.test(String(value)) ? `a class (${value.name})` : 'a function';
   if (Array.isArray(value)) return 'an array';
   if (value instanceof Promise) return 'a promise';
-  if (typeof value !== 'object') return `${typeof value} ${String(value)}`;
+  if (typeof value !== 'object') return `${typeof value} ${inspect(value)}`;
   const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name;
   return name && name !== 'Object' ? `an object of class ${name}` : 'an object';
 }

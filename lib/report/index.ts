@@ -3,8 +3,10 @@ import { renderSummary } from './render';
 import { type ReportedTest, summaryOf } from './summary';
 import type { RunFacts } from '../facts';
 
+export { type JsonReport, type JsonTest, type JsonTotals, reportOf } from './json';
 export { renderSummary } from './render';
 export { type ReportedTest, type Summary, summaryOf } from './summary';
+export { type RunnerLike, watchRunner } from './runner-seam';
 
 /**
  * Writes the summary of a run. To stderr: what the reporter wrote to stdout may be JSON or XML for a program to read, and

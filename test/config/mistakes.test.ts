@@ -18,7 +18,6 @@ async function run(files: Files, args = REGISTER, env = {}, mocha: keyof typeof 
 
 /** The first line, without Mocha's `✖ ERROR: ` and its colours (10 colours it whatever NO_COLOR says). */
 function firstLine({ stderr }: Finished): string {
-  // eslint-disable-next-line no-control-regex
   const plain = stderr.replaceAll(/\u001b\[\d+m/g, '').trimStart();
   return (plain.split('\n')[0] ?? '').replace(/^.*?ERROR: /, '');
 }
