@@ -8,6 +8,11 @@ export interface TestFacts {
   readonly isolationMs: number;
   /** What bringing the database back took; undefined where nothing had to be restored. */
   readonly restore?: RestoreFacts;
+  /** From the first `beforeEach` to the last `afterEach`, our own work included; milliseconds since 1970 in any process. */
+  readonly startedAt?: number;
+  readonly endedAt?: number;
+  /** `MOCHA_WORKER_ID`, in a worker of `--parallel`. */
+  readonly worker?: string;
 }
 
 export interface RestoreFacts {
