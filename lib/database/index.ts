@@ -1,5 +1,4 @@
 // The contract of the database room: which database this is, and the server it is on.
-import type { Query } from '../sql';
 
 /** What the live connection says of its database. */
 export interface DatabaseInfo {
@@ -18,8 +17,7 @@ export interface DatabaseInfo {
   readonly embedded: boolean;
 }
 
-export interface DatabaseRoom {
-  describeDatabase(query: Query): Promise<DatabaseInfo>;
-  /** Throws `REWIND_UNSAFE_DATABASE` unless the database looks like one for tests, or `allow` says yes. */
-  assertTestDatabase(info: DatabaseInfo, allow?: (info: DatabaseInfo) => boolean | Promise<boolean>): Promise<void>;
-}
+export { describeDatabase } from './describe';
+export { type AllowDatabase, assertTestDatabase } from './safety';
+export { type EmbeddedServer, type ServerOptions, startServer } from './server';
+export { type NamedServer, namedServer } from './named-server';
