@@ -34,7 +34,7 @@ function parseJson(content: string, name: string): unknown {
  * turn ESM into CommonJS (tsx) do not, which is why the rule matters.
  */
 async function requireOrImport(file: string): Promise<unknown> {
-  if (path.extname(file) === '.mjs' || (isTypeScript(file) && !hasLoader(path.extname(file)))) return importFile(file);
+  if (path.extname(file) === '.mjs' || (isTypeScript(file) && !compilesTypeScript())) return importFile(file);
   try {
     // eslint-disable-next-line @typescript-eslint/no-require-imports -- which file it is, is known only now
     return require(file) as unknown;
@@ -53,11 +53,11 @@ function isTypeScript(file: string): boolean {
 }
 
 /**
- * Whether `require` knows this kind of file. Deprecated, but it is where ts-node and tsx register themselves, and Node's
- * own type stripping as well (22.18).
+ * Whether `require` compiles TypeScript. The registry is deprecated, but it is where ts-node and tsx announce themselves,
+ * and Node's own type stripping too (22.18). ts-node 10.9.2 takes `.cts` and `.mts` on without announcing those.
  */
-function hasLoader(extension: string): boolean {
-  return extension in require.extensions;
+function compilesTypeScript(): boolean {
+  return '.ts' in require.extensions;
 }
 
 /** What Node says where no loader knows this very file. */
@@ -66,7 +66,7 @@ function isUnknownTo(file: string, thrown: unknown): boolean {
 }
 
 function withoutLoader(name: string, cause: unknown): Error {
-  if (hasLoader('.ts')) {
+  if (compilesTypeScript()) {
     return configMistake({
       problem: `${name} is an ES module in TypeScript, and the TypeScript loader of this process knows only CommonJS.`,
       remedy: 'Name it rewind.config.cts, or use a loader for both, such as tsx.',
