@@ -9,6 +9,9 @@ export { RewindError, type RewindErrorCode } from './errors';
 export type { RestoreFacts, RunFacts, TestFacts } from './facts';
 export type { Mode, Phase } from './modes';
 export { countQueries, expectQueries } from './sandbox';
+export { dirty, nodb, rollback, truncate, unmanaged } from './tagged';
+export type { Tagged, TaggedSuite, TaggedTest } from './tagged';
+export { unique } from './unique';
 
 /**
  * The plugin for people who `--require` a set-up file of their own instead of `mocha-rewind/register`:
