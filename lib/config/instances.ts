@@ -2,7 +2,7 @@
 import type { Knex } from 'knex';
 import type { Pool } from 'pg';
 import type { RewindConfig } from './index';
-import { foreignKind, isKnex, isPool, mistakenForKnex } from './knex-seam';
+import { foreignKind, isKnex, isPool, wellKnown } from './knex-seam';
 import { configMistake, describeValue } from './mistake';
 import { placeOf } from './place';
 import { framesOf, ownMessage } from './user-frames';
@@ -12,7 +12,7 @@ export async function resolveInstances(config: RewindConfig): Promise<Readonly<R
   if (config.knex === undefined) return undefined;
   const given = await evaluate(config.knex, isKnex, 'knex', config);
   if (isKnex(given)) return { default: assertKnex(given, 'knex', config) };
-  const named = isPlainRecord(given) && !mistakenForKnex(given) ? Object.entries(given) : [];
+  const named = isPlainRecord(given) && !wellKnown(given) ? Object.entries(given) : [];
   if (named.length === 0) throw notA(given, 'knex', 'a Knex instance, or a record of named ones', config);
   return Object.fromEntries(named.map(([name, value]) => [name, assertKnex(value, `knex.${name}`, config)]));
 }
@@ -38,7 +38,7 @@ async function evaluate(
   key: string,
   config: RewindConfig,
 ): Promise<unknown> {
-  if (isHandle(given) || mistakenForKnex(given) || isClass(given)) return given;
+  if (isHandle(given) || wellKnown(given) || isClass(given)) return given;
   try {
     return await (typeof given === 'function' ? (given as () => unknown)() : given);
   } catch (thrown) {
@@ -62,10 +62,10 @@ function assertKnex(value: unknown, key: string, config: RewindConfig): Knex {
 }
 
 function notA(value: unknown, key: string, expected: string, config: RewindConfig): Error {
-  const mistaken = mistakenForKnex(value);
+  const known = wellKnown(value);
   const empty = isPlainRecord(value) && Object.keys(value).length === 0;
   return configMistake({
-    problem: `${placeOf(config)}: \`${key}\` has to be ${expected}, not ${mistaken ?? (empty ? 'an empty object' : describeValue(value))}.`,
+    problem: `${placeOf(config)}: \`${key}\` has to be ${expected}, not ${known ?? (empty ? 'an empty object' : describeValue(value))}.`,
     remedy: empty
       ? 'Modules that require each other in a circle see each other empty: give a function, `knex: () => require(…)`.'
       : 'Give what your app itself queries with.',

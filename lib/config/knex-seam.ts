@@ -26,14 +26,13 @@ export function foreignKind(knex: Knex): string | undefined {
     return 'an instance for pg-native, whose connections we can\'t go through (use client "pg")';
   if (driverName === 'cockroachdb') return 'an instance for CockroachDB, not PostgreSQL';
   if (dialect === 'redshift') return 'an instance for Redshift, not PostgreSQL';
-  return dialect
-    ? `an instance for ${dialect}, not PostgreSQL`
-    : 'an instance without a database (no client was given)';
+  return dialect ? `an instance for ${dialect}, not PostgreSQL` : 'an instance whose client has no dialect';
 }
 
-/** What somebody probably gave in place of an instance, to be read after "is"; undefined: no idea. */
-export function mistakenForKnex(value: unknown): string | undefined {
+/** What somebody probably gave in place of something else, to be read after "not"; undefined: no idea. */
+export function wellKnown(value: unknown): string | undefined {
   if (typeof value === 'function' && 'Client' in value && 'QueryBuilder' in value) return 'the knex package itself';
+  if (isKnex(value)) return 'a Knex instance: those go into `knex`';
   if (typeof value !== 'object' || value === null) return undefined;
   if ('client' in value && !isKnex(value.client)) return "Knex's configuration, not the instance made from it";
   if (isPool(value)) return 'a pg.Pool: those go into `pools`';
