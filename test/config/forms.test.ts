@@ -99,7 +99,7 @@ const FORMS: readonly Form[] = [
 
 function titleOf({ file, text, files = {} }: Form): string {
   const how = 'package.json' in files ? ' in a package of type module' : '';
-  return `${file}${how}${String(text).includes('await import') ? ', awaiting at top level' : ''}`;
+  return `${file}${how}${typeof text === 'string' && text.includes('await import') ? ', awaiting at top level' : ''}`;
 }
 
 describe('a config file', () => {
