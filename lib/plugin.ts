@@ -1,5 +1,5 @@
 import { type LoadedConfig, type RewindConfig, resolveInstances, resolvePools, taggingOf } from './config';
-import { assertTestDatabase, describeDatabase } from './database';
+import { assertTestDatabase, describeDatabase, expectWorkers } from './database';
 import { RewindError, messageOf } from './errors';
 import { createIsolation } from './isolation';
 import { phaseOf } from './modes';
@@ -33,6 +33,7 @@ export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   for (const pool of await resolvePools(config)) managePgPool(pool, isolation.manage);
 
   return plugMocha(taggingOf(config, loaded.root), (plan) => {
+    if (plan.role === 'main') expectWorkers();
     isolation.begin(plan.counts);
     return new RewindRun(plan, isolation, () => setUp(config, instances), notes);
   });

@@ -1,0 +1,33 @@
+import type { Client, QueryResult } from 'pg';
+import { requirePeer } from '../peers';
+import type { OwnConnection } from '../sql';
+
+/** A connection to `database` on the server, and with the settings, that `url` names. It does not hold the process. */
+export async function connectByUrl(url: string, database: string): Promise<OwnConnection> {
+  const pg = requirePeer<typeof import('pg')>('pg');
+  const client: Client = new pg.Client({
+    connectionString: urlWithDatabase(url, database),
+    application_name: 'mocha-rewind',
+  });
+  // An idle connection that the server ends must not end the process; the next query says so.
+  client.on('error', () => {});
+  await client.connect();
+  (client as unknown as { connection: { stream: { unref(): void } } }).connection.stream.unref();
+  return {
+    query: (async (sql: string, values?: unknown[]) =>
+      (await client.query(sql, values)) as QueryResult) as OwnConnection['query'],
+    pid: (client as unknown as { processID: number }).processID,
+    end: () => client.end().catch(() => {}),
+  };
+}
+
+export function urlWithDatabase(url: string, database: string): string {
+  const changed = new URL(url);
+  changed.pathname = `/${encodeURIComponent(database)}`;
+  return changed.href;
+}
+
+/** The database a URL names; undefined where it leaves that to the role's name. */
+export function databaseOfUrl(url: string): string | undefined {
+  return decodeURIComponent(new URL(url).pathname.slice(1)) || undefined;
+}

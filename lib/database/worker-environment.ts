@@ -1,0 +1,62 @@
+import { randomBytes } from 'node:crypto';
+import { RewindError } from '../errors';
+import { describeDatabase } from './describe';
+import { assertTestDatabase } from './safety';
+import { connectByUrl, databaseOfUrl, urlWithDatabase } from './url-connection';
+import { claimWorkerDatabase, dropWorkerDatabases } from './worker-database';
+
+/** Inherited by workers: tells this run's databases from those of any other. */
+const RUN = 'REWIND_RUN';
+/** In a worker: what DATABASE_URL was before. */
+const BASE_URL = 'REWIND_BASE_URL';
+
+/** In the main process, before any worker exists. */
+export function announceRun(env: NodeJS.ProcessEnv): void {
+  if (env['MOCHA_WORKER_ID'] === undefined) env[RUN] = randomBytes(4).toString('hex');
+}
+
+let hasWorkers = false;
+
+/** In the main process, once it is known to run its files in workers. */
+export function expectWorkers(): void {
+  hasWorkers = true;
+}
+
+/**
+ * In a worker of `--parallel`, before the app is loaded: `DATABASE_URL` then names a database that is this worker's own,
+ * so whoever reads it (the app, a raw client in a test, a child process) finds that one. Nothing happens elsewhere.
+ */
+export async function moveWorkerToOwnDatabase(env: NodeJS.ProcessEnv): Promise<void> {
+  const worker = env['MOCHA_WORKER_ID'];
+  const run = env[RUN];
+  if (worker === undefined || run === undefined || env[BASE_URL] !== undefined) return;
+  const url = env['DATABASE_URL'];
+  const base = url && databaseOfUrl(url);
+  if (!url || !base) {
+    throw new RewindError('REWIND_CONFIG', {
+      problem:
+        'With --parallel each worker needs a database of its own, and DATABASE_URL does not name the one to clone.',
+      remedy:
+        'Let your app take its connection from DATABASE_URL, and set it with a database name in it. Or run without --parallel.',
+    }).withoutStack();
+  }
+  const connect = (database: string): ReturnType<typeof connectByUrl> => connectByUrl(url, database);
+  const look = await connect(base);
+  try {
+    await assertTestDatabase(await describeDatabase(look.query));
+  } finally {
+    await look.end();
+  }
+  const { name } = await claimWorkerDatabase({ connect, base, run, worker });
+  env[BASE_URL] = url;
+  env['DATABASE_URL'] = urlWithDatabase(url, name);
+}
+
+/** In the main process, when all workers are done. A server that is already gone has taken the databases with it. */
+export async function dropDatabasesOfWorkers(env: NodeJS.ProcessEnv): Promise<void> {
+  const url = env['DATABASE_URL'];
+  const run = env[RUN];
+  const base = url && databaseOfUrl(url);
+  if (!hasWorkers || !url || !run || !base) return;
+  await dropWorkerDatabases({ connect: (database) => connectByUrl(url, database), base, run }).catch(() => {});
+}
