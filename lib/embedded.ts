@@ -10,12 +10,12 @@ function provideServer(env: NodeJS.ProcessEnv): void {
   env.DATABASE_URL = named?.url ?? startServer().url;
 }
 
-let failure: unknown;
+let failure: Error | undefined;
 try {
   provideServer(process.env);
 } catch (error) {
   // Thrown by the factory below: Mocha 11 and 12 load a module that throws a second time, by import().
-  failure = error;
+  failure = error as Error;
 }
 
 export const mochaHooks = (): Mocha.RootHookObject => {

@@ -8,15 +8,25 @@ import { type Identity, serverEnvironment } from './identity';
  * Runs the server, and ends it and removes its directory when standard input ends: the kernel closes that pipe however
  * the owner dies, `kill -9` included. A file `ended` appears when the server is over, by itself or ended.
  *
- * SIGQUIT is PostgreSQL's immediate shutdown (manual, 18.5): nothing is written out, and shared memory is removed. A
- * postmaster that was killed itself leaves its System V segment, whose id is in line 7 of its pid file (pidfile.h).
+ * SIGQUIT is PostgreSQL's immediate shutdown (manual, "Shutting Down the Server"): nothing is written out, and shared
+ * memory is removed. A postmaster that was killed leaves its System V segment, whose id is in line 7 of its pid file
+ * (pidfile.h).
  */
 const KEEPER = `
 directory=$1; shift
 exec 3<&0 </dev/null
 "$@" 3<&- & server=$!
 trap '' INT TERM HUP QUIT
-( cat <&3 >/dev/null; [ -e "$directory/ended" ] || kill -QUIT $server ) &
+(
+  cat <&3 >/dev/null
+  [ -e "$directory/ended" ] || kill -QUIT $server
+  tries=0
+  until [ -e "$directory/ended" ]; do
+    [ $tries -ne 400 ] || kill -KILL $server
+    tries=$((tries + 1))
+    sleep 0.02
+  done
+) &
 wait $server
 echo $? >"$directory/ended"
 exec 3<&-

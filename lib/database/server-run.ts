@@ -8,7 +8,6 @@ import { makeRunDirectory } from './places';
 import { SETTINGS } from './settings';
 import { claim, sweepNow } from './sweep';
 
-const START_LIMIT_MS = 30_000;
 const END_LIMIT_MS = 10_000;
 
 /**
@@ -34,13 +33,13 @@ export class ServerRun {
   }
 
   /** Starts the server on the data directory that is there by now. False if it ended, or took too long: see the log. */
-  start(postgres: string): boolean {
+  start(postgres: string, limitMs = 30_000): boolean {
     if (this.#state !== 'empty') throw new Error(`start() of a server that is ${this.#state}`);
     const settings = Object.entries(SETTINGS).flatMap(([name, value]) => ['-c', `${name}=${value}`]);
     const args = ['-D', this.#data(), '-k', this.directory, '-p', '5432', ...settings];
     this.#keeper = startKeeper(this.directory, postgres, args, this.identity);
     this.#state = 'kept';
-    const limit = realTimers.now() + START_LIMIT_MS;
+    const limit = realTimers.now() + limitMs;
     while (!this.#isReady()) {
       if (this.#keeper.isGone() || this.#serverHasEnded() || realTimers.now() > limit) return false;
       pause(2);
