@@ -1,25 +1,73 @@
 // The contract of the snapshot room: the only room with catalog SQL.
 import type { OwnConnection } from '../sql';
+import { DatabaseSnapshot } from './snapshot';
 
 export interface SnapshotOptions {
   /** Opens a connection of our own to the database. Called once, and again if that connection is lost. */
   readonly connect: () => Promise<OwnConnection>;
   /** A sentence for people, to be shown at the end of the run. */
   readonly note: (sentence: string) => void;
+  /** What the baseline depends on beside the schema and the contents, e.g. a hash of config, migrations and seeds. */
+  readonly fingerprint?: string;
+  /** `ignore` what an earlier run has kept. @default 'use' */
+  readonly kept?: 'use' | 'ignore';
+  /** Tables with more rows than this are journalled instead of copied. @default 20_000 */
+  readonly journalAbove?: number;
+  /** How long a restore waits for other sessions' locks before it ends those sessions. @default 2000 */
+  readonly patienceMs?: number;
+}
+
+/** A session that stood in the way of a restore: it held a lock on a table that had to be brought back. */
+export interface Blocker {
+  /** 0 for a prepared transaction. */
+  readonly pid: number;
+  readonly application: string;
+  /** As in `pg_stat_activity`: `idle in transaction`, `active`, …; `prepared` for a prepared transaction. */
+  readonly state: string;
+  /** Its last statement. */
+  readonly query: string;
+  /** Its transaction had to be ended; otherwise it ended by itself while we waited. */
+  readonly ended: boolean;
 }
 
 /** What {@link Snapshot.restore} did. */
 export interface Restored {
   readonly ms: number;
+  /** Tables that differed, with the rows that went and came. */
   readonly tables: readonly { readonly name: string; readonly removed: number; readonly added: number }[];
   readonly sequences: number;
   /** A change of the schema that the restore can't undo, in words; undefined where there was none. */
   readonly schemaChange: string | undefined;
+  /** Sessions the restore had to wait for longer than a moment. */
+  readonly blockers: readonly Blocker[];
+}
+
+/** A table (or sequence, …) whose contents are not those of the checkpoint. */
+export interface Difference {
+  readonly name: string;
+  /** Rows that are there and should not be. */
+  readonly extra: number;
+  /** Rows that should be there. */
+  readonly missing: number;
+}
+
+/** What is in the database of ours. */
+export interface SnapshotStatus {
+  /** `none`: nothing. `running`: a run is on, or was killed. `kept`: waits for the next run. */
+  readonly state: 'none' | 'taking' | 'running' | 'kept';
+  readonly tables: number;
+  readonly journalled: readonly string[];
+  /** Size of the copies and journals. */
+  readonly bytes: number;
+  readonly takenAt: Date | undefined;
 }
 
 /**
  * The plugin's copy of the baseline, inside the database itself (schema `rewind`), with a stack of checkpoints above it.
  * One instance per database and process.
+ *
+ * Order of rows: a restore puts rows back at the end of their table. SELECT without ORDER BY gives the seed's order only
+ * until a test changes a row of that table; PostgreSQL promises no order without ORDER BY, and neither do we.
  */
 export interface Snapshot {
   /** Brings a database whose last run was killed back to its baseline. True if there was something to recover. */
@@ -35,10 +83,26 @@ export interface Snapshot {
   pop(): Promise<Restored>;
   /** Back to the current checkpoint. One round trip where nothing was touched. */
   restore(): Promise<Restored>;
-  /** Tables that may have changed since the current checkpoint (never a false "no"). */
+  /** Tables (and sequences, …) that may have changed since the current checkpoint: never a false "no". One round trip. */
   touched(): Promise<readonly string[]>;
-  /** The baseline is not worth keeping any more (dirty or unmanaged tests ran): take the snapshot away. */
+  /** Compares everything with the current checkpoint, row by row. Empty: the database equals it. */
+  verify(): Promise<readonly Difference[]>;
+  /** The SQL that a restore of the tables touched now would run, as text to read. */
+  plan(): Promise<string>;
+  /** What is in the database of ours. Needs no baseline. */
+  status(): Promise<SnapshotStatus>;
+  /**
+   * The baseline is not worth keeping any more (dirty or unmanaged tests ran). The present contents are left alone; the
+   * counters stay, so that the next run copies only what has changed.
+   */
   forget(): Promise<void>;
+  /** Takes every trace of ours out of the database. */
+  remove(): Promise<void>;
   /** Ends our connection; what is kept in the database stays, marked as whole. Never rejects. */
   close(): Promise<void>;
+}
+
+/** Connects at the first use. */
+export async function openSnapshot(options: SnapshotOptions): Promise<Snapshot> {
+  return new DatabaseSnapshot(options);
 }

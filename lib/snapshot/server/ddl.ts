@@ -1,0 +1,238 @@
+/** Changes of the schema: noticed cheaply, compared in full only when something moved, and said in words. */
+export const ddlSql = /* sql */ `
+-- Everything that is schema, one row per object, with what it is made of as sorted lines of text.
+create function rewind.present_objects() returns table (kind text, name text, id oid, parts text[])
+language sql stable set search_path = pg_catalog as $$
+  with spaces as (
+    select oid, nspname, nspacl, nspowner from pg_namespace where nspname not in ('rewind', 'information_schema') and nspname !~ '^pg_'
+  ), extended as (
+    select classid, objid from pg_depend where deptype = 'e'
+  ), relations as (
+    select c.*, format('%I.%I', s.nspname, c.relname) as name,
+      case c.relkind when 'r' then 'table' when 'p' then 'table' when 'v' then 'view' when 'm' then 'materialized view'
+        when 'S' then 'sequence' when 'f' then 'foreign table' else 'type' end as word
+    from pg_class c join spaces s on s.oid = c.relnamespace
+    where c.relkind in ('r', 'p', 'v', 'm', 'S', 'f', 'c') and c.relpersistence <> 't'
+      and not exists (select from extended e where e.classid = 'pg_class'::regclass and e.objid = c.oid)
+  ), parts as (
+    select oid as id, concat_ws(' ', 'owner', relowner::regrole, 'rights', relacl, 'storage', relpersistence, reloptions,
+        case when relrowsecurity then 'row security' end, case when relforcerowsecurity then 'forced' end) as part
+    from relations
+    union all
+    select r.oid, concat_ws(' ', 'column', quote_ident(a.attname), format_type(a.atttypid, a.atttypmod),
+        case when a.attnotnull then 'not null' end, 'default ' || pg_get_expr(d.adbin, d.adrelid),
+        nullif(concat(a.attidentity, a.attgenerated), ''), a.attacl, case when a.attcollation <> ty.typcollation then a.attcollation::regcollation::text end)
+    from relations r join pg_attribute a on a.attrelid = r.oid and a.attnum > 0 and not a.attisdropped
+    join pg_type ty on ty.oid = a.atttypid
+    left join pg_attrdef d on d.adrelid = a.attrelid and d.adnum = a.attnum
+    where r.relkind <> 'S'
+    union all
+    select r.oid, concat_ws(' ', 'constraint', quote_ident(k.conname), pg_get_constraintdef(k.oid))
+    from relations r join pg_constraint k on k.conrelid = r.oid
+    union all
+    select r.oid, concat_ws(' ', 'index', pg_get_indexdef(i.indexrelid), case when not i.indisvalid then 'invalid' end)
+    from relations r join pg_index i on i.indrelid = r.oid
+    union all
+    select r.oid, concat_ws(' ', 'trigger', t.tgenabled, pg_get_triggerdef(t.oid))
+    from relations r join pg_trigger t on t.tgrelid = r.oid and not t.tgisinternal and t.tgname !~ '^rewind_'
+    union all
+    select r.oid, concat_ws(' ', 'policy', quote_ident(p.polname), p.polcmd, p.polpermissive, p.polroles::text,
+        pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
+    from relations r join pg_policy p on p.polrelid = r.oid
+    union all
+    select r.oid, concat_ws(' ', case when w.rulename = '_RETURN' then 'query' else 'rule' end, w.ev_enabled, pg_get_ruledef(w.oid))
+    from relations r join pg_rewrite w on w.ev_class = r.oid
+    union all
+    select r.oid, concat_ws(' ', 'parent', i.inhparent::regclass, pg_get_expr(r.relpartbound, r.oid))
+    from relations r join pg_inherits i on i.inhrelid = r.oid
+    union all
+    select r.oid, concat_ws(' ', 'sequence', format_type(s.seqtypid, null), s.seqstart, s.seqincrement, s.seqmax, s.seqmin, s.seqcache, s.seqcycle)
+    from relations r join pg_sequence s on s.seqrelid = r.oid
+  )
+  select r.word, r.name, r.oid, p.parts
+  from relations r join (select id, array_agg(part order by part) as parts from parts group by id) p on p.id = r.oid
+  union all
+  select 'function', p.oid::regprocedure::text, p.oid,
+    array[concat_ws(' ', md5(p.prosrc), md5(p.prosqlbody::text), p.prorettype::regtype, p.provolatile, p.prosecdef, p.proconfig, p.proacl, p.proowner::regrole)]
+  from pg_proc p join spaces s on s.oid = p.pronamespace
+  where not exists (select from extended e where e.classid = 'pg_proc'::regclass and e.objid = p.oid)
+  union all
+  select 'type', format('%I.%I', s.nspname, t.typname), t.oid,
+    array[concat_ws(' ', t.typtype, t.typnotnull, t.typdefault, t.typbasetype::regtype, t.typowner::regrole)]
+    || array(select 'label ' || quote_literal(enumlabel) from pg_enum where enumtypid = t.oid order by enumsortorder)
+    || array(select concat_ws(' ', 'constraint', quote_ident(conname), pg_get_constraintdef(oid)) from pg_constraint where contypid = t.oid order by conname)
+  from pg_type t join spaces s on s.oid = t.typnamespace
+  where t.typtype in ('e', 'd', 'r')
+    and not exists (select from extended e where e.classid = 'pg_type'::regclass and e.objid = t.oid)
+  union all
+  select 'schema', quote_ident(nspname), oid, array[concat_ws(' ', nspowner::regrole, nspacl)] from spaces
+  union all
+  select 'extension', quote_ident(extname), oid, array[extversion] from pg_extension
+$$;
+
+create function rewind.on_ddl() returns event_trigger language plpgsql security definer set search_path = pg_catalog as $$
+begin
+  if current_setting('rewind.working', true) = 'on' then return; end if;
+  if tg_event = 'sql_drop' then
+    if exists (select from pg_event_trigger_dropped_objects() where not is_temporary and coalesce(schema_name, '') not in ('rewind', 'pg_temp')) then
+      perform nextval('rewind.ddl');
+    end if;
+  elsif exists (
+    select from pg_event_trigger_ddl_commands()
+    where coalesce(schema_name, '') not in ('rewind', 'pg_temp') and schema_name !~ '^pg_temp' is not false
+      and command_tag not in ('REFRESH MATERIALIZED VIEW', 'COMMENT')
+  ) then
+    perform nextval('rewind.ddl');
+  end if;
+end $$;
+
+-- Where event triggers can't be had: numbers that change when a catalog does. TRUNCATE and REFRESH give pg_class new
+-- row versions too, so of it the contents are looked at.
+create function rewind.glance_at_catalogs() returns text language sql stable set search_path = pg_catalog as $$
+  select concat_ws(' ',
+    (select concat(count(*), ':', sum(hashtextextended(concat(relname, relnamespace, relkind, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions), oid::int8)::numeric))
+     from pg_class where oid >= 16384 and relkind <> 't' and relpersistence <> 't' and relnamespace <> 'rewind'::regnamespace),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_attribute where attrelid >= 16384),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_attrdef where oid >= 16384),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_constraint where oid >= 16384),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_index where indexrelid >= 16384),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_trigger where oid >= 16384),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_proc where oid >= 16384),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_type where oid >= 16384),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_enum),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_policy),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_rewrite where oid >= 16384),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_inherits),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_sequence),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_extension),
+    (select concat(count(*), ':', max(xmin::text::int8)) from pg_namespace where nspname !~ '^pg_'))
+$$;
+
+create function rewind.sees_ddl() returns boolean language sql stable as $$
+  select count(*) = 2 from pg_catalog.pg_event_trigger where evtname in ('rewind_ddl', 'rewind_drop') and evtenabled = 'A'
+$$;
+
+create function rewind.schema_moved() returns boolean language plpgsql as $$
+begin
+  if rewind.sees_ddl() then
+    return pg_sequence_last_value('rewind.ddl') is distinct from (select ddl_seen from rewind.state);
+  end if;
+  return rewind.glance_at_catalogs() is distinct from (select catalog_seen from rewind.state);
+end $$;
+
+create function rewind.note_glance() returns void language plpgsql as $$
+begin
+  if rewind.sees_ddl() then update rewind.state set ddl_seen = pg_sequence_last_value('rewind.ddl');
+  else update rewind.state set catalog_seen = rewind.glance_at_catalogs(); end if;
+end $$;
+
+-- Notes the schema as that of a level, where it isn't that of the level below anyway.
+create function rewind.note_schema(at_level int) returns void language plpgsql as $$
+begin
+  perform rewind.note_glance();
+  delete from rewind.object where level = -1 or level >= at_level;
+  insert into rewind.object select -1, o.* from rewind.present_objects() o;
+  insert into rewind.object select at_level, kind, name, id, parts from rewind.object where level = -1
+    and (at_level = 0 or rewind.schema_difference(rewind.schema_level(at_level), -1) is not null);
+end $$;
+
+create function rewind.schema_level(at_level int) returns int language sql stable as $$
+  select max(level) from rewind.object where level between 0 and at_level
+$$;
+
+create function rewind.schema_difference(from_level int, to_level int) returns text language plpgsql as $$
+declare lines text[];
+begin
+  select array_agg(line order by line) into lines from (
+    select case
+      when o.id is null then format('%s %s was created', n.kind, n.name)
+      when n.id is null then format('%s %s was dropped', o.kind, o.name)
+      when n.name <> o.name then format('%s %s is now %s', o.kind, o.name, n.name)
+      else format('%s %s was altered (%s)', o.kind, o.name, concat_ws('; ',
+        'now: ' || nullif(array_to_string(array(select unnest(n.parts) except select unnest(o.parts)), ', '), ''),
+        'before: ' || nullif(array_to_string(array(select unnest(o.parts) except select unnest(n.parts)), ', '), '')))
+    end as line
+    from (select * from rewind.object where level = from_level) o
+    full join (select * from rewind.object where level = to_level) n on n.kind = o.kind and n.id = o.id
+    where n.id is null or o.id is null or n.name <> o.name or n.parts <> o.parts
+  ) d;
+  return array_to_string(lines[1:20], '; ') || case when cardinality(lines) > 20 then format('; and %s more', cardinality(lines) - 20) else '' end;
+end $$;
+
+-- Relations whose description or trigger is not what it was.
+create function rewind.outdated(out relid oid, out gone boolean, out redescribe boolean) returns setof record language sql as $$
+  select r.relid, w.relid is null,
+    w.relid is not null and (r.name, r.columns, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
+      is distinct from (d.name, d.columns, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
+  from rewind.relation r
+  left join rewind.watchable w on w.relid = r.relid and w.kind = r.kind
+  left join lateral rewind.describe(w.relid, null) d on w.relid is not null
+  where w.relid is null
+    or not exists (select from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname = 'rewind_counter' and t.tgenabled = 'A')
+    or (r.name, r.columns, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
+      is distinct from (d.name, d.columns, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
+$$;
+
+-- Follows a change of the schema while checkpoints have to be kept. What a relation no longer has can't be brought back;
+-- what it has newly is not in the copies. Returns the relations that need a copy, or can't be trusted to be untouched.
+create function rewind.adopt_schema(at_level int) returns oid[] language plpgsql as $$
+declare
+  o record;
+  r rewind.relation;
+  d rewind.relation;
+  suspects oid[] := '{}';
+begin
+  for o in select * from rewind.outdated() loop
+    if o.gone then perform rewind.disarm(o.relid); continue; end if;
+    suspects := suspects || o.relid;
+    select * into r from rewind.relation where relid = o.relid;
+    d := rewind.describe(o.relid, case when r.copy is not null then r.copied_columns end);
+    update rewind.relation set (name, columns, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, prepared)
+      = (d.name, d.columns, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, false)
+    where relid = o.relid returning * into r;
+    perform rewind.arm_trigger(r);
+  end loop;
+  for o in select w.relid from rewind.watchable w where w.ours and not exists (select from rewind.relation x where x.relid = w.relid) order by w.relid loop
+    perform rewind.arm(o.relid);
+    suspects := suspects || o.relid;
+  end loop;
+  return suspects;
+end $$;
+
+-- The schema has moved. Says what is different, unless it is the checkpoint's again, or has been said before.
+create function rewind.look_at_schema(target int, out change text, out suspects oid[]) language plpgsql as $$
+declare new oid;
+begin
+  suspects := rewind.adopt_schema(target);
+  perform rewind.note_glance();
+  delete from rewind.object where level = -2;
+  insert into rewind.object select -2, o.* from rewind.present_objects() o;
+  if rewind.schema_difference(rewind.schema_level(target), -2) is not null then change := rewind.schema_difference(-1, -2); end if;
+  delete from rewind.object where level = -1;
+  update rewind.object set level = -1 where level = -2;
+  perform rewind.forget_lost_sequences();
+  -- New tables stay, as the test has left them.
+  foreach new in array suspects loop
+    if not exists (select from rewind.capture where relid = new) and (select kind = 'r' from rewind.relation where relid = new) then
+      perform rewind.capture(new, target);
+    end if;
+  end loop;
+end $$;
+
+-- For taking anew: whatever is not what it was is let go, to be armed and copied like a new one.
+create function rewind.discard_outdated() returns void language plpgsql as $$
+declare o record;
+begin
+  for o in select * from rewind.outdated() loop
+    if exists (select from rewind.relation where relid = o.relid) then perform rewind.disarm(o.relid); end if;
+  end loop;
+end $$;
+`;
+
+/** Only a superuser can have these (PostgreSQL manual, CREATE EVENT TRIGGER). */
+export const eventTriggersSql = /* sql */ `
+create event trigger rewind_ddl on ddl_command_end execute function rewind.on_ddl();
+create event trigger rewind_drop on sql_drop execute function rewind.on_ddl();
+alter event trigger rewind_ddl enable always;
+alter event trigger rewind_drop enable always;
+`;

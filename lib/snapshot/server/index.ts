@@ -1,0 +1,32 @@
+// The server side: tables and functions in schema "rewind". One round trip per restore, whatever it has to do.
+import { createHash } from 'node:crypto';
+import { ddlSql, eventTriggersSql } from './ddl';
+import { journalSql } from './journal';
+import { othersSql } from './others';
+import { relationsSql } from './relations';
+import { restoreSql } from './restore';
+import { schemaSql } from './schema';
+import { touchedSql } from './touched';
+
+export { eventTriggersSql };
+
+export interface ServerSide {
+  readonly sql: string;
+  /** Changes with every change of the SQL: a snapshot made by another version of this package is of no use to us. */
+  readonly version: string;
+}
+
+/** `serverVersion` as in `server_version_num`. */
+export function serverSide(serverVersion: number): ServerSide {
+  const unlogged = serverVersion >= 150000 ? 'unlogged' : '';
+  const sql = [
+    schemaSql(unlogged),
+    relationsSql(unlogged),
+    ddlSql,
+    othersSql(serverVersion),
+    touchedSql,
+    journalSql,
+    restoreSql,
+  ].join('\n');
+  return { sql, version: createHash('sha256').update(sql).digest('hex').slice(0, 16) };
+}

@@ -1,0 +1,172 @@
+/** What no trigger sees: sequences, large objects, materialized views. Each is compared. */
+export const othersSql = (serverVersion: number): string => /* sql */ `
+${serverVersion >= 180000 ? sequences18 : sequencesBefore18}
+
+create function rewind.restore_sequences() returns int language plpgsql as $$
+declare
+  moved oid[] := rewind.moved_sequences();
+  n int := cardinality(moved);
+begin
+  if n > 0 then perform setval(seqid, last_value, is_called) from rewind.sequence_now where seqid = any (moved); end if;
+  return n;
+end $$;
+
+create function rewind.sequence_state(target oid, out last_value bigint, out is_called boolean) language plpgsql as $$
+begin
+  execute format('select last_value, is_called from %s', target::regclass) into last_value, is_called;
+end $$;
+
+create function rewind.forget_lost_sequences() returns void language plpgsql as $$
+begin
+  delete from rewind.sequence_now s where not exists (select from pg_catalog.pg_class c where c.oid = s.seqid and c.relkind = 'S');
+  if found then perform rewind.prepare_sequences(); end if;
+end $$;
+
+-- Notes the sequences' present state as the one to go back to; above the baseline the old state is kept for the way down.
+create function rewind.note_sequences(at_level int) returns void language plpgsql as $$
+declare moved oid[];
+begin
+  perform rewind.forget_lost_sequences();
+  moved := rewind.moved_sequences();
+  if at_level > 0 then
+    insert into rewind.sequence_below select at_level, seqid, last_value, is_called from rewind.sequence_now where seqid = any (moved)
+    on conflict do nothing;
+  end if;
+  update rewind.sequence_now set (last_value, is_called) = (select last_value, is_called from rewind.sequence_state(seqid))
+  where seqid = any (moved);
+  insert into rewind.sequence_now
+  select c.oid, format('%I.%I', n.nspname, c.relname), s.last_value, s.is_called
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace, rewind.sequence_state(c.oid) s
+  where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
+    and pg_has_role(c.relowner, 'USAGE')
+    and not exists (select from rewind.sequence_now x where x.seqid = c.oid)
+    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
+  perform rewind.prepare_sequences();
+end $$;
+
+-- Large objects at a level: the nearest level at or below that says something of one.
+create function rewind.large_objects_at(at_level int) returns table (loid oid, data bytea) language sql stable as $$
+  select distinct on (loid) loid, data from rewind.large_object where level <= at_level order by loid, level desc
+$$;
+
+create function rewind.large_object_differences(at_level int) returns table (loid oid, wanted bytea, present bytea) language plpgsql as $$
+begin
+  if not exists (select from pg_catalog.pg_largeobject_metadata) and not exists (select from rewind.large_object) then return; end if;
+  return query
+    select * from (
+      select coalesce(b.loid, m.oid) as loid, b.data, case when m.oid is not null then lo_get(m.oid) end as present
+      from (select * from rewind.large_objects_at(at_level)) b
+      full join (select oid from pg_catalog.pg_largeobject_metadata where pg_has_role(lomowner, 'USAGE')) m on m.oid = b.loid
+    ) d where d.data is distinct from d.present;
+end $$;
+
+create function rewind.large_objects_moved() returns boolean language sql as $$
+  select exists (select from rewind.large_object_differences((select level from rewind.state)))
+$$;
+
+create function rewind.restore_large_objects(at_level int) returns int language plpgsql as $$
+declare
+  d record;
+  n int := 0;
+begin
+  for d in select * from rewind.large_object_differences(at_level) loop
+    n := n + 1;
+    if d.wanted is null then perform lo_unlink(d.loid);
+    elsif d.present is null then perform lo_from_bytea(d.loid, d.wanted);
+    else
+      perform lo_truncate64(fd, 0) from lo_open(d.loid, 131072) fd; -- INV_WRITE; closed at the end of the transaction
+      perform lo_put(d.loid, 0, d.wanted);
+    end if;
+  end loop;
+  return n;
+end $$;
+
+create function rewind.note_large_objects(at_level int) returns void language sql as $$
+  insert into rewind.large_object select at_level, loid, present from rewind.large_object_differences(at_level)
+  on conflict (loid, level) do update set data = excluded.data
+$$;
+
+-- REFRESH, in both forms, makes a new version of the view's row in pg_class.
+create function rewind.moved_matviews() returns setof rewind.matview language sql stable as $$
+  select m.* from (
+    select distinct on (relid) * from rewind.matview where level <= (select level from rewind.state) order by relid, level desc
+  ) m join pg_catalog.pg_class c on c.oid = m.relid where c.xmin <> m.seen
+$$;
+
+create function rewind.matview_contents(name text, out rows bigint, out hash numeric) language plpgsql as $$
+begin
+  execute format('select count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from %s t', name) into rows, hash;
+end $$;
+
+create function rewind.note_matviews(at_level int) returns void language plpgsql as $$
+begin
+  delete from rewind.matview m where not exists (select from pg_catalog.pg_class c where c.oid = m.relid and c.relkind = 'm');
+  insert into rewind.matview
+  select at_level, c.oid, format('%I.%I', n.nspname, c.relname), c.xmin, c.relispopulated, h.rows, h.hash
+  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+  left join lateral rewind.matview_contents(format('%I.%I', n.nspname, c.relname)) h on c.relispopulated
+  where c.relkind = 'm' and pg_has_role(c.relowner, 'USAGE')
+    and not exists (
+      select from rewind.matview m where m.relid = c.oid and m.level = (select max(level) from rewind.matview x where x.relid = c.oid) and m.seen = c.xmin)
+    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  on conflict (relid, level) do update set seen = excluded.seen, name = excluded.name, populated = excluded.populated, rows = excluded.rows, hash = excluded.hash;
+end $$;
+
+-- Refreshes what was refreshed. Returns what can't be had back that way: contents that were stale at the checkpoint.
+create function rewind.restore_matviews(at_level int) returns text[] language plpgsql as $$
+declare
+  m rewind.matview;
+  n bigint;
+  h numeric;
+  stale text[] := '{}';
+begin
+  for m in select * from rewind.moved_matviews() order by relid loop
+    execute format('refresh materialized view %s %s', m.name, case when not m.populated then 'with no data' end);
+    if m.populated then
+      select c.rows, c.hash into n, h from rewind.matview_contents(m.name) c;
+      if (n, h) is distinct from (m.rows, m.hash) then stale := stale || m.name; end if;
+    end if;
+    insert into rewind.matview
+    select at_level, m.relid, m.name, c.xmin, m.populated, m.rows, m.hash from pg_catalog.pg_class c where c.oid = m.relid
+    on conflict (relid, level) do update set seen = excluded.seen;
+  end loop;
+  return stale;
+end $$;
+`;
+
+const sequences18 = /* sql */ `
+create function rewind.moved_sequences() returns oid[] language plpgsql as $$
+begin
+  return array(
+    select s.seqid from rewind.sequence_now s, pg_get_sequence_data(s.seqid) d
+    where d.last_value <> s.last_value or d.is_called <> s.is_called);
+end $$;
+create function rewind.prepare_sequences() returns void language sql as '';
+`;
+
+// pg_sequence_last_value() says null of a sequence that was never called, wherever setval(…, false) has put it. Those
+// are read by a function made for the purpose, so that its plan is cached.
+const sequencesBefore18 = /* sql */ `
+create function rewind.uncalled_sequences() returns table (seqid oid, last_value bigint, is_called boolean) language plpgsql as $$
+begin end $$;
+
+create function rewind.moved_sequences() returns oid[] language plpgsql as $$
+begin
+  return array(
+    select seqid from rewind.sequence_now
+    where pg_sequence_last_value(seqid) is distinct from case when is_called then last_value end
+    union
+    select s.seqid from rewind.sequence_now s join rewind.uncalled_sequences() u using (seqid)
+    where not s.is_called and (u.last_value <> s.last_value or u.is_called <> s.is_called));
+end $$;
+
+create function rewind.prepare_sequences() returns void language plpgsql as $$
+declare query text;
+begin
+  select string_agg(format('select %s::oid, last_value, is_called from %s', seqid, name), ' union all ') into query
+  from rewind.sequence_now where not is_called;
+  execute format(
+    'create or replace function rewind.uncalled_sequences() returns table (seqid oid, last_value bigint, is_called boolean) language plpgsql as %L',
+    'begin ' || coalesce('return query ' || query || ';', '') || ' end');
+end $$;
+`;

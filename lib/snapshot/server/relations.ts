@@ -1,0 +1,176 @@
+/** What is watched, how it is described, armed with a counter, and copied. */
+export const relationsSql = (unlogged: string): string => /* sql */ `
+-- The type a column is kept as, null for its own. A copy must not depend on a type of the app's: a migration could no
+-- longer drop the type, or add a constraint to a domain. Text goes out and in as in a dump.
+create function rewind.stored_as(type oid) returns text language sql stable as $$
+  with recursive base as (
+    select t.oid, t.typtype, t.typbasetype, t.typnamespace from pg_catalog.pg_type t where t.oid = type
+    union all
+    select t.oid, t.typtype, t.typbasetype, t.typnamespace
+    from base b join pg_catalog.pg_type t on t.oid = b.typbasetype where b.typtype = 'd'
+  )
+  select case
+    when typnamespace <> 'pg_catalog'::regnamespace then 'text'
+    when oid <> type then format_type(oid, -1)
+  end from base where typtype <> 'd'
+$$;
+
+-- Every table there is to watch. Members of extensions are the extension's business.
+create view rewind.watchable as
+select c.oid as relid, c.relkind as kind, format('%I.%I', n.nspname, c.relname) as name, pg_has_role(c.relowner, 'USAGE') as ours
+from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and c.relpersistence <> 't'
+  and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
+  and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
+
+-- Columns that can be inserted: neither dropped nor generated. Of these, the given ones (null: all).
+create function rewind.columns_of(target oid, among text[], out columns text, out stored text, out restored text, out updatable text, out names text[])
+language sql stable set search_path = pg_catalog as $$
+  select
+    coalesce(string_agg(col, ', ' order by attnum), ''),
+    coalesce(string_agg(format('t.%s%s', col, '::' || kept), ', ' order by attnum), ''),
+    coalesce(string_agg(format('s.%s%s', col, back), ', ' order by attnum), ''),
+    string_agg(format('%1$s = s.%1$s%2$s', col, back), ', ' order by attnum) filter (where attidentity <> 'a'),
+    coalesce(array_agg(attname::text order by attnum), '{}')
+  from (
+    select *, quote_ident(attname) as col, case when kept is not null then '::' || format_type(atttypid, atttypmod) end as back
+    from (
+      select a.*, case when ty.typnamespace <> 'pg_catalog'::regnamespace then rewind.stored_as(a.atttypid) end as kept
+      from pg_attribute a join pg_type ty on ty.oid = a.atttypid
+      where a.attrelid = target and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and (among is null or a.attname = any (among))
+    ) a
+  ) a
+$$;
+
+-- What tells rows apart: the primary key, else a unique index that is immediate, whole, over columns, none nullable.
+create function rewind.key_of(target oid, among text[], out columns text, out match text) language sql stable set search_path = pg_catalog as $$
+  select string_agg(quote_ident(a.attname), ', ' order by a.attnum),
+    string_agg(format('s.%1$I = t.%1$I%2$s', a.attname, '::' || kept), ' and ' order by a.attnum)
+  from (
+    select (i.indkey::int2[])[0:i.indnkeyatts - 1] as keys from pg_index i
+    where i.indrelid = target and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null
+      and not exists (
+        select from pg_attribute a where a.attrelid = target and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])
+          and (not a.attnotnull or a.attgenerated <> '' or a.attname <> all (among)))
+    order by i.indisprimary desc, i.indnkeyatts, i.indexrelid limit 1
+  ) i
+  cross join lateral (
+    select a.*, case when ty.typnamespace <> 'pg_catalog'::regnamespace then rewind.stored_as(a.atttypid) end as kept
+    from pg_attribute a join pg_type ty on ty.oid = a.atttypid where a.attrelid = target and a.attnum = any (i.keys)
+  ) a
+$$;
+
+-- A relation as it is now, of which the given columns are copied (null: all).
+create function rewind.describe(target oid, among text[]) returns rewind.relation language plpgsql set search_path = pg_catalog as $$
+declare r rewind.relation;
+begin
+  select relid, kind, name into strict r.relid, r.kind, r.name from rewind.watchable where relid = target;
+  select c.columns, c.stored, c.restored, c.updatable, c.names into r.columns, r.stored, r.restored, r.updatable, r.copied_columns
+  from rewind.columns_of(target, among) c;
+  select k.columns, k.match into r.key_columns, r.key_match from rewind.key_of(target, r.copied_columns) k;
+  r.truncatable := not exists (select from pg_constraint where contype = 'f' and confrelid = target and conrelid <> target);
+  r.guarded := exists (select from pg_trigger where tgrelid = target and not tgisinternal and tgenabled in ('A', 'R') and tgname !~ '^rewind_')
+    or exists (select from pg_rewrite where ev_class = target and ev_type <> '1' and ev_enabled in ('A', 'R'));
+  r.unchecked := exists (select from pg_constraint where conrelid = target and not convalidated);
+  r.forced := (select relforcerowsecurity from pg_class where oid = target);
+  r.prepared := false;
+  return r;
+end $$;
+
+-- The counting trigger. It fires in any session (ALWAYS: also under session_replication_role = replica), takes no lock
+-- that two writers could meet in, and its bump is seen at once and survives a rollback. The table's own counter comes
+-- first: whoever reads a group as moved must find the table moved too.
+create function rewind.arm_trigger(r rewind.relation) returns void language plpgsql as $$
+begin
+  execute format(
+    'create or replace trigger rewind_counter before insert or update or delete or truncate on %s for each statement
+       when (nextval(%L::regclass) is null or nextval(%L::regclass) is null) execute function rewind.never()',
+    r.name, 'rewind.touched_' || r.slot, 'rewind.touched_group_' || r.group_slot);
+  execute format('alter table only %s enable always trigger rewind_counter', r.name);
+end $$;
+
+create function rewind.arm(target oid) returns void language plpgsql as $$
+declare r rewind.relation := rewind.describe(target, null);
+begin
+  r.slot := nextval('rewind.slot');
+  r.group_slot := r.slot / 32;
+  if not exists (select from rewind.counter_group where slot = r.group_slot) then
+    execute format('create ${unlogged} sequence rewind.touched_group_%s', r.group_slot);
+    execute format('grant usage on sequence rewind.touched_group_%s to public', r.group_slot);
+    insert into rewind.counter_group values (r.group_slot, ('rewind.touched_group_' || r.group_slot)::regclass, null);
+  end if;
+  execute format('create ${unlogged} sequence rewind.touched_%s', r.slot);
+  execute format('grant usage on sequence rewind.touched_%s to public', r.slot);
+  r.counter := ('rewind.touched_' || r.slot)::regclass;
+  insert into rewind.relation select r.*;
+  perform rewind.arm_trigger(r);
+end $$;
+
+-- Lets go of a relation that is gone, or has to be looked at anew.
+create function rewind.disarm(target oid) returns void language plpgsql as $$
+declare r rewind.relation;
+begin
+  select * into strict r from rewind.relation where relid = target;
+  if exists (select from pg_catalog.pg_class where oid = target) then
+    if r.journal_root is not null then perform rewind.stop_journal(target); end if;
+    execute format('drop trigger if exists rewind_counter on %s', target::regclass);
+  elsif r.journal is not null then
+    execute format('drop table %s', r.journal);
+  end if;
+  if r.copy is not null then execute format('drop table %s', r.copy); end if;
+  execute format('drop function if exists rewind.bring_back_%s', r.slot);
+  execute format('drop sequence rewind.touched_%s', r.slot);
+  delete from rewind.capture where relid = target;
+  delete from rewind.journal_baseline where relid = target;
+  delete from rewind.relation where relid = target;
+end $$;
+
+-- Row security that binds the owner too would hide rows from us (row_security = off makes that an error, not a silence).
+create function rewind.lift_row_security(targets oid[]) returns text[] language plpgsql as $$
+declare
+  r record;
+  undo text[] := '{}';
+begin
+  if (select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user) then return undo; end if;
+  for r in select name from rewind.relation where relid = any (targets) and forced order by relid loop
+    execute format('alter table only %s no force row level security', r.name);
+    undo := undo || format('alter table only %s force row level security', r.name);
+  end loop;
+  return undo;
+end $$;
+
+create function rewind.run(statements text[]) returns void language plpgsql as $$
+declare s text;
+begin
+  foreach s in array statements loop execute s; end loop;
+end $$;
+
+-- Copies what the relation holds now as its contents at a level. The lock waits for writers that are under way.
+create function rewind.capture(target oid, at_level int) returns bigint language plpgsql as $$
+declare
+  r rewind.relation;
+  undo text[];
+  n bigint;
+begin
+  select * into strict r from rewind.relation where relid = target;
+  execute format('lock table only %s in share mode', r.name);
+  undo := rewind.lift_row_security(array[target]);
+  if r.copy is null then
+    execute format('select count(*) from (select from only %s limit 1) t', r.name) into n;
+    if n > 0 then
+      r.copy := 'rewind.copy_' || r.slot;
+      execute format('create table %s as select null::int as rewind_level %s from only %s t limit 0', r.copy, ', ' || nullif(r.stored, ''), r.name);
+      if r.key_columns is not null then execute format('create index on %s (%s, rewind_level)', r.copy, r.key_columns); end if;
+      update rewind.relation set copy = r.copy, prepared = false where relid = target;
+    end if;
+  end if;
+  if r.copy is not null then
+    execute format('delete from %s where rewind_level = $1', r.copy) using at_level;
+    execute format('insert into %s select $1 %s from only %s t', r.copy, ', ' || nullif(r.stored, ''), r.name) using at_level;
+    get diagnostics n = row_count;
+  end if;
+  perform rewind.run(undo);
+  insert into rewind.capture values (at_level, target, n) on conflict (relid, level) do update set rows = excluded.rows;
+  return n;
+end $$;
+`;

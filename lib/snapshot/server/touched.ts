@@ -1,0 +1,54 @@
+/** Which relations may have changed, by their counters. */
+export const touchedSql = /* sql */ `
+-- What moved since it was last noted, with the readings to note. They are taken before anything is locked or restored:
+-- a bump that comes later is found next time. After a server crash every relation has moved.
+create function rewind.moved(out relids oid[], out readings bigint[], out groups int[], out group_readings bigint[]) language plpgsql as $$
+begin
+  if not exists (select from rewind.alive) then
+    select array_agg(relid), array_agg(pg_sequence_last_value(counter)) into relids, readings from rewind.relation;
+    select array_agg(slot), array_agg(pg_sequence_last_value(counter)) into groups, group_readings from rewind.counter_group;
+    return;
+  end if;
+  select array_agg(slot), array_agg(reading) into groups, group_readings
+  from (select slot, seen, pg_sequence_last_value(counter) as reading from rewind.counter_group offset 0) g
+  where reading is distinct from seen;
+  if groups is null then return; end if;
+  select array_agg(relid), array_agg(reading) into relids, readings
+  from (select relid, seen, pg_sequence_last_value(counter) as reading from rewind.relation where group_slot = any (groups) offset 0) r
+  where reading is distinct from seen;
+end $$;
+
+create function rewind.note_moved(relids oid[], readings bigint[], groups int[], group_readings bigint[]) returns void language plpgsql as $$
+begin
+  update rewind.counter_group g set seen = n.reading from unnest(groups, group_readings) n (slot, reading) where g.slot = n.slot;
+  update rewind.relation r set seen = n.reading from unnest(relids, readings) n (relid, reading) where r.relid = n.relid;
+  insert into rewind.alive select true where not exists (select from rewind.alive);
+end $$;
+
+-- Relations that hold rows, of these and everything that inherits from them: a statement's triggers fire on the relation
+-- it names, and its rows may be in any descendant.
+create function rewind.holding_rows(relids oid[]) returns oid[] language plpgsql as $$
+begin
+  if relids is null then return '{}'; end if;
+  if exists (select from pg_catalog.pg_inherits where inhparent = any (relids)) then
+    return array(
+      with recursive tree (relid) as (
+        select unnest(relids) union select inhrelid from tree join pg_catalog.pg_inherits on inhparent = tree.relid
+      )
+      select relid from tree join rewind.relation using (relid) where kind = 'r');
+  end if;
+  return array(select relid from rewind.relation where relid = any (relids) and kind = 'r');
+end $$;
+
+-- For people and for deciding whether a checkpoint is worth making: never a false "no".
+create function rewind.touched() returns text[] language plpgsql as $$
+begin
+  return array(
+    select name from rewind.relation where relid = any (rewind.holding_rows((rewind.moved()).relids))
+    union all select 'sequence ' || name from rewind.sequence_now where seqid = any (rewind.moved_sequences())
+    union all select 'large objects' where rewind.large_objects_moved()
+    union all select 'materialized view ' || name from rewind.moved_matviews() m
+    union all select 'the schema' where rewind.schema_moved()
+    order by 1);
+end $$;
+`;

@@ -1,0 +1,95 @@
+import { RewindError, messageOf } from '../errors';
+import type { OwnConnection, Query } from '../sql';
+
+/** What our role may do decides how a restore is done. */
+export type Means =
+  | 'replica' // may set session_replication_role: triggers, rules and foreign keys are out of the way
+  | 'owner'; // owns the tables, and no more
+
+/** A connection of ours, set up for the server side. */
+export interface Session {
+  readonly query: Query;
+  readonly pid: number;
+  readonly means: Means;
+  /** May create event triggers. */
+  readonly superuser: boolean;
+  /** As in `server_version_num`. */
+  readonly serverVersion: number;
+  end(): Promise<void>;
+}
+
+// The app's search_path is left alone: check constraints, defaults and generated columns may call functions that rely on
+// it. Everything of ours is written with its schema.
+const SETTINGS = `
+  set row_security = off;                    -- what policies would hide from us becomes an error
+  set lock_timeout = '250ms';
+  set statement_timeout = 0;
+  set idle_in_transaction_session_timeout = 0;
+  set default_transaction_isolation = 'read committed';
+  set default_transaction_read_only = off;
+  set synchronous_commit = off;
+  set synchronize_seqscans = off;            -- copies keep the order of rows
+  set jit = off;
+  set client_min_messages = warning;
+  set datestyle = 'ISO';                     -- what is kept as text has to be read by another session
+  set intervalstyle = 'postgres';
+  set extra_float_digits = 1;
+  set bytea_output = 'hex';
+  set rewind.working = 'on';                 -- our own triggers look away
+`;
+
+export async function openSession(connect: () => Promise<OwnConnection>): Promise<Session> {
+  const connection = await connect();
+  try {
+    await connection.query(SETTINGS);
+    const { rows } = await connection.query<{ version: number; superuser: boolean }>(
+      `select current_setting('server_version_num')::int as version, rolsuper as superuser
+       from pg_catalog.pg_roles where rolname = current_user`,
+    );
+    const { version = 0, superuser = false } = rows[0] ?? {};
+    if (version < 140000) {
+      throw new RewindError('REWIND_RESTORE', {
+        problem: `The server is PostgreSQL ${Math.floor(version / 10000)}; @truncate tests need 14 or newer.`,
+        remedy: 'Use a newer server for tests.',
+      });
+    }
+    return {
+      ...connection,
+      means: await meansOf(connection.query),
+      superuser,
+      serverVersion: version,
+      end: connection.end,
+    };
+  } catch (error) {
+    await connection.end();
+    throw error;
+  }
+}
+
+async function meansOf(query: Query): Promise<Means> {
+  try {
+    await query(`set session_replication_role = 'replica'`);
+    return 'replica';
+  } catch (error) {
+    if (codeOf(error) === INSUFFICIENT_PRIVILEGE) return 'owner';
+    throw error;
+  }
+}
+
+export const INSUFFICIENT_PRIVILEGE = '42501';
+
+/** The SQLSTATE of an error of pg's. */
+export function codeOf(error: unknown): string | undefined {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' && /^[0-9A-Z]{5}$/.test(code) ? code : undefined;
+}
+
+/** Whether the connection is gone, rather than the statement refused. */
+export function isLost(error: unknown): boolean {
+  const code = codeOf(error);
+  // 57P01 to 57P05: the server ends the session or itself; class 08: connection exceptions (manual, appendix A).
+  if (code !== undefined) return code.startsWith('08') || /^57P0[1-5]$/.test(code);
+  return /ECONNRESET|EPIPE|ECONNREFUSED|terminated|not queryable|closed|ended|timeout expired/i.test(
+    `${messageOf(error)} ${typeof error === 'object' && error !== null && 'code' in error ? String(error.code) : ''}`,
+  );
+}

@@ -1,0 +1,265 @@
+import { RewindError, messageOf } from '../errors';
+import { realTimers, sleep } from '../timers';
+import { type Found, endBlockers, findBlockers } from './blockers';
+import type { Blocker, Difference, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
+import { type ServerSide, eventTriggersSql, serverSide } from './server';
+import { type Session, codeOf, isLost, openSession } from './session';
+
+const LOCK_NOT_AVAILABLE = '55P03';
+const DEADLOCK_DETECTED = '40P01';
+/** Relations armed, copied or let go in one transaction: each takes several locks, and the lock table is finite. */
+const BATCH = 100;
+
+interface State {
+  readonly version: string;
+  readonly status: 'taking' | 'running' | 'kept';
+  readonly level: number;
+  readonly fingerprint: string | null;
+  /** False in a restored dump: no oid in it means anything. */
+  readonly native: boolean;
+}
+
+interface RestoreReport {
+  readonly tables: Restored['tables'];
+  readonly sequences: number;
+  readonly schemaChange: string | null;
+  readonly stale: readonly string[];
+}
+
+/** See {@link Snapshot}. What counts is in the database; this object only remembers how deep the stack should be. */
+export class DatabaseSnapshot implements Snapshot {
+  #session: Session | undefined;
+  #server: ServerSide | undefined;
+  #taken = false;
+  #depth = 0;
+  #locked = false;
+
+  constructor(private readonly options: SnapshotOptions) {}
+
+  get taken(): boolean {
+    return this.#taken;
+  }
+
+  get depth(): number {
+    return this.#depth;
+  }
+
+  async recover(): Promise<boolean> {
+    const state = await this.#state();
+    if (!state || state.status === 'kept') return false;
+    await this.#lock();
+    const now = await this.#state();
+    if (!this.#isUsable(now) || now.status !== 'running') return false;
+    const touched = await this.touched();
+    await this.#restoreTo(0);
+    await this.#query(`update rewind.state set status = 'kept'`);
+    return now.level > 0 || touched.length > 0;
+  }
+
+  async take(): Promise<void> {
+    await this.#lock();
+    const state = await this.#state();
+    const reusable =
+      this.options.kept !== 'ignore' &&
+      this.#isUsable(state) &&
+      state.status !== 'taking' &&
+      state.fingerprint === (this.options.fingerprint ?? null);
+    if (!reusable) {
+      await this.remove();
+      await this.#install();
+    }
+    await this.#patiently(() => this.#query('select rewind.begin_take()'));
+    await this.#untilDone('select rewind.arm_some($1) as n');
+    await this.#untilDone('select rewind.capture_some($1) as n');
+    await this.#patiently(() => this.#query('select rewind.end_take($1)', [this.options.fingerprint ?? null]));
+    this.#taken = true;
+    this.#depth = 0;
+  }
+
+  async push(): Promise<void> {
+    const level = this.#depth + 1;
+    await this.#patiently(() => this.#query(`select rewind.push(${level})`));
+    this.#depth = level;
+  }
+
+  async pop(): Promise<Restored> {
+    if (this.#depth === 0) throw new Error('there is no checkpoint above the baseline');
+    const restored = await this.#restoreTo(this.#depth - 1);
+    this.#depth -= 1;
+    return restored;
+  }
+
+  restore(): Promise<Restored> {
+    return this.#restoreTo(this.#depth);
+  }
+
+  async touched(): Promise<readonly string[]> {
+    const { rows } = await this.#query<{ names: string[] }>('select rewind.touched() as names');
+    return rows[0]?.names ?? [];
+  }
+
+  async verify(): Promise<readonly Difference[]> {
+    return [];
+  }
+
+  async plan(): Promise<string> {
+    return '';
+  }
+
+  async status(): Promise<SnapshotStatus> {
+    const state = await this.#state();
+    return { state: state?.status ?? 'none', tables: 0, journalled: [], bytes: 0, takenAt: undefined };
+  }
+
+  async forget(): Promise<void> {
+    await this.#query(`select rewind.drop_levels_above(0)`);
+    await this.#query(`update rewind.state set status = 'kept'`);
+    this.#taken = false;
+    this.#depth = 0;
+  }
+
+  async remove(): Promise<void> {
+    await this.#patiently(() => this.#query('drop schema if exists rewind cascade'));
+    this.#taken = false;
+    this.#depth = 0;
+  }
+
+  async close(): Promise<void> {
+    try {
+      if (this.#taken && this.#depth === 0 && (await this.touched()).length === 0) {
+        await this.#query(`update rewind.state set status = 'kept'`);
+      }
+    } catch {
+      // It stays marked as running: the next run recovers it.
+    }
+    await this.#session?.end();
+    this.#session = undefined;
+    this.#taken = false;
+    this.#locked = false;
+  }
+
+  async #restoreTo(level: number): Promise<Restored> {
+    const started = realTimers.now();
+    const { result, blockers } = await this.#patiently(() =>
+      this.#query<{ report: RestoreReport }>(`select rewind.restore(${level}) as report`),
+    );
+    const report = result.rows[0]?.report;
+    if (!report) throw new Error('rewind.restore() returns one row');
+    for (const name of report.stale) {
+      this.options.note(`materialized view ${name} was stale when its checkpoint was made, and is fresh now`);
+    }
+    return {
+      ms: realTimers.now() - started,
+      tables: report.tables,
+      sequences: report.sequences,
+      schemaChange: report.schemaChange ?? undefined,
+      blockers,
+    };
+  }
+
+  async #install(): Promise<void> {
+    const session = await this.#connected();
+    const server = serverSide(session.serverVersion);
+    await this.#query(`begin; ${server.sql} ${session.superuser ? eventTriggersSql : ''} commit`);
+    await this.#query(
+      `insert into rewind.state (version, self, status, fingerprint) values ($1, 'rewind.state'::regclass, 'taking', $2)`,
+      [server.version, this.options.fingerprint ?? null],
+    );
+  }
+
+  async #untilDone(step: string): Promise<void> {
+    for (;;) {
+      const { result } = await this.#patiently(() => this.#query<{ n: number }>(step, [BATCH]));
+      if ((result.rows[0]?.n ?? 0) < BATCH) return;
+    }
+  }
+
+  async #state(): Promise<State | undefined> {
+    const { rows } = await this.#query<{ there: boolean }>(`select to_regclass('rewind.state') is not null as there`);
+    if (!rows[0]?.there) return undefined;
+    const found = await this.#query<State>(
+      `select version, status, level, fingerprint, self = 'rewind.state'::regclass as native from rewind.state`,
+    );
+    return found.rows[0];
+  }
+
+  #isUsable(state: State | undefined): state is State {
+    return state !== undefined && state.native && state.version === this.#server?.version;
+  }
+
+  /** One run at a time may hold a snapshot of a database. The lock goes with our session, however that ends. */
+  async #lock(): Promise<void> {
+    if (this.#locked) return;
+    const limit = realTimers.now() + 5000;
+    for (;;) {
+      const { rows } = await this.#query<{ got: boolean }>(
+        `select pg_try_advisory_lock(hashtext('mocha-rewind'), 0) as got`,
+      );
+      if (rows[0]?.got) break;
+      if (realTimers.now() > limit) throw await this.#taken_by_other();
+      await sleep(50);
+    }
+    this.#locked = true;
+  }
+
+  async #taken_by_other(): Promise<RewindError> {
+    const { rows } = await this.#query<{ pid: number; application: string; since: string }>(
+      `select a.pid, a.application_name as application, to_char(a.backend_start, 'HH24:MI:SS') as since
+       from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)
+       where l.locktype = 'advisory' and l.granted and l.classid = hashtext('mocha-rewind')::oid
+         and l.database = (select oid from pg_catalog.pg_database where datname = current_database())`,
+    );
+    const [other] = rows;
+    return new RewindError('REWIND_RESTORE', {
+      problem: `Another run is using this database: session ${other?.pid ?? '?'} ("${other?.application ?? '?'}", connected since ${other?.since ?? '?'}).`,
+      remedy: 'Wait for it to end, or give each run a database of its own.',
+    });
+  }
+
+  /** Retries a step that other sessions' locks are in the way of, and ends those sessions when patience has run out. */
+  async #patiently<T>(step: () => Promise<T>): Promise<{ result: T; blockers: Blocker[] }> {
+    const limit = realTimers.now() + (this.options.patienceMs ?? 2000);
+    const met = new Map<string, Found & { ended: boolean }>();
+    for (;;) {
+      try {
+        return { result: await step(), blockers: [...met.values()] };
+      } catch (error) {
+        const code = codeOf(error);
+        if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw this.#explain(error);
+        const session = await this.#connected();
+        const found = await findBlockers(session.query);
+        const over = realTimers.now() > limit;
+        for (const blocker of found) met.set(`${blocker.pid} ${blocker.gid ?? ''}`, { ...blocker, ended: over });
+        if (over) await endBlockers(session.query, found);
+      }
+    }
+  }
+
+  #explain(error: unknown): unknown {
+    if (error instanceof RewindError) return error;
+    return new RewindError('REWIND_RESTORE', {
+      problem: `The database could not be brought to its checkpoint: ${messageOf(error)}`,
+      remedy: 'Recreate the test database, and please report the statement below.',
+      cause: error,
+    });
+  }
+
+  async #connected(): Promise<Session> {
+    if (!this.#session) {
+      this.#session = await openSession(this.options.connect);
+      this.#server = serverSide(this.#session.serverVersion);
+    }
+    return this.#session;
+  }
+
+  async #query<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<{ rows: Row[] }> {
+    const session = await this.#connected();
+    try {
+      return await session.query<Row>(sql, values);
+    } catch (error) {
+      if (!isLost(error)) throw error;
+      this.#session = undefined;
+      throw error;
+    }
+  }
+}
