@@ -3,16 +3,21 @@ import path from 'node:path';
 import { pathToFileURL } from 'node:url';
 import { RewindError, messageOf } from '../errors';
 import { configMistake } from './mistake';
+import { THEN_REQUIRE, specsAreImportedFirst } from './mocha-seam';
 import { framesOf, ownMessage } from './user-frames';
 
 /** `require` can't give this file, `import()` may: it is ESM (awaiting at top level), or only ESM hooks know it. */
-const NEEDS_IMPORT = new Set(['ERR_REQUIRE_ESM', 'ERR_REQUIRE_ASYNC_MODULE', 'ERR_UNKNOWN_FILE_EXTENSION']);
+const ONLY_IMPORT: ReadonlySet<string> = new Set([
+  'ERR_REQUIRE_ESM',
+  'ERR_REQUIRE_ASYNC_MODULE',
+  'ERR_UNKNOWN_FILE_EXTENSION',
+]);
 
 /** What the file exports, `default` taken out. `name` is how messages call the file. */
 export async function loadModule(file: string, content: string, name: string): Promise<unknown> {
   if (path.extname(file) === '.json') return parseJson(content, name);
   try {
-    return await defaultOf(await requireOrImport(file), name);
+    return await defaultOf(await loadLikeASpec(file), name);
   } catch (thrown) {
     if (thrown instanceof RewindError) throw thrown;
     if (isTypeScript(file) && isUnknownTo(file, thrown)) throw withoutLoader(name, thrown);
@@ -29,19 +34,39 @@ function parseJson(content: string, name: string): unknown {
 }
 
 /**
- * `require` first and `import()` where it can't, except for `.mjs`: Mocha's own rule (11.8.0 and 12.0.3,
- * `lib/nodejs/esm-utils.js`, requireModule). Node keeps one instance of a real ES module for both ways; loaders that
- * turn ESM into CommonJS (tsx) do not, which is why the rule matters.
+ * As Mocha loads specs. Node keeps one instance of a module for both ways, but a loader that turns ESM into CommonJS for
+ * `require` (tsx) makes two, and the config would give us an instance that no spec uses.
  */
-async function requireOrImport(file: string): Promise<unknown> {
+async function loadLikeASpec(file: string): Promise<unknown> {
   if (path.extname(file) === '.mjs' || (isTypeScript(file) && !compilesTypeScript())) return importFile(file);
+  return specsAreImportedFirst() ? importOrRequire(file) : requireOrImport(file);
+}
+
+async function requireOrImport(file: string): Promise<unknown> {
   try {
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- which file it is, is known only now
-    return require(file) as unknown;
+    return requireFile(file);
   } catch (thrown) {
-    if (NEEDS_IMPORT.has(codeOf(thrown))) return importFile(file);
+    if (ONLY_IMPORT.has(codeOf(thrown))) return importFile(file);
     throw thrown;
   }
+}
+
+async function importOrRequire(file: string): Promise<unknown> {
+  try {
+    return await importFile(file);
+  } catch (thrown) {
+    if (!THEN_REQUIRE.has(codeOf(thrown))) throw thrown;
+    try {
+      return requireFile(file);
+    } catch (second) {
+      throw ONLY_IMPORT.has(codeOf(second)) ? thrown : second;
+    }
+  }
+}
+
+function requireFile(file: string): unknown {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- which file it is, is known only now
+  return require(file) as unknown;
 }
 
 function importFile(file: string): Promise<unknown> {
@@ -88,7 +113,10 @@ function couldNotLoad(file: string, name: string, thrown: unknown): Error {
   const place = frames.length > 0 ? `\n${frames.join('\n')}` : message.includes(file) ? '' : `\n    in ${file}`;
   return configMistake({
     problem: `${name} could not be loaded: ${message}${place}`,
-    remedy: 'No test was run. Mend the config file, or the module it loads.',
+    remedy:
+      thrown instanceof SyntaxError && isTypeScript(file)
+        ? 'No test was run. If it needs a TypeScript loader, put that before the plugin: `"require": ["ts-node/register", "mocha-rewind/register"]`.'
+        : 'No test was run. Mend the config file, or the module it loads.',
     cause: thrown,
   });
 }

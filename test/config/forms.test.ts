@@ -51,6 +51,25 @@ import { loads } from './db';
 export default defineConfig({ seed: (): number => loads });`;
 const MODULE = { 'package.json': { name: 'fixture', private: true, type: 'module' } };
 
+/** Like tsx: compiles TypeScript for both ways of loading, ESM to CommonJS for `require`, which makes two copies. */
+const BOTH_WAYS = {
+  'both-ways.cjs': `
+const fs = require('node:fs'), ts = require('typescript');
+require.extensions['.ts'] = (module, file) => module._compile(
+  ts.transpileModule(fs.readFileSync(file, 'utf8'), { compilerOptions: { module: 'commonjs', target: 'es2022' } }).outputText, file);
+require('node:module').register('./both-ways.mjs', require('node:url').pathToFileURL(__filename));`,
+  'both-ways.mjs': `
+import fs from 'node:fs';
+import ts from 'typescript';
+export async function load(url, context, next) {
+  if (!url.endsWith('.ts')) return next(url, context);
+  const text = ts.transpileModule(fs.readFileSync(new URL(url), 'utf8'), { compilerOptions: { module: 'esnext', target: 'es2022' } });
+  return { format: 'module', shortCircuit: true, source: text.outputText };
+}`,
+  'db.ts': TS_FILES['db.ts'],
+  'a.spec.ts': TS_FILES['a.spec.ts'].replace("'./db'", "'./db.ts'"),
+};
+
 const FORMS: readonly Form[] = [
   {
     file: 'rewind.config.js',
@@ -94,6 +113,12 @@ const FORMS: readonly Form[] = [
     },
   },
   { file: 'rewind.config.ts', text: TS_CONFIG, files: TS_FILES, require: TS },
+  {
+    file: 'rewind.config.ts',
+    text: TS_CONFIG.replace("'./db'", "'./db.ts'"),
+    files: { ...MODULE, ...BOTH_WAYS },
+    require: ['--require', './both-ways.cjs'],
+  },
   { file: 'rewind.config.cts', text: TS_CONFIG, files: TS_FILES, require: TS },
 ];
 
