@@ -5,7 +5,7 @@ import { type Scope, nameOf, scopeContext } from '../scope';
 import { realTimers } from '../timers';
 import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationRoom } from './index';
-import { ManagedDatabase, schemaChanged } from './managed-database';
+import { ManagedDatabase, complaintsOf } from './managed-database';
 import type { ModeStrategy } from './mode-strategy';
 import { nodb } from './nodb';
 import { rollback } from './rollback';
@@ -145,7 +145,7 @@ export class Isolation implements IsolationRoom {
         const restored = await database.exclusively(() => strategyOf(scope).depart(database, scope));
         if (!restored) continue;
         restores.push(restored);
-        if (restored.schemaChange) errors.push(schemaChanged(scope, restored.schemaChange));
+        errors.push(...complaintsOf(scope, restored));
       } catch (error) {
         errors.push(error as Error);
       }

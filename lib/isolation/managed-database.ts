@@ -131,7 +131,7 @@ export class ManagedDatabase {
       const restored = await this.#snapshot?.pop();
       this.#checkpoints.pop();
       this.#unsettled = false;
-      this.#complainOfSchema(top, restored);
+      for (const error of complaintsOf(top, restored)) this.report(top, error);
     }
   }
 
@@ -141,10 +141,6 @@ export class ManagedDatabase {
     const restored = await this.#snapshot.restore();
     this.#unsettled = false;
     return restored;
-  }
-
-  #complainOfSchema(scope: Scope, restored: Restored | undefined): void {
-    if (restored?.schemaChange) this.report(scope, schemaChanged(scope, restored.schemaChange));
   }
 
   async forgetSnapshot(): Promise<void> {
@@ -219,9 +215,25 @@ export class ManagedDatabase {
   }
 }
 
-export function schemaChanged(scope: Scope, what: string): RewindError {
-  return new RewindError('REWIND_SCHEMA_CHANGED', {
-    problem: `${nameOf(scope)} changed the schema, which a restore can't undo: ${what}`,
-    remedy: 'Undo the change in the test itself, or make it under rollback: there PostgreSQL takes back DDL too.',
-  });
+/** What a restore found that the scope has to answer for. */
+export function complaintsOf(scope: Scope, restored: Restored | undefined): Error[] {
+  if (!restored) return [];
+  const complaints: Error[] = restored.blockers
+    .filter((blocker) => blocker.ended)
+    .map(
+      ({ pid, state, application, query }) =>
+        new RewindError('REWIND_LEFT_OPEN', {
+          problem: `${nameOf(scope)} left a transaction open that kept its tables locked: pid ${pid} (${state}${application && `, ${application}`}), last statement: ${query}`,
+          remedy: 'It has been ended. Commit or roll back every transaction before the test ends.',
+        }),
+    );
+  if (restored.schemaChange) {
+    complaints.push(
+      new RewindError('REWIND_SCHEMA_CHANGED', {
+        problem: `${nameOf(scope)} changed the schema, which a restore can't undo: ${restored.schemaChange}`,
+        remedy: 'Undo the change in the test itself, or make it under rollback: there PostgreSQL takes back DDL too.',
+      }),
+    );
+  }
+  return complaints;
 }
