@@ -2,6 +2,7 @@
 import type { TestFacts } from '../facts';
 import type { Mode } from '../modes';
 import type { Scope } from '../scope';
+import { plug } from './plug';
 
 /** Which tests get which mode: the validated settings. */
 export interface Tagging {
@@ -66,4 +67,26 @@ export interface FinishedTest {
 
 export interface MochaPlugin {
   readonly mochaHooks: Mocha.RootHookObject;
+}
+
+export interface PlugOptions {
+  /**
+   * Whether a describe with tests of several phases is split, each part with all of its hooks, or goes whole to the
+   * last of these phases. A single describe is kept whole by the word `@whole` in its title. @default true
+   */
+  readonly split?: boolean;
+  /** What an unhandled rejection means that the code under test leaves behind: its test's failure, or nothing. @default 'fail' */
+  readonly rejections?: 'fail' | 'ignore';
+}
+
+/**
+ * Hooks into the Mocha that is running: sorts the tests of every run by phase, says in which scope it is, and gives
+ * `beginRun`'s handler its moments. Under `--dry-run` the order is shown and no handler is asked for.
+ */
+export function plugMocha(
+  tagging: Tagging,
+  beginRun: (plan: RunPlan) => RunHandler,
+  options: PlugOptions = {},
+): MochaPlugin {
+  return plug(tagging, beginRun, options);
 }

@@ -1,0 +1,28 @@
+import fs from 'node:fs';
+import { type Phase, phaseOf } from '../modes';
+import type { Plug } from './plug';
+import { relativeFile, wordsIn } from './tags';
+
+/**
+ * For the main process of `--parallel`, which loads no spec file: files whose text mentions committing tests are queued
+ * last, so that a worker's rolled-back files tend to come before its committing ones. A hint: nothing depends on it.
+ */
+export function queueCommittingFilesLast(files: readonly string[], plug: Plug): string[] {
+  const { tags, tagging } = plug;
+  const phaseOfFile = (file: string): Phase => {
+    const name = relativeFile(file) ?? file;
+    const byRule = tagging.rules.find((rule) => !rule.title && rule.files?.(name))?.mode ?? tagging.default;
+    const modes = [byRule, ...wordsIn(read(file)).flatMap((word) => tags.modeOfWord(word) ?? [])];
+    return modes.map(phaseOf).sort().at(-1) ?? 1;
+  };
+  const keyed = files.map((file) => ({ file, phase: phaseOfFile(file) }));
+  return keyed.sort((a, b) => a.phase - b.phase).map(({ file }) => file);
+}
+
+function read(file: string): string {
+  try {
+    return fs.readFileSync(file, 'utf8');
+  } catch {
+    return ''; // Mocha will say it better.
+  }
+}

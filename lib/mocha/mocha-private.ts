@@ -1,0 +1,295 @@
+/**
+ * The seam to Mocha: the only file that touches what Mocha does not document. Read on 10.8.2, 11.8.0 and 12.0.3;
+ * `test/mocha/canary.test.ts` says in words what a newer version has moved.
+ */
+import type { EventEmitter } from 'node:events';
+
+export type HookKind = 'beforeAll' | 'beforeEach' | 'afterEach' | 'afterAll';
+const HOOK_KINDS: readonly HookKind[] = ['beforeAll', 'beforeEach', 'afterEach', 'afterAll'];
+
+export type Done = (error?: unknown) => void;
+
+export interface Runnable extends EventEmitter {
+  title: string;
+  type: 'test' | 'hook';
+  fn: unknown;
+  file?: string;
+  parent: Suite;
+  ctx: unknown;
+  id: string;
+  state?: 'passed' | 'failed' | 'pending';
+  pending?: boolean;
+  duration?: number;
+  isPending(): boolean;
+  fullTitle(): string;
+  timeout(): number;
+  timeout(ms: number): void;
+  slow(): number;
+  slow(ms: number): void;
+  retries(): number;
+  retries(n: number): void;
+  globals(): string[] | undefined;
+  globals(names: string[]): void;
+  run(done: Done): void;
+  /** Ends the running attempt from outside: how the runner tells a test of an uncaught exception (`Runner#_uncaught`). */
+  callback?: Done;
+}
+
+export type Test = Runnable;
+
+export interface Hook extends Runnable {
+  /** Fails the test this hook runs for, and lets the run go on (public: `Hook#error`). */
+  error(error: unknown): void;
+}
+
+export interface Suite extends EventEmitter {
+  title: string;
+  file?: string;
+  root: boolean;
+  pending: boolean;
+  parent: Suite | undefined;
+  tests: Test[];
+  suites: Suite[];
+  isPending(): boolean;
+  fullTitle(): string;
+  eachTest(visit: (test: Test) => void): unknown;
+  clone(): Suite;
+}
+
+export interface Runner extends EventEmitter {
+  suite: Suite;
+  failures: number;
+  grepTotal(suite: { eachTest(visit: (test: Test) => void): unknown }): number;
+  isParallelMode(): boolean;
+  uncaught(error: unknown): void;
+  _opts?: { dryRun?: boolean };
+}
+
+/** What the callback of `Mocha#run` gets: the number of failures, or in a worker what goes to the main process. */
+export type RunResult = number | { failureCount: number };
+
+export interface MochaInstance {
+  files: string[];
+  isWorker?: boolean;
+  options: { parallel?: boolean; dryRun?: boolean };
+}
+
+export interface MochaClass {
+  prototype: { run(this: MochaInstance, done?: (result: RunResult) => void): Runner };
+  Test: { prototype: { serialize(this: Test): Record<string, unknown> } };
+  Runner: unknown;
+}
+
+/**
+ * The Mocha classes loaded in this process. The one that runs has loaded the plugin, so it is in the cache; asking
+ * `require('mocha')` could find another copy (hoisting, npx), and is a namespace object in 12.
+ */
+export function loadedMochas(): MochaClass[] {
+  const found = new Set<MochaClass>();
+  for (const [file, module] of Object.entries(require.cache)) {
+    if (!/[\\/]lib[\\/]mocha\.c?js$/.test(file)) continue; // 10, 11: lib/mocha.js; 12: lib/mocha.cjs
+    const exported: unknown = module?.exports;
+    if (isMochaClass(exported)) found.add(exported);
+  }
+  return [...found];
+}
+
+function isMochaClass(exported: unknown): exported is MochaClass {
+  if (typeof exported !== 'function') return false;
+  const { prototype, Runner } = exported as Partial<MochaClass>;
+  return Boolean(Runner) && typeof prototype?.run === 'function';
+}
+
+export function isDryRun(runner: Runner): boolean {
+  return Boolean(runner._opts?.dryRun);
+}
+
+/** Whether this test is going to run: selected by `--grep`, and not pending. */
+export function willRun(runner: Runner, test: Test): boolean {
+  return !test.isPending() && runner.grepTotal({ eachTest: (visit) => visit(test) }) > 0;
+}
+
+export function hooksOf(suite: Suite, kind: HookKind): Hook[] {
+  return (suite as unknown as Record<string, Hook[]>)[`_${kind}`] ?? [];
+}
+
+export function kindOf(hook: Runnable): HookKind | undefined {
+  return HOOK_KINDS.find((kind) => hooksOf(hook.parent, kind).includes(hook as Hook));
+}
+
+/**
+ * `--fail-hook-affected-tests` (11.8, 12) emits `test` for tests that are never run, with their state already set
+ * (`Runner#failAffectedTests`).
+ */
+export function isSynthetic(test: Test): boolean {
+  return test.state !== undefined;
+}
+
+export type HookPlace = 'first' | 'last' | { readonly after: Hook };
+
+/**
+ * Adds a hook of ours. Mocha reads the arrays live (`Runner#hook`), so that this works while hooks of that kind run.
+ * It has no time limit of Mocha's: a seed takes as long as it takes, and the limits are where the waiting is done.
+ */
+export function addHook(suite: Suite, kind: HookKind, place: HookPlace, body: (hook: Hook) => Promise<void>): void {
+  const add = (suite as unknown as Record<HookKind, (title: string, fn: () => Promise<void>) => unknown>)[kind];
+  add.call(suite, 'mocha-rewind', () => body(hook));
+  const hooks = hooksOf(suite, kind);
+  const hook: Hook = hooks.pop()!; // 12 returns it, 10 and 11 return the suite
+  hook.timeout(0);
+  ours.add(hook);
+  if (place === 'first') hooks.unshift(hook);
+  else if (place === 'last') hooks.push(hook);
+  else hooks.splice(hooks.indexOf(place.after) + 1, 0, hook);
+}
+
+const ours = new WeakSet<Hook>();
+
+/** A suite that is run a second time (`cleanReferencesAfterRun(false)`) must not keep the hooks of the first. */
+export function removeOurHooks(suite: Suite): void {
+  for (const kind of HOOK_KINDS) {
+    const hooks = hooksOf(suite, kind);
+    const others = hooks.filter((hook) => !ours.has(hook));
+    if (others.length < hooks.length) hooks.splice(0, hooks.length, ...others);
+  }
+}
+
+/** Lets no `beforeEach` hook of anybody run for this test, from inside our own (first) one. Returns the way back. */
+export function withholdBeforeEach(test: Test, current: Hook): () => void {
+  const withheld: [Hook[], Hook[]][] = [];
+  for (let suite: Suite | undefined = test.parent; suite; suite = suite.parent) {
+    const hooks = hooksOf(suite, 'beforeEach');
+    withheld.push([hooks, hooks.splice(hooks.indexOf(current) + 1)]);
+  }
+  return () => {
+    for (const [hooks, rest] of withheld.splice(0)) hooks.push(...rest);
+  };
+}
+
+/** Replaces how one attempt of a test is run, for this attempt only (`--retries` makes a new object for each). */
+export function wrapRun(test: Test, wrapper: (run: (done: Done) => void, done: Done) => void): void {
+  test.run = (done) => {
+    Reflect.deleteProperty(test, 'run');
+    wrapper((inner) => test.run(inner), done);
+  };
+}
+
+const SUITE_PROPERTIES = new Set(
+  `title ctx suites tests root pending file parent delayed id __mocha_id__ _retries _timeout _slow _bail _onlyTests
+  _onlySuites _events _eventsCount _maxListeners _beforeAll _beforeEach _afterEach _afterAll`.split(/\s+/),
+);
+const HOOK_PROPERTIES = new Set(
+  `title fn body async sync type ctx parent file id __mocha_id__ timer callback state err duration timedOut pending
+  _currentRetry _timeout _slow _retries _error _allowedGlobals allowUncaught originalTitle _events _eventsCount
+  _maxListeners`.split(/\s+/),
+);
+
+/**
+ * A second suite like this one, without its tests and child suites. It shares the context object, so nothing that was
+ * made for the original has to be re-pointed. Hooks are new objects: Mocha deletes a hook's function when its suite has
+ * ended (`Suite#cleanReferences`), and a time-out sticks to a hook (`Runnable#timedOut`).
+ */
+export function cloneSuite(suite: Suite): Suite {
+  const clone = suite.clone();
+  clone.pending = suite.pending;
+  clone.parent = suite.parent;
+  if (suite.file !== undefined) clone.file = suite.file;
+  for (const kind of HOOK_KINDS) {
+    hooksOf(clone, kind).push(...hooksOf(suite, kind).map((hook) => cloneHook(hook, clone)));
+  }
+  copyExpandos(suite, clone, SUITE_PROPERTIES);
+  return clone;
+}
+
+/**
+ * A nameless group below the root for root-level tests that run later than the first suites. Full titles stay as they
+ * were, since Mocha leaves out the title of anything that is `root`.
+ */
+export function makeHolder(root: Suite): Suite {
+  const holder = root.clone();
+  holder.root = true;
+  holder.parent = root;
+  holders.add(holder);
+  return holder;
+}
+
+const holders = new WeakSet<Suite>();
+
+export function isHolder(suite: Suite): boolean {
+  return holders.has(suite);
+}
+
+function cloneHook(hook: Hook, suite: Suite): Hook {
+  const clone = new (hook.constructor as new (title: string, fn: unknown) => Hook)(hook.title, hook.fn);
+  clone.parent = suite;
+  clone.ctx = hook.ctx;
+  if (hook.file !== undefined) clone.file = hook.file;
+  clone.timeout(hook.timeout());
+  clone.slow(hook.slow());
+  clone.retries(hook.retries());
+  const globals = hook.globals();
+  if (globals) clone.globals(globals);
+  copyExpandos(hook, clone, HOOK_PROPERTIES);
+  return clone;
+}
+
+/** What users hang on a suite or hook: `this.tenant = …` in a `describe`. */
+function copyExpandos(from: object, to: object, known: ReadonlySet<string>): void {
+  for (const [key, value] of Object.entries(from)) {
+    if (!known.has(key)) (to as Record<string, unknown>)[key] = value;
+  }
+}
+
+const TIMEOUT = 'ERR_MOCHA_TIMEOUT';
+
+export function isTimeout(error: unknown): boolean {
+  return (error as { code?: unknown } | undefined)?.code === TIMEOUT;
+}
+
+/**
+ * Finds the Runner without its class, where {@link loadedMochas} finds none: our own hook, at its synchronous return,
+ * makes the runner emit `hook end` with that very hook. Nothing else can run in between.
+ */
+export function captureRunner(hook: Hook, emitter: EventEmitter, captured: (runner: Runner) => void): void {
+  const emit = emitter.emit;
+  emitter.emit = function (this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
+    if (event === 'hook end' && args[0] === hook) {
+      emitter.emit = emit;
+      captured(this as Runner);
+    }
+    return emit.call(this, event, ...args);
+  };
+}
+
+/** Lets facts about a test cross from a worker to the main process, whose serializer knows a fixed list of fields. */
+export function extendSerialize(mocha: MochaClass, more: (test: Test) => Record<string, unknown>): void {
+  const prototype = mocha.Test.prototype;
+  const serialize = prototype.serialize;
+  prototype.serialize = function (this: Test) {
+    return { ...serialize.call(this), ...more(this) };
+  };
+}
+
+/**
+ * Ends an attempt one turn of the event loop after its body. Only then has Node told of the rejections nobody handled,
+ * and an exception thrown in the meantime still fails this test, where Mocha alone would end the whole run
+ * (`Runner#_uncaught`: "cannot recover gracefully").
+ */
+export function endAfterTurn(
+  test: Test,
+  setImmediate: (f: () => void) => unknown,
+  end: (uncaught: unknown) => void,
+): void {
+  let uncaught: unknown;
+  const held: unknown[] = [];
+  const { callback } = test;
+  test.callback = (error) => (uncaught ??= error);
+  // A second `done()` is told of by an `error` event, which has to come after the `pass` it contradicts.
+  test.emit = (event, ...args: unknown[]) => event === 'error' && held.push(args[0]) > 0;
+  setImmediate(() => {
+    Reflect.deleteProperty(test, 'emit');
+    if (callback) test.callback = callback;
+    end(uncaught);
+    for (const error of held) test.emit('error', error);
+  });
+}

@@ -1,0 +1,94 @@
+import { EventEmitter } from 'node:events';
+import { type Arrangement, arrangementFrom } from './arrange';
+import type { MochaPlugin, PlugOptions, RunHandler, RunPlan, Tagging } from './index';
+import { type Hook, type MochaClass, type Runner, type Suite, captureRunner, loadedMochas } from './mocha-private';
+import type { OrderOptions } from './order';
+import { queueCommittingFilesLast } from './file-order';
+import { carryFacts } from './results';
+import { Run } from './run';
+import { TagReader } from './tags';
+
+/** Title word of a describe that is not to be split. */
+const WHOLE = /(?:^|\s)@whole(?:\s|$)/;
+
+/** All that outlives a run: one per process, the last one made. */
+export class Plug {
+  readonly tags: TagReader;
+  readonly order: OrderOptions;
+  readonly #roots = new WeakSet<Suite>();
+
+  constructor(
+    readonly tagging: Tagging,
+    readonly beginRun: (plan: RunPlan) => RunHandler,
+    readonly options: PlugOptions,
+  ) {
+    this.tags = new TagReader(tagging);
+    const arrange: Arrangement = arrangementFrom(process.env);
+    this.order = {
+      modeOf: (node) => this.tags.modeOf(node),
+      splits: (suite) => options.split !== false && !WHOLE.test(suite.title),
+      arrange,
+    };
+  }
+
+  follow(runner: Runner): Run {
+    this.#roots.add(runner.suite);
+    return new Run(this, runner);
+  }
+
+  follows(root: Suite): boolean {
+    return this.#roots.has(root);
+  }
+}
+
+const KEY = Symbol.for('mocha-rewind.plug');
+type Holder = typeof globalThis & { [KEY]?: { plug: Plug; readonly patched: WeakSet<MochaClass> } };
+
+/** Hooks the plugin into every Mocha of this process. A second call replaces the first (a plugin that is watched). */
+export function plug(tagging: Tagging, beginRun: (plan: RunPlan) => RunHandler, options: PlugOptions): MochaPlugin {
+  const current = new Plug(tagging, beginRun, options);
+  const holder = globalThis as Holder;
+  const shared = (holder[KEY] ??= { plug: current, patched: new WeakSet() });
+  shared.plug = current;
+  for (const mocha of loadedMochas()) {
+    if (shared.patched.has(mocha)) continue;
+    shared.patched.add(mocha);
+    patch(mocha, () => shared.plug);
+  }
+  warnOfChoma();
+  return { mochaHooks: { beforeAll: joinUnseenRun(() => shared.plug) } };
+}
+
+function patch(mocha: MochaClass, current: () => Plug): void {
+  const original = mocha.prototype.run;
+  mocha.prototype.run = function (done) {
+    const plug = current();
+    if (this.options.parallel && !this.isWorker) this.files = queueCommittingFilesLast(this.files, plug);
+    let run: Run | undefined;
+    const runner = original.call(this, (result) => {
+      void (run?.conclude(result) ?? Promise.resolve(result)).then((told) => done?.(told));
+    });
+    run = plug.follow(runner);
+    run.attach();
+    return runner;
+  };
+  carryFacts(mocha);
+}
+
+/** The way in where {@link loadedMochas} has not found the class that runs. */
+function joinUnseenRun(current: () => Plug): (this: Mocha.Context) => void {
+  return function (this: Mocha.Context): void {
+    const hook = this.test as unknown as Hook;
+    const plug = current();
+    if (plug.follows(hook.parent)) return;
+    captureRunner(hook, EventEmitter.prototype, (runner) => plug.follow(runner).join(hook));
+  };
+}
+
+function warnOfChoma(): void {
+  if (!Object.keys(require.cache).some((file) => /[\\/]node_modules[\\/]choma[\\/]/.test(file))) return;
+  process.stderr.write(
+    'mocha-rewind: choma shuffles the tests again while they run, so committing tests run among the others. ' +
+      'Results stay right, the run gets slower. REWIND_SHUFFLE=1 shuffles without that.\n',
+  );
+}

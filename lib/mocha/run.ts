@@ -1,0 +1,240 @@
+import { MODES, type Mode, type Phase, phaseOf } from '../modes';
+import { type Scope, scopeContext } from '../scope';
+import { realTimers } from '../timers';
+import { Attempts } from './attempts';
+import { watchOver } from './exit-guard';
+import { failureOf } from './failures';
+import type { RunHandler, RunPlan } from './index';
+import { InjectedHooks } from './injected-hooks';
+import {
+  type Hook,
+  type RunResult,
+  type Runnable,
+  type Runner,
+  type Suite,
+  type Test,
+  isDryRun,
+  isTimeout,
+  willRun,
+} from './mocha-private';
+import { reorder } from './order';
+import type { Plug } from './plug';
+import { RejectionWatch } from './rejections';
+import { Results, attachFacts } from './results';
+import { ScopeTracker } from './scope-tracker';
+
+/** Mode of a suite's own scope, where its tests have another one than it is tagged with. */
+const MODE_OF_PHASE: Readonly<Record<Phase, Mode>> = { 1: 'rollback', 2: 'truncate', 3: 'dirty', 4: 'unmanaged' };
+
+/** What there is once a run has begun that runs tests itself, and not `--dry-run`. */
+interface Begun {
+  readonly handler: RunHandler;
+  readonly attempts: Attempts;
+  readonly hooks: InjectedHooks;
+}
+
+/** One run: of the whole process, of one file in a parallel worker, or what the main process hears of its workers. */
+export class Run {
+  readonly #tracker: ScopeTracker;
+  readonly #results = new Results();
+  readonly #rejections = new RejectionWatch((error) => this.#charge(error));
+  /** What can be charged to no test: fails the run. */
+  readonly #problems: Error[] = [];
+  #handler: RunHandler | undefined;
+  #begun: Begun | undefined;
+  #phases: ReadonlyMap<Suite, Phase> = new Map();
+  #rootMode: Mode = 'rollback';
+  #startedAt = 0;
+  #endedAt = 0;
+  #over: () => void = () => {};
+
+  constructor(
+    private readonly plug: Plug,
+    private readonly runner: Runner,
+  ) {
+    this.#tracker = new ScopeTracker({
+      modeOf: (node) => this.#modeOf(node),
+      entered: (scope, node) => this.#entered(scope, node),
+      left: (scope, node) => this.#left(scope, node),
+    });
+  }
+
+  /** Follows the runner from its `start` event on. */
+  attach(): void {
+    this.#over = watchOver({ describe: () => this.#where() });
+    this.#results.listen(this.runner);
+    this.#on('start', () => this.#begin());
+    this.#on('end', () => this.#end());
+    if (this.runner.isParallelMode()) return; // All it hears happened elsewhere, some time ago.
+    this.#on('suite', (suite: Suite) => this.#tracker.suiteBegan(suite));
+    this.#on('test', (test: Test) => this.#tracker.testBegan(test));
+    this.#on('hook', (hook: Hook) => this.#tracker.hookBegan(hook));
+    this.#on('hook end', () => this.#tracker.hookEnded());
+    this.#on('suite end', (suite: Suite) => this.#tracker.suiteEnded(suite));
+    this.#on('retry', (test: Test) => this.#begun?.attempts.willRetry(test));
+    this.#on('fail', (runnable: Runnable, error: unknown) => this.#hookTimedOut(runnable, error));
+  }
+
+  /** Joins a run that is in its first root `before all` hook already. */
+  join(hook: Hook): void {
+    this.attach();
+    this.#safely(() => {
+      this.#begin(hook);
+      this.#tracker.suiteBegan(this.runner.suite);
+    });
+  }
+
+  /** After the reporter's epilogue: the result that goes to the callback of `Mocha#run`. Never rejects. */
+  async conclude(result: RunResult): Promise<RunResult> {
+    this.#problems.push(...((await this.#begun?.hooks.finishIfDue()) ?? []));
+    this.#safely(() => this.#handler?.ended(this.#results.tests, this.#endedAt - this.#startedAt));
+    for (const problem of this.#problems) process.stderr.write(`\nmocha-rewind: ${problem.stack ?? problem.message}\n`);
+    return withFailures(result, this.#problems.splice(0).length);
+  }
+
+  #begin(joining?: Hook): void {
+    this.#startedAt = realTimers.now();
+    try {
+      if (this.runner.isParallelMode()) {
+        this.#handler = this.plug.beginRun({ role: 'main', worker: undefined, counts: countsOf([]) });
+      } else {
+        this.#prepare(joining);
+      }
+    } catch (error) {
+      this.#stop(failureOf(error));
+    }
+  }
+
+  #prepare(joining: Hook | undefined): void {
+    const root = this.runner.suite;
+    const { error, warnings } = this.plug.tags.scan(root);
+    for (const warning of warnings) process.stderr.write(`mocha-rewind: ${warning}\n`);
+    this.#phases = reorder(root, this.plug.order);
+    if (isDryRun(this.runner)) {
+      if (error) this.#stop(failureOf(error));
+      return;
+    }
+    const plan = this.#plan(root);
+    const handler = this.plug.beginRun(plan);
+    const attempts = new Attempts(handler);
+    const hooks = new InjectedHooks({
+      handler,
+      attempts,
+      tracker: this.#tracker,
+      phases: this.#phases,
+      refusal: error && failureOf(error),
+      takeProblems: () => this.#problems.splice(0),
+    });
+    hooks.inject(root, joining);
+    this.#handler = handler;
+    this.#begun = { handler, attempts, hooks };
+    if (this.plug.options.rejections !== 'ignore') this.#rejections.start();
+  }
+
+  #plan(root: Suite): RunPlan {
+    const tests: Test[] = [];
+    root.eachTest((test) => willRun(this.runner, test) && tests.push(test));
+    const counts = countsOf(tests.map((test) => this.plug.tags.modeOf(test)));
+    const phases = MODES.filter((mode) => counts[mode] > 0).map(phaseOf);
+    this.#rootMode = MODE_OF_PHASE[phases.sort()[0] ?? 1];
+    const worker = process.env['MOCHA_WORKER_ID'];
+    return { role: worker === undefined ? 'serial' : 'worker', worker, counts };
+  }
+
+  /** Ends a run that can't be had before it begins, where no hook of ours would do it. */
+  #stop(error: Error): void {
+    this.runner.suite.tests = [];
+    this.runner.suite.suites = [];
+    this.#problems.push(error);
+  }
+
+  #end(): void {
+    this.#endedAt = realTimers.now();
+    this.#over();
+    this.#rejections.stop();
+    this.#tracker.runEnded();
+  }
+
+  #entered(scope: Scope, node: Suite | Test): void {
+    if (!this.#begun) return;
+    const { handler, attempts } = this.#begun;
+    if (scope.kind === 'test') {
+      attempts.began(scope, node as Test);
+      attachFacts(node as Test, undefined);
+    }
+    try {
+      handler.enter(scope);
+    } catch (error) {
+      if (scope.kind === 'test') attempts.refuse(node as Test, error);
+      else this.#problems.push(failureOf(error));
+    }
+  }
+
+  #left(scope: Scope, node: Suite | Test): void {
+    if (!this.#begun) return;
+    const { handler, attempts } = this.#begun;
+    if (scope.kind === 'test') attempts.over(node as Test);
+    this.#problems.push(...attempts.takeCharged(scope));
+    this.#safely(() => handler.leave(scope));
+  }
+
+  #hookTimedOut(runnable: Runnable, error: unknown): void {
+    const scope = this.#tracker.current;
+    if (scope && runnable.type === 'hook' && isTimeout(error)) scope.timedOut = true;
+  }
+
+  /** Whose rejection it is: the asynchronous context is believed only if it names a test that has ended. */
+  #charge(error: Error): void {
+    const origin = scopeContext.getStore();
+    const current = this.#tracker.currentTest;
+    if (origin?.kind === 'test' && origin.ended) {
+      error.message += ` (in "${origin.title}", after it had ended)`;
+      this.#problems.push(failureOf(error));
+    } else if (current) {
+      this.#begun?.attempts.charge(current.scope, error);
+    } else {
+      this.#problems.push(error);
+    }
+  }
+
+  #modeOf(node: Suite | Test): Mode {
+    const own = this.plug.tags.modeOf(node);
+    if (!('suites' in node)) return own;
+    if (!node.parent) return this.#rootMode;
+    const phase = this.#phases.get(node) ?? phaseOf(own);
+    return phase === phaseOf(own) ? own : MODE_OF_PHASE[phase];
+  }
+
+  #where(): string {
+    const { current } = this.#tracker;
+    if (this.#startedAt === 0) return 'before it had begun';
+    return !current || current.kind === 'root' ? 'between tests' : `in "${current.title}"`;
+  }
+
+  /** An exception in a listener ends Mocha's run at once, with exit code 0. */
+  #on<Args extends readonly never[]>(event: string, listener: (...args: Args) => void): void {
+    this.runner.prependListener(event, (...args: unknown[]) =>
+      this.#safely(() => listener(...(args as unknown as Args))),
+    );
+  }
+
+  #safely(step: () => void): void {
+    try {
+      step();
+    } catch (error) {
+      this.#problems.push(failureOf(error));
+    }
+  }
+}
+
+function countsOf(modes: readonly Mode[]): Record<Mode, number> {
+  const counts: Record<Mode, number> = { rollback: 0, truncate: 0, nodb: 0, dirty: 0, unmanaged: 0 };
+  for (const mode of modes) counts[mode]++;
+  return counts;
+}
+
+function withFailures(result: RunResult, more: number): RunResult {
+  if (typeof result === 'number') return result + more;
+  result.failureCount += more;
+  return result;
+}
