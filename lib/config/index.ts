@@ -7,6 +7,7 @@ import type { Mode } from '../modes';
 import { findConfig, packageRoot } from './find';
 import { loadModule } from './load-module';
 
+export { FILE_NAMES, packageRoot } from './find';
 export { resolveInstances, resolvePools } from './instances';
 export { type Tagging, taggingOf } from './tagging';
 

@@ -32,8 +32,13 @@ export interface Project {
   readonly dir: string;
   /** Runs mocha with these arguments, to its end. A run longer than `timeoutMs` is killed, and is an error. */
   mocha(args?: readonly string[], env?: NodeJS.ProcessEnv, timeoutMs?: number): Promise<Finished>;
+  /** Runs `mocha-rewind` with these arguments, to its end. Nobody is at the terminal. */
+  cli(args?: readonly string[], env?: NodeJS.ProcessEnv): Promise<Finished>;
   /** Starts mocha and returns at once, for tests that send signals. */
-  start(args?: readonly string[], env?: NodeJS.ProcessEnv): { child: ReturnType<typeof spawn>; finished: Promise<Finished> };
+  start(
+    args?: readonly string[],
+    env?: NodeJS.ProcessEnv,
+  ): { child: ReturnType<typeof spawn>; finished: Promise<Finished> };
   write(files: ProjectOptions['files']): void;
   remove(): void;
 }
@@ -68,8 +73,12 @@ export function project(options: ProjectOptions): Project {
   };
   write({ 'package.json': { name: 'fixture', private: true }, ...options.files });
 
-  const start: Project['start'] = (args = [], env = {}) => {
-    const child = spawn(process.execPath, [path.join(modules, 'mocha', 'bin', 'mocha.js'), ...args], {
+  const run = (
+    script: string,
+    args: readonly string[] = [],
+    env: NodeJS.ProcessEnv = {},
+  ): ReturnType<Project['start']> => {
+    const child = spawn(process.execPath, [path.join(modules, script), ...args], {
       cwd: dir,
       env: { ...cleanEnvironment(), ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
@@ -85,8 +94,10 @@ export function project(options: ProjectOptions): Project {
     });
     return { child, finished };
   };
+  const start: Project['start'] = (args, env) => run('mocha/bin/mocha.js', args, env);
   return {
     dir,
+    cli: (args, env) => run('mocha-rewind/dist/cli/main.js', args, env).finished,
     start,
     write,
     async mocha(args, env, timeoutMs = 60_000) {

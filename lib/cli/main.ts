@@ -1,0 +1,72 @@
+#!/usr/bin/env node
+// `npx mocha-rewind …`. Exit codes: 0 fine, 1 not (an error, or `verify` found differences), 2 wrong usage.
+import fs from 'node:fs';
+import path from 'node:path';
+import { parseArgs } from 'node:util';
+import { RewindError, messageOf } from '../errors';
+import { COMMANDS, type Command } from './commands';
+import { complain, pc, say } from './terminal';
+
+const WRONG_USAGE = 2;
+
+async function main([name, ...args]: readonly string[]): Promise<number> {
+  if (name === undefined || ['--help', '-h', 'help'].includes(name)) {
+    say(overview());
+    return name === undefined ? WRONG_USAGE : 0;
+  }
+  if (name === '--version') {
+    const manifest = fs.readFileSync(path.join(__dirname, '..', '..', 'package.json'), 'utf8');
+    say((JSON.parse(manifest) as { version: string }).version);
+    return 0;
+  }
+  const command = Object.hasOwn(COMMANDS, name) ? COMMANDS[name] : undefined;
+  if (!command) {
+    complain(`mocha-rewind has no command ${JSON.stringify(name)}.\n\n${overview()}`);
+    return WRONG_USAGE;
+  }
+  return run(command, args);
+}
+
+async function run(command: Command, args: readonly string[]): Promise<number> {
+  let values: Readonly<Record<string, unknown>>;
+  try {
+    const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const;
+    values = parseArgs({ args: [...args], options, strict: true }).values;
+  } catch (error) {
+    complain(`${messageOf(error)}\n\n${help(command)}`);
+    return WRONG_USAGE;
+  }
+  if (values['help'] === true) {
+    say(help(command));
+    return 0;
+  }
+  return command.run(values);
+}
+
+function overview(): string {
+  const lines = Object.entries(COMMANDS).map(([name, { summary }]) => `  ${name.padEnd(9)}${summary}`);
+  return ['Usage: mocha-rewind <command> [options]', '', ...lines, '', 'mocha-rewind <command> --help says more.'].join(
+    '\n',
+  );
+}
+
+function help({ usage, summary, details }: Command): string {
+  return `Usage: mocha-rewind ${usage}\n\n${summary[0]?.toUpperCase()}${summary.slice(1)}.\n\n${details}`;
+}
+
+main(process.argv.slice(2)).then(
+  (code) => {
+    process.exitCode = code;
+  },
+  (error: unknown) => {
+    // A mistake of the user's has its place in its message; anything else is a bug, and its stack is what helps.
+    complain(
+      error instanceof RewindError
+        ? pc.red(error.message)
+        : error instanceof Error
+          ? (error.stack ?? error.message)
+          : String(error),
+    );
+    process.exitCode = 1;
+  },
+);

