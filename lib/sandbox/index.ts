@@ -3,6 +3,7 @@ import type { Knex } from 'knex';
 import type { Pool } from 'pg';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
+import { RollbackSandbox, type SandboxOptions } from './sandbox';
 
 /** One pool of the app's (of a Knex instance, or a `pg.Pool`) that goes through us. */
 export interface ManagedPool {
@@ -65,6 +66,18 @@ export interface KnexWatch {
   onPool(pool: ManagedPool): Gate | undefined;
   /** A Knex instance that can't be managed, said once. */
   onIgnored(reason: string): void;
+  /** A query of a test that has ended was turned away before it reached a real connection. */
+  onLate?(problem: Problem, scope: Scope): void;
 }
 
+/** One sandbox per database. */
+export function createSandbox(options?: SandboxOptions): Sandbox {
+  return new RollbackSandbox(options);
+}
+
+export { countQueries, expectQueries, type CountedQuery } from './count';
+export { manageKnex, watchKnex } from './knex';
+export { detached } from './origin';
+export { managePgPool } from './pgpool';
+export type { SandboxOptions } from './sandbox';
 export type { Knex, Pool };

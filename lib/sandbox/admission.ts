@@ -1,0 +1,63 @@
+// May a statement run now, or would one real connection make it see, or become part of, what another virtual connection
+// has not committed? Rules 1 to 3; rule 4 is the sandbox's clock.
+//
+//  1. The other transaction has changed nothing (and can be begun again unnoticed): it is parked, the statement runs as
+//     if it weren't there, which is what production does.
+//  2. It has: the statement waits until that transaction ends. Production might have been as slow.
+//  3. … unless the statement comes from inside that transaction's own callback: then its end waits for the statement, and
+//     what production would do can't be had.
+//  4. Waiting has a limit, for the transactions whose callback we can't see.
+import { isInside } from './flow';
+import { hasFixedSnapshot, type Session } from './session';
+import type { SavepointStack } from './stack';
+import { scriptWrites } from './statement';
+import type { Task } from './sandbox';
+
+export type Verdict = 'run' | 'wait' | 'refuse';
+
+interface State {
+  readonly stack: SavepointStack;
+  readonly open: ReadonlySet<Session>;
+}
+
+export function admit(task: Task, state: State): Verdict {
+  if (state.open.size === 0) return 'run';
+  const { session, script } = task;
+  if (script.kind === 'one' && isVirtual(task, state)) return 'run';
+  for (const other of state.open) {
+    if (other === session || !other.tx) continue;
+    if (inTheWay(other, task, state)) return isInside(session.inside, other) ? 'refuse' : 'wait';
+  }
+  for (const other of state.open) if (other !== session) park(other, state.stack);
+  return 'run';
+}
+
+/** BEGIN sends nothing; nor does the end of a transaction that has no savepoint on the server. */
+function isVirtual({ session, script }: Task, { stack }: State): boolean {
+  if (script.kind !== 'one') return false;
+  const { kind } = script.statement;
+  if (kind === 'begin') return true;
+  return (kind === 'commit' || kind === 'rollback') && !(session.tx && stack.has(session.tx.mark));
+}
+
+function inTheWay(other: Session, { session, script }: Task, { stack }: State): boolean {
+  const { tx } = other;
+  if (!tx) return false;
+  // its snapshot must go on not seeing what is written now
+  const writes =
+    scriptWrites(script) ||
+    (session.tx !== undefined &&
+      stack.has(session.tx.mark) &&
+      script.kind === 'one' &&
+      script.statement.kind === 'commit');
+  if (hasFixedSnapshot(tx) && writes) return true;
+  if (!stack.has(tx.mark)) return false;
+  if (tx.failed) return stack.above(tx.mark).some((m) => m.kind === 'savepoint');
+  return stack.writtenSince(tx.mark);
+}
+
+/** Takes a transaction that has changed nothing, or that has failed for good, off the server. */
+function park(other: Session, stack: SavepointStack): void {
+  const { tx } = other;
+  if (tx && stack.has(tx.mark)) stack.discard(tx.mark);
+}

@@ -1,0 +1,75 @@
+// Whose query is it? A query belongs to the scope that runs, unless it is certain that it comes from a test that is over.
+//
+// Certain means: its asynchronous context was entered by a test that has ended. Context sticks to whoever was created in
+// it, so three kinds of innocents are taken out of it beforehand:
+//  - servers: a request belongs to the scope that runs when it arrives, whenever the server was started;
+//  - sockets of database connections, on which callbacks arrive: they are opened outside of any scope;
+//  - whatever was created in a `before` hook or while files load: only tests count, so what a suite leaves behind
+//    (a queue consumer, a cache that refreshes itself) belongs to the scope that runs.
+// What remains, e.g. a `setInterval` started by an earlier test, is indeed a late query. `detached()` is the way out.
+import net from 'node:net';
+import { RewindError } from '../errors';
+import { nameOf, scopeContext, type Scope } from '../scope';
+
+/** The innermost scope entered by any sandbox of this process. */
+let running: Scope | undefined;
+
+export function setRunning(scope: Scope | undefined): void {
+  running = scope;
+}
+
+/** The ended test that a query made just now comes from; undefined if it is innocent. */
+export function lateOrigin(origin: Scope | undefined): Scope | undefined {
+  return origin?.kind === 'test' && origin.ended ? origin : undefined;
+}
+
+/** Runs `fn` outside of every test: what it starts (timers, consumers, sockets) belongs to whichever test runs later. */
+export function detached<T>(fn: () => T): T {
+  return scopeContext.run(undefined, fn);
+}
+
+export function lateQuery(origin: Scope, text: string): RewindError {
+  return new RewindError('REWIND_LATE_QUERY', {
+    problem: `"${shorten(text)}" was sent by ${nameOf(origin)} after that test had ended. It was not executed.`,
+    remedy:
+      'Await the promise it comes from, or clear the timer. If it comes from something that is meant to outlive tests, start that in a before hook, or inside detached(() => …).',
+  });
+}
+
+export function lateConnection(scope: string, text: string): RewindError {
+  return new RewindError('REWIND_LATE_QUERY', {
+    problem: `"${shorten(text)}" was sent on a connection (or transaction) that ${scope} had left open. It was rolled back with it.`,
+    remedy:
+      'Commit or roll back each transaction in the test (or hook) that began it, and open a new one in each test.',
+  });
+}
+
+export function shorten(text: string): string {
+  const line = text.replace(/\s+/g, ' ').trim();
+  return line.length > 160 ? `${line.slice(0, 159)}…` : line;
+}
+
+/**
+ * Makes each request that a server of this process gets belong to the scope that runs when it arrives.
+ * `net.Server` is below http, https and http2 servers; `request` and `stream` are emitted in the connection's context,
+ * which can be older than the request (keep-alive).
+ */
+export function watchServers(): () => void {
+  const prototype = net.Server.prototype;
+  const own = Object.getOwnPropertyDescriptor(prototype, 'emit');
+  const emit = prototype.emit;
+  Object.defineProperty(prototype, 'emit', {
+    configurable: true,
+    writable: true,
+    value: function (this: net.Server, event: string | symbol, ...args: unknown[]): boolean {
+      if (event !== 'request' && event !== 'connection' && event !== 'stream' && event !== 'upgrade') {
+        return Reflect.apply(emit, this, [event, ...args]) as boolean;
+      }
+      return scopeContext.run(running, () => Reflect.apply(emit, this, [event, ...args]) as boolean);
+    },
+  });
+  return () => {
+    if (own) Object.defineProperty(prototype, 'emit', own);
+    else Reflect.deleteProperty(prototype, 'emit');
+  };
+}

@@ -1,0 +1,68 @@
+// The seam to libpg-query (read on 18.1.5): PostgreSQL's own parser, compiled to WASM. Its trees are plain JSON, one key
+// per node type; only this file and statement.ts look into them.
+import { RewindError } from '../errors';
+
+/** A node of the tree: `{ SelectStmt: { … } }` somewhere, arrays and scalars elsewhere. */
+export type Node = Readonly<Record<string, unknown>>;
+
+export interface ParsedStatement {
+  /** Node type, e.g. `SelectStmt`. */
+  readonly type: string;
+  readonly body: Node;
+  /** This statement's own text, without the `;`. */
+  readonly text: string;
+}
+
+interface RawStatement {
+  readonly stmt?: Node;
+  readonly stmt_location?: number;
+  readonly stmt_len?: number;
+}
+interface Library {
+  loadModule(): Promise<void>;
+  parseSync(sql: string): { stmts?: readonly RawStatement[] };
+}
+
+let library: Library | undefined;
+let loading: Promise<void> | undefined;
+
+/** Has to be awaited once before {@link parse}; about 20 ms, which is why it isn't done while this package loads. */
+export function loadParser(): Promise<void> {
+  loading ??= (async () => {
+    // eslint-disable-next-line @typescript-eslint/no-require-imports -- loaded on first use only
+    const loaded = require('libpg-query') as Library;
+    await loaded.loadModule();
+    library = loaded;
+  })();
+  return loading;
+}
+
+export function parserLoaded(): boolean {
+  return library !== undefined;
+}
+
+/** The statements of `sql`; undefined where this parser can't read it (a mistake, or a newer server's grammar). */
+export function parse(sql: string): readonly ParsedStatement[] | undefined {
+  if (!library)
+    throw new RewindError('REWIND_SERVER', { problem: 'The SQL parser is not loaded.', remedy: 'Please report this.' });
+  if (sql.trim() === '') return [];
+  let raw: readonly RawStatement[];
+  try {
+    raw = library.parseSync(sql).stmts ?? [];
+  } catch {
+    return undefined;
+  }
+  // stmt_location and stmt_len are byte offsets (parsenodes.h, RawStmt)
+  const bytes = raw.length > 1 ? Buffer.from(sql) : undefined;
+  return raw.flatMap(({ stmt, stmt_location: from = 0, stmt_len: length }) => {
+    const [type, body] = Object.entries(stmt ?? {})[0] ?? [];
+    if (type === undefined) return [];
+    const text = bytes
+      ? bytes
+          .subarray(from, length ? from + length : undefined)
+          .toString()
+          .trim()
+      : sql;
+    return [{ type, body: body as Node, text }];
+  });
+}

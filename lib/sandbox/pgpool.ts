@@ -1,0 +1,165 @@
+// The seam to pg's Pool. Read on pg-pool 3.6.1 (with pg 8.11) to 3.14 (with pg 8.23). What is relied on, all public:
+// `connect` with and without a callback (`query` goes through it), `end`, `options`, the option `Client`, and the events
+// `acquire` and `release`.
+import { AsyncResource } from 'node:async_hooks';
+import { scopeContext } from '../scope';
+import type { OwnConnection } from '../sql';
+import { admission, type OnLate } from './checkout';
+import type { Admission, Gate, Knex, ManagedPool, Pool } from './index';
+import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
+import type { RealSource } from './pinned';
+import type { RollbackSandbox } from './sandbox';
+import { nowhere, virtualOf, type ClientClass } from './virtual';
+import type { PgClient } from './wire';
+
+type Release = (error?: Error | boolean) => void;
+type PooledClient = PgClient & { release: Release };
+type OnConnect = (error: Error | undefined, client: PooledClient | undefined, release: Release) => void;
+
+export interface PgPool {
+  readonly Client: ConnectingClass & ClientClass;
+  readonly options: Record<string, unknown> & { allowExitOnIdle?: boolean; query_timeout?: number };
+  readonly _idle?: { client: PgClient; timeoutId?: NodeJS.Timeout }[];
+  connect(): Promise<PooledClient>;
+  connect(callback: OnConnect): void;
+  end(callback?: () => void): Promise<void>;
+  on(event: string, listener: (...args: never[]) => void): void;
+}
+
+const adopted = new WeakMap<object, ManagedPgPool>();
+
+export interface PgPoolOptions {
+  /** The Knex client whose `connectionPool` it is. */
+  readonly knexClient?: Knex.Client | undefined;
+  readonly onLate?: OnLate | undefined;
+}
+
+/** Makes the checkouts of a `pg.Pool` ask the gate. `pg.Client`s made without a pool stay what they are. */
+export function managePgPool(
+  pool: Pool,
+  onPool: (pool: ManagedPool) => Gate | undefined,
+  options: PgPoolOptions = {},
+): void {
+  adoptPgPool(pool as unknown as PgPool, onPool, options);
+}
+
+export function adoptPgPool(
+  pool: PgPool,
+  onPool: (pool: ManagedPool) => Gate | undefined,
+  options: PgPoolOptions,
+): void {
+  if (adopted.has(pool)) return;
+  const managed = new ManagedPgPool(pool, options);
+  adopted.set(pool, managed);
+  const gate = onPool(managed);
+  if (gate) managed.intercept(gate);
+}
+
+class ManagedPgPool implements ManagedPool, RealSource {
+  readonly key: string;
+  readonly label: string;
+  readonly knexClient: Knex.Client | undefined;
+  private readonly shadows = new Map<RollbackSandbox, PgPool>();
+  private readonly real: { connect: () => Promise<PooledClient>; end: () => Promise<void> };
+
+  constructor(
+    private readonly pool: PgPool,
+    private readonly options: PgPoolOptions,
+  ) {
+    const address = addressOf(pool.Client, pool.options);
+    this.key = keyOf(address);
+    this.label = `database "${address.database}" (pg.Pool)`;
+    this.knexClient = options.knexClient;
+    const { connect, end } = pool;
+    this.real = { connect: () => (connect as () => Promise<PooledClient>).call(pool), end: () => end.call(pool) };
+  }
+
+  connect(applicationName: string): Promise<OwnConnection> {
+    return connectOwn(this.pool.Client, this.pool.options, applicationName);
+  }
+
+  unref(): void {
+    this.pool.options.allowExitOnIdle = true;
+    for (const { client, timeoutId } of this.pool._idle ?? []) {
+      client.unref?.();
+      timeoutId?.unref();
+    }
+  }
+
+  take(): Promise<PgClient> {
+    return this.real.connect();
+  }
+
+  give(client: PgClient): void {
+    (client as PooledClient).release();
+  }
+
+  intercept(gate: Gate): void {
+    const connect = (callback?: OnConnect): Promise<PooledClient> | undefined => {
+      const promise = this.acquire(gate);
+      if (!callback) return promise;
+      const bound = AsyncResource.bind(callback);
+      promise.then(
+        (client) => bound(undefined, client, client.release),
+        (error: Error) => bound(error, undefined, () => {}),
+      );
+      return undefined;
+    };
+    this.pool.connect = connect as PgPool['connect'];
+    this.pool.end = async (callback) => {
+      for (const [sandbox, shadow] of this.shadows) {
+        await shadow.end();
+        await sandbox.poolEnds(this);
+      }
+      await this.real.end();
+      callback?.();
+    };
+  }
+
+  private async acquire(gate: Gate): Promise<PooledClient> {
+    const answer = admission(this, gate, this.options.onLate);
+    const admitted: Admission = answer instanceof Promise ? await answer : answer;
+    switch (admitted.to) {
+      case 'pool':
+        return scopeContext.run(undefined, () => this.real.connect());
+      case 'nowhere':
+        return Object.assign(nowhere(this.pool.Client, () => admitted.error).client, { release: () => {} });
+      case 'sandbox': {
+        const sandbox = admitted.sandbox as RollbackSandbox;
+        const client = await this.shadowFor(sandbox).connect();
+        const connection = virtualOf(client);
+        if (connection) sandbox.checkout(connection);
+        return client;
+      }
+    }
+  }
+
+  /** A pool of the same kind with the same limits, whose clients are virtual connections. */
+  private shadowFor(sandbox: RollbackSandbox): PgPool {
+    let shadow = this.shadows.get(sandbox);
+    if (shadow) return shadow;
+    const { pool } = this;
+    const source: RealSource = this;
+    const Virtual = function (): PgClient {
+      const connection = sandbox.create(source, pool.Client, pool.options.query_timeout);
+      return Object.defineProperty(connection.client, 'connect', {
+        value: (callback: (error?: Error) => void) => {
+          sandbox.prepare(source).then(() => callback(), callback);
+        },
+      });
+    };
+    const Pool = pool.constructor as new (options: object, client: unknown) => PgPool;
+    const { onConnect: _onConnect, verify: _verify, ...limits } = pool.options;
+    shadow = new Pool(
+      { ...limits, Client: Virtual, idleTimeoutMillis: 0, maxUses: Infinity, maxLifetimeSeconds: 0, min: 0 },
+      Virtual,
+    );
+    shadow.on('release', (_error: unknown, client: PgClient) => {
+      const connection = virtualOf(client);
+      if (connection) sandbox.checkin(connection);
+    });
+    shadow.on('error', () => {});
+    this.shadows.set(sandbox, shadow);
+    return shadow;
+  }
+}

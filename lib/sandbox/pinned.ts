@@ -1,0 +1,146 @@
+// The one real connection under a sandbox, borrowed from the app's own pool.
+import { scopeContext } from '../scope';
+import type { OwnConnection } from '../sql';
+import { Wire, type PgClient } from './wire';
+
+/** A pool's own way of handing out and taking back real connections. */
+export interface RealSource {
+  take(): Promise<PgClient>;
+  give(client: PgClient): void;
+  /** A connection of our own with the pool's settings. */
+  connect(applicationName: string): Promise<OwnConnection>;
+}
+
+interface Facts {
+  readonly version: number;
+  /** Whether the database has deferrable constraints at all: without them commits cost nothing. */
+  readonly deferrable: boolean;
+  /** The initially deferred ones, as a list for SET CONSTRAINTS; empty if there are none. */
+  readonly deferred: string;
+}
+
+const FACTS = `
+  select current_setting('server_version_num')::int as version,
+    exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable,
+    (select coalesce(string_agg(distinct format('%I.%I', n.nspname, c.conname), ', '), '')
+       from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace
+      where c.condeferrable and c.condeferred) as deferred`;
+
+/** Limits that would kill a test's transaction while somebody looks at it in a debugger, or between two tests. */
+const TIMEOUTS = ['idle_in_transaction_session_timeout', 'transaction_timeout'];
+
+export class Pinned {
+  readonly wire: Wire;
+  facts: Facts = { version: 0, deferrable: false, deferred: '' };
+  /** Set once the connection is dead. */
+  lost: Error | undefined;
+  private readonly restore: (() => void)[] = [];
+  /** The pool it came from is gone: it is ours to end. */
+  private orphaned = false;
+
+  private constructor(
+    readonly client: PgClient,
+    readonly source: RealSource,
+    onLost: (error: Error) => void,
+    onNotice: (notice: unknown) => void,
+  ) {
+    this.wire = new Wire(client);
+    const lose = (error?: Error): void => {
+      if (this.lost) return;
+      this.lost = error ?? new Error('Connection terminated unexpectedly');
+      onLost(this.lost);
+    };
+    this.listen('error', lose);
+    this.listen('end', () => lose());
+    this.listen('notice', onNotice);
+    // pg's own read timeout would strike the message that carries ours as well; virtual connections keep it themselves
+    const parameters = client.connectionParameters;
+    const { query_timeout } = parameters;
+    if (query_timeout) {
+      parameters.query_timeout = 0;
+      this.restore.push(() => (parameters.query_timeout = query_timeout));
+    }
+    if (client.pipeline) {
+      client.pipeline = false; // it refuses submittables of others (client.js, query)
+      this.restore.push(() => (client.pipeline = true));
+    }
+  }
+
+  static async open(
+    source: RealSource,
+    onLost: (error: Error) => void,
+    onNotice: (notice: unknown) => void,
+  ): Promise<Pinned> {
+    // its socket must not belong to the test that happens to come first: see origin.ts
+    const client = await scopeContext.run(undefined, () => source.take());
+    const pinned = new Pinned(client, source, onLost, onNotice);
+    await pinned.refresh();
+    const set = await pinned.ask<{ name: string }>(
+      `select name from pg_catalog.pg_settings where name = any($1) and setting <> '0'`,
+      [TIMEOUTS],
+    );
+    for (const { name } of set) await pinned.ask(`set ${name} = 0`);
+    pinned.limits = set.map(({ name }) => name);
+    return pinned;
+  }
+
+  private limits: readonly string[] = [];
+
+  /** Reads what the catalog says of constraints. */
+  async refresh(): Promise<void> {
+    const [row] = await this.ask<Facts>(FACTS);
+    if (row) this.facts = row;
+  }
+
+  /** A statement of ours outside the app's sight. Only while nothing else is on the wire. */
+  ask<Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
+    return new Promise((resolve, reject) => {
+      this.client.query(sql, values, (error: Error | null, result: { rows: Row[] }) => {
+        if (!error) return resolve(result.rows);
+        // pg's client calls back before it is ready for the next query
+        if (this.lost || !('severity' in error)) return reject(error);
+        return this.client.connection.once('readyForQuery', () => reject(error));
+      });
+    });
+  }
+
+  /** The pool is being destroyed, but the transaction is still needed: the connection outlives it. */
+  outlivePool(): void {
+    if (this.orphaned) return;
+    this.orphaned = true;
+    const client = this.client as PgClient & { end: unknown };
+    Object.defineProperty(client, 'end', {
+      configurable: true,
+      value: (callback?: () => void) => {
+        if (callback) process.nextTick(callback);
+        return callback ? undefined : Promise.resolve();
+      },
+    });
+    this.source.give(this.client);
+    client.unref?.();
+  }
+
+  /** Back to its pool, as it came. Nothing may be open in it. */
+  async giveBack(): Promise<void> {
+    if (!this.lost) for (const name of this.limits) await this.ask(`reset ${name}`).catch(() => {});
+    for (const undo of this.restore) undo();
+    this.wire.detach();
+    if (this.orphaned) {
+      Reflect.deleteProperty(this.client, 'end');
+      if (!this.lost) await Promise.resolve(this.client.end());
+      return;
+    }
+    if (this.lost) {
+      // knex's pools would hand out a dead connection once more without this (client.js, validate)
+      const client = this.client as PgClient & { __knex__disposed?: unknown };
+      client.__knex__disposed ??= this.lost;
+      if (!client.listenerCount('error')) client.on('error', () => {});
+    }
+    this.source.give(this.client);
+  }
+
+  private listen(event: string, listener: (...args: never[]) => void): void {
+    this.client.on(event, listener as (...args: unknown[]) => void);
+    this.restore.push(() => this.client.removeListener(event, listener as (...args: unknown[]) => void));
+  }
+}

@@ -1,0 +1,74 @@
+// What the sandbox says when it can't do what production would.
+import { RewindError } from '../errors';
+import { shorten } from './origin';
+import type { Transaction } from './session';
+
+const TRUNCATE = 'Tag the test @truncate: it then runs on real connections that really commit.';
+
+/** An error as the server would have sent it, for what is decided here. */
+export function serverError(code: string, message: string): Error {
+  return Object.assign(new Error(message), { name: 'error', severity: 'ERROR', code });
+}
+
+/** A warning as the server would have sent it. */
+export function serverWarning(code: string, message: string): object {
+  return Object.assign(new Error(message), { name: 'notice', severity: 'WARNING', code });
+}
+
+export function unsupported(text: string, what: string, why: string, cause?: unknown): RewindError {
+  return new RewindError('REWIND_UNSUPPORTED', {
+    problem: `"${shorten(text)}": ${what} can't be isolated by a rollback: ${why}.`,
+    remedy: TRUNCATE,
+    cause,
+  });
+}
+
+export function interleaved(text: string, owner: Transaction | undefined): RewindError {
+  const place = owner?.site ? ` (begun at ${owner.site})` : '';
+  return new RewindError('REWIND_INTERLEAVED', {
+    problem: `"${shorten(text)}" ran on a second connection while a transaction${place} of the same test was open and had changed something. In production it would neither see those changes nor be undone with them; a rolled-back test has one connection only, and can't reproduce that.`,
+    remedy: `Pass the transaction (trx) to this query, or end the transaction first. If the app means it so: ${TRUNCATE}`,
+  });
+}
+
+export function locksElsewhere(text: string): RewindError {
+  return new RewindError('REWIND_INTERLEAVED', {
+    problem: `"${shorten(text)}" asks for a session-level advisory lock while another connection of the same test holds one. On the one real connection below them, both would get it.`,
+    remedy: TRUNCATE,
+  });
+}
+
+/** SQLSTATEs that say "not inside a transaction block" where the app has none open. */
+export function whyOutside(code: unknown, message: string): string | undefined {
+  if (
+    code === '25001' &&
+    /cannot (run inside|be executed from|be executed within)|inside a transaction block/.test(message)
+  ) {
+    return 'it has to run outside of any transaction';
+  }
+  if (code === '2D000') return 'a procedure or DO block wants to commit or roll back';
+  if (code === '55P04') return 'a new value of an enum can be used only after a real commit';
+  return undefined;
+}
+
+export function connectionLost(scope: string, cause: Error): RewindError {
+  return new RewindError('REWIND_CONNECTION', {
+    problem: `The database connection that held the data of ${scope} was lost (${cause.message}); what it had written is gone.`,
+    remedy: `Find out what ended the connection. If the test does it on purpose: ${TRUNCATE}`,
+    cause,
+  });
+}
+
+export function boundaryLost(text: string, how: string): RewindError {
+  return new RewindError('REWIND_BOUNDARY', {
+    problem: `"${shorten(text)}" ended the transaction that isolates this test (${how}). What was written before it may have been committed.`,
+    remedy: TRUNCATE,
+  });
+}
+
+export function leftOpen(what: string, scope: string): RewindError {
+  return new RewindError('REWIND_LEFT_OPEN', {
+    problem: `${scope} ended with ${what} still open. It was closed, and what it had written was rolled back.`,
+    remedy: 'Await it, or close it, before the test ends.',
+  });
+}

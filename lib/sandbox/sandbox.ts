@@ -1,0 +1,474 @@
+// The sandbox itself: a queue of jobs, the scopes, and the state of the one real transaction. One job is on the wire at a
+// time. A job goes: accept → queue → admit (admission.ts) → run → settle → answered.
+import { nameOf, type Scope } from '../scope';
+import { realTimers } from '../timers';
+import { admit, type Verdict } from './admission';
+import { Executor } from './executor';
+import { currentFlow } from './flow';
+import type { Problem, Sandbox } from './index';
+import { lateConnection, lateOrigin, lateQuery, setRunning } from './origin';
+import { SessionLocks } from './locks';
+import { loadParser, parserLoaded } from './parser';
+import { Pinned, type RealSource } from './pinned';
+import { connectionLost, interleaved, leftOpen } from './refusals';
+import { Session, type Level, type SessionHost } from './session';
+import { mark, SavepointStack } from './stack';
+import { readScript, type Script } from './statement';
+import { fail, guarded, VirtualConnection, type ClientClass, type Job } from './virtual';
+import type { PgClient } from './wire';
+
+export interface SandboxOptions {
+  /**
+   * How long a statement waits for another connection's transaction that has changed something and does nothing, before
+   * it is refused. @default 1000
+   */
+  readonly interleaveTimeout?: number;
+  /** A late query, or whatever else went wrong in a scope that is over already. */
+  readonly onStray?: (problem: Problem, scope: Scope) => void;
+}
+
+/** One job on its way through the sandbox. */
+export interface Task {
+  readonly session: Session;
+  readonly job: Job;
+  readonly script: Script;
+  /** The scope that ran when it was accepted. */
+  readonly level: Level;
+}
+
+function level(scope: Scope | undefined, depth: number): Level {
+  return {
+    scope,
+    mark: mark('level', `rewind_${depth}`),
+    ended: false,
+    problems: [],
+    lost: undefined,
+    ddl: false,
+    locked: false,
+  };
+}
+
+export class RollbackSandbox implements Sandbox, SessionHost {
+  queries = 0;
+  readonly stack = new SavepointStack();
+  /** Sessions with an open transaction. */
+  readonly open = new Set<Session>();
+  pinned: Pinned | undefined;
+  readonly locks = new SessionLocks();
+
+  private readonly levels: Level[] = [level(undefined, 0)];
+  private queue: Task[] = [];
+  private active: Task | undefined;
+  private pinning: Promise<Pinned> | undefined;
+  private cancelling: Promise<void> | undefined;
+  private pumping = false;
+  private clock: NodeJS.Timeout | undefined;
+  private idleWaiters: (() => void)[] = [];
+  private readonly executor: Executor;
+
+  constructor(readonly options: SandboxOptions = {}) {
+    this.executor = new Executor(this);
+  }
+
+  // --- scopes
+
+  get current(): Level {
+    return this.levels[this.levels.length - 1] as Level;
+  }
+
+  enter(scope: Scope): void {
+    this.levels.push(level(scope, this.levels.length));
+    setRunning(scope);
+  }
+
+  leave(scope: Scope): readonly Problem[] {
+    const ended = this.current;
+    if (ended.scope !== scope) throw new Error(`sandbox: ${nameOf(scope)} is not the innermost scope`);
+    ended.ended = true;
+    this.cutSessions(ended);
+    if (this.active?.level === ended) this.interrupt(this.active);
+    if (this.stack.has(ended.mark)) this.stack.discard(ended.mark);
+    this.cleanSession(ended);
+    this.levels.pop();
+    setRunning(this.current.scope);
+    realTimers.setImmediate(() => this.pump());
+    return ended.problems;
+  }
+
+  takeProblems(): readonly Problem[] {
+    return this.current.problems.splice(0);
+  }
+
+  hasOpened(scope: Scope): boolean {
+    return this.levels.some((l) => l.scope === scope && this.stack.has(l.mark));
+  }
+
+  /** The name a message has for a level. */
+  nameOf(which: Level): string {
+    return which.scope ? nameOf(which.scope) : 'code outside of any test';
+  }
+
+  report(problem: Error): void {
+    this.current.problems.push(problem);
+  }
+
+  // --- checkouts
+
+  /** A virtual connection for a pool to keep; resolves once the real one is there. */
+  async connect(
+    source: RealSource,
+    driver: ClientClass,
+    queryTimeout: number | false | undefined,
+  ): Promise<VirtualConnection> {
+    await this.prepare(source);
+    return this.create(source, driver, queryTimeout);
+  }
+
+  create(source: RealSource, driver: ClientClass, queryTimeout: number | false | undefined): VirtualConnection {
+    return new VirtualConnection(driver, new Session(this, source), queryTimeout);
+  }
+
+  /** Whatever has to be there before the first statement can run; rejects as the pool does where there is no server. */
+  async prepare(source: RealSource): Promise<void> {
+    await this.ready(source);
+  }
+
+  owns(connection: VirtualConnection): boolean {
+    return connection.route instanceof Session && connection.route.host === this;
+  }
+
+  /** The connection leaves the pool: it belongs to the current scope, and to the transaction callback it is acquired in. */
+  checkout(connection: VirtualConnection, evict?: () => void): void {
+    const session = connection.route as Session;
+    session.evict = evict;
+    const flow = currentFlow();
+    session.level = this.current;
+    session.cut = undefined;
+    if (flow && !flow.owner) {
+      flow.owner = session;
+      session.site = flow.site;
+      session.inside = flow.parent;
+    } else {
+      session.site = undefined;
+      session.inside = flow;
+    }
+  }
+
+  /** The connection goes back to the pool. */
+  checkin(connection: VirtualConnection): void {
+    const session = connection.route as Session;
+    session.level = undefined;
+    if (connection.client && (connection.client as { __knex__disposed?: unknown }).__knex__disposed) {
+      // given up on: what it has not sent yet must not run (a timed-out query that was still waiting)
+      this.dropQueued(
+        (task) => task.session === session,
+        () => new Error('the connection was given up on'),
+      );
+      connection.disposed = true;
+    }
+    if (session.tx) {
+      this.report(leftOpen('a transaction', `a connection that ${this.nameOf(this.current)} gave back to its pool`));
+      this.endTransaction(session);
+      this.pump();
+    }
+  }
+
+  // --- jobs
+
+  get client(): PgClient | undefined {
+    return this.pinned?.client;
+  }
+
+  accept(session: Session, job: Job): void {
+    this.queries++;
+    const origin = lateOrigin(job.origin);
+    if (origin) return this.refuseStray(job, lateQuery(origin, job.text), origin);
+    if (session.cut !== undefined) return this.refuseCut(session, job, session.cut);
+    if (session.level?.ended) session.level = this.current; // a connection that is meant to live long
+    const text =
+      job.text || (this.client?.connection.parsedStatements[(job.receiver as { name?: string }).name ?? ''] ?? '');
+    const start = (): void => {
+      this.queue.push({ session, job, script: readScript(text), level: this.current });
+      this.pump();
+    };
+    if (parserLoaded()) start();
+    else void loadParser().then(start, (error: Error) => fail(job, error));
+  }
+
+  isActive(session: Session): boolean {
+    return this.active?.session === session;
+  }
+
+  isQueued(session: Session): boolean {
+    return this.queue.some((task) => task.session === session);
+  }
+
+  portalClosed(session: Session): void {
+    session.portalOpen = false;
+    this.pump();
+  }
+
+  /** The app's transaction on this session is over, by whatever way; its savepoint is rolled back to if it is there. */
+  endTransaction(session: Session): void {
+    const { tx } = session;
+    if (!tx) return;
+    if (this.stack.has(tx.mark)) this.stack.discard(tx.mark);
+    session.tx = undefined;
+    this.open.delete(session);
+  }
+
+  pump(): void {
+    if (this.pumping || this.active || this.cancelling) return;
+    this.pumping = true;
+    try {
+      while (!this.active && this.startNext());
+    } finally {
+      this.pumping = false;
+    }
+    if (this.active) this.stopClock();
+    else {
+      for (const resolve of this.idleWaiters.splice(0)) resolve();
+      if (this.queue.some((task) => !task.session.portalOpen)) this.startClock();
+    }
+  }
+
+  private startNext(): boolean {
+    const blocked = new Set<Session>();
+    for (const [i, task] of this.queue.entries()) {
+      const { session } = task;
+      if (blocked.has(session)) continue;
+      const verdict: Verdict = session.portalOpen ? 'wait' : admit(task, this);
+      if (verdict === 'wait') {
+        blocked.add(session);
+        continue;
+      }
+      this.queue.splice(i, 1);
+      if (verdict === 'refuse') this.refuseInterleaved(task);
+      else this.start(task);
+      return true;
+    }
+    return false;
+  }
+
+  private start(task: Task): void {
+    this.active = task;
+    const lost = this.levels.find((l) => l.lost);
+    if (lost?.lost) {
+      this.active = undefined;
+      return fail(task.job, connectionLost(this.nameOf(lost), lost.lost));
+    }
+    if (this.pinned && !this.pinned.lost) return this.executor.run(task, this.pinned);
+    this.ready(task.session.source).then(
+      (pinned) => this.executor.run(task, pinned),
+      (error: Error) => {
+        fail(task.job, error);
+        this.finished(task);
+      },
+    );
+  }
+
+  /** The executor is done with a task and has answered it. */
+  finished(task: Task): void {
+    if (this.active === task) this.active = undefined;
+    this.pump();
+  }
+
+  private refuseInterleaved(task: Task): void {
+    const owner = [...this.open].find((s) => s !== task.session && s.tx && this.stack.has(s.tx.mark));
+    const error = interleaved(task.job.text, owner?.tx ?? [...this.open].find((s) => s !== task.session)?.tx);
+    this.report(error);
+    if (task.session.tx) task.session.tx.failed = true;
+    fail(task.job, error);
+  }
+
+  private refuseStray(job: Job, error: Error, origin: Scope): void {
+    this.options.onStray?.(error, origin);
+    fail(job, error);
+  }
+
+  private refuseCut(session: Session, job: Job, scope: string): void {
+    if (/^\s*(rollback|abort)\b(?!.*\bto\b)/i.test(job.text)) {
+      // what it asks for has happened already
+      process.nextTick(() =>
+        guarded(() => {
+          job.receiver.handleCommandComplete({ text: 'ROLLBACK' }, undefined);
+          job.receiver.handleReadyForQuery(undefined);
+        }),
+      );
+      return;
+    }
+    const error = lateConnection(scope, job.text);
+    if (session.level?.scope) this.options.onStray?.(error, session.level.scope);
+    fail(job, error);
+  }
+
+  // --- the clock of rule 4: nothing is on the wire, and everything left waits for another connection's transaction
+
+  private startClock(): void {
+    this.clock ??= realTimers.setTimeout(() => {
+      this.clock = undefined;
+      const waiting = this.queue.filter((task) => !task.session.portalOpen);
+      this.queue = this.queue.filter((task) => task.session.portalOpen);
+      for (const task of waiting) this.refuseInterleaved(task);
+      this.pump();
+    }, this.options.interleaveTimeout ?? 1000);
+  }
+
+  private stopClock(): void {
+    if (this.clock) realTimers.clearTimeout(this.clock);
+    this.clock = undefined;
+  }
+
+  // --- the end of a scope
+
+  private cutSessions(ended: Level): void {
+    for (const session of [...this.open]) {
+      if (session.level !== ended) continue;
+      ended.problems.push(
+        leftOpen(`a transaction${session.tx?.site ? ` (begun at ${session.tx.site})` : ''}`, this.nameOf(ended)),
+      );
+      session.cut = this.nameOf(ended);
+      session.tx = undefined;
+      this.open.delete(session);
+      session.evict?.();
+    }
+    this.dropQueued(
+      (task) => task.level === ended,
+      (task) => (ended.scope ? lateQuery(ended.scope, task.job.text) : new Error('the sandbox was closed')),
+    );
+  }
+
+  private dropQueued(which: (task: Task) => boolean, why: (task: Task) => Error): void {
+    const dropped = this.queue.filter(which);
+    this.queue = this.queue.filter((task) => !which(task));
+    for (const task of dropped) fail(task.job, why(task));
+  }
+
+  /** What a rollback does not undo in the session. */
+  private cleanSession(ended: Level): void {
+    if (ended.locked && !this.levels.some((l) => l !== ended && l.locked)) {
+      if (this.locks.release()) ended.problems.push(leftOpen('a session-level advisory lock', this.nameOf(ended)));
+      this.stack.queue('SELECT pg_catalog.pg_advisory_unlock_all()');
+    }
+    if (ended.ddl && this.pinned) {
+      // plans made under a schema that is gone fail with "cached plan must not change result type"
+      this.stack.queue('DEALLOCATE ALL');
+      this.executor.schemaChanged();
+    }
+  }
+
+  /** A statement of the ended scope is still running: cancel it, and let nothing else on the wire until that is over. */
+  private interrupt(task: Task): void {
+    const { form } = task.job;
+    task.level.problems.push(leftOpen(form.kind === 'loan' ? 'a COPY' : 'a running query', this.nameOf(task.level)));
+    if (form.kind === 'loan') {
+      (form.submittable as { destroy?: () => void }).destroy?.();
+      return;
+    }
+    const { pinned } = this;
+    if (!pinned) return;
+    const pid = pinned.client.processID;
+    this.cancelling = pinned.source
+      .connect('mocha-rewind: cancel')
+      .then(async (connection) => {
+        if (this.active === task) await connection.query('select pg_catalog.pg_cancel_backend($1)', [pid]);
+        await connection.end();
+      })
+      .catch(() => {})
+      .finally(() => {
+        this.cancelling = undefined;
+        this.pump();
+      });
+  }
+
+  // --- the real connection
+
+  private ready(source: RealSource): Promise<Pinned> {
+    if (this.pinned && !this.pinned.lost) return Promise.resolve(this.pinned);
+    this.pinning ??= Promise.all([this.dropPinned().then(() => this.pin(source)), loadParser()])
+      .then(([pinned]) => pinned)
+      .finally(() => (this.pinning = undefined));
+    return this.pinning;
+  }
+
+  private async pin(source: RealSource): Promise<Pinned> {
+    const pinned = await Pinned.open(
+      source,
+      (error) => this.connectionLost(error),
+      (notice) => this.active?.job.connection.client.emit('notice', notice),
+    );
+    this.stack.canChain = pinned.facts.version >= 120000;
+    this.pinned = pinned;
+    return pinned;
+  }
+
+  private connectionLost(error: Error): void {
+    for (const l of this.levels) if (this.stack.has(l.mark) && this.stack.writtenSince(l.mark)) l.lost = error;
+    this.transactionGone();
+  }
+
+  /** The real transaction is over, and not by our doing. */
+  transactionGone(): void {
+    this.stack.reset();
+    for (const session of [...this.open]) {
+      session.tx = undefined;
+      this.open.delete(session);
+    }
+  }
+
+  private async dropPinned(): Promise<void> {
+    const { pinned } = this;
+    this.pinned = undefined;
+    if (pinned) await pinned.giveBack();
+  }
+
+  private async idle(): Promise<void> {
+    while (this.active ?? this.cancelling) await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
+  }
+
+  /** Runs `work` with the wire to ourselves. */
+  private async alone(work: (pinned: Pinned) => Promise<void>): Promise<void> {
+    await this.idle();
+    const { pinned } = this;
+    if (!pinned || pinned.lost) return;
+    const gate = (this.cancelling = work(pinned));
+    await gate.finally(() => {
+      if (this.cancelling === gate) this.cancelling = undefined;
+      this.pump();
+    });
+  }
+
+  async flush(): Promise<void> {
+    await this.idle();
+    if (this.stack.pending) await this.alone((pinned) => this.executor.flush(pinned));
+  }
+
+  async commitRoot(): Promise<void> {
+    await this.alone(async (pinned) => {
+      for (const session of [...this.open]) this.endTransaction(session);
+      await this.executor.commit(pinned);
+    });
+  }
+
+  async release(): Promise<void> {
+    await this.alone(async (pinned) => {
+      for (const session of [...this.open]) {
+        if (session.level) session.cut = this.nameOf(session.level);
+        session.tx = undefined;
+        this.open.delete(session);
+      }
+      if (!this.stack.empty || this.stack.pending) await this.executor.rollback(pinned);
+    });
+    await this.dropPinned();
+  }
+
+  /** A pool is being destroyed. If the real connection came from it, it is given back, or outlives it if it holds data. */
+  async poolEnds(source: RealSource): Promise<void> {
+    await this.idle();
+    const { pinned } = this;
+    if (pinned?.source !== source) return;
+    if (!pinned.lost && this.levels.some((l) => this.stack.has(l.mark) && this.stack.writtenSince(l.mark)))
+      pinned.outlivePool();
+    else await this.release();
+  }
+}

@@ -1,0 +1,117 @@
+// What the sandbox knows of one virtual connection.
+import type { Scope } from '../scope';
+import type { Flow } from './flow';
+import type { RealSource } from './pinned';
+import { mark, type Mark } from './stack';
+import type { TransactionModes } from './statement';
+import type { Job, Route } from './virtual';
+import type { PgClient } from './wire';
+
+/** A scope as the sandbox sees it: whether anything was sent in it, and what went wrong. */
+export interface Level {
+  /** Undefined for the ground below the root, where nothing is ever committed. */
+  readonly scope: Scope | undefined;
+  readonly mark: Mark;
+  ended: boolean;
+  readonly problems: Error[];
+  /** Why what was written in it is gone before its end. */
+  lost: Error | undefined;
+  /** Whether its end leaves traces in the session that a rollback does not undo. */
+  ddl: boolean;
+  locked: boolean;
+}
+
+/** A transaction of the app's: its BEGIN is a savepoint of ours. */
+export interface Transaction {
+  readonly mark: Mark;
+  /** Where `knex.transaction()` was called, if it was. */
+  readonly site: string | undefined;
+  isolation: string | undefined;
+  readOnly: boolean;
+  /** Begun by a string of several statements, not by BEGIN: it ends with the string. */
+  implicit: boolean;
+  /** PostgreSQL refuses everything until ROLLBACK [TO]. */
+  failed: boolean;
+  /** Whether a statement has run in it: then it has its snapshot. */
+  started: boolean;
+  ddl: boolean;
+  /** The app's savepoints, to set them again where the transaction was parked. */
+  savepoints: string[];
+  /** What parameters set with SET LOCAL were before, by name. */
+  readonly locals: Map<string, string | null>;
+  /** Temporary tables that go at commit. */
+  readonly drops: string[];
+}
+
+export function transaction(modes: TransactionModes, site: string | undefined): Transaction {
+  return {
+    mark: mark('transaction', 'rewind_t'),
+    site,
+    isolation: modes.isolation,
+    readOnly: modes.readOnly ?? false,
+    implicit: false,
+    failed: false,
+    started: false,
+    ddl: false,
+    savepoints: [],
+    locals: new Map(),
+    drops: [],
+  };
+}
+
+/** Whether it keeps seeing the data as of its first statement (PostgreSQL manual, 13.2.2). */
+export function hasFixedSnapshot(tx: Transaction): boolean {
+  return tx.started && (tx.isolation === 'repeatable read' || tx.isolation === 'serializable');
+}
+
+/** What a session hands its jobs to. */
+export interface SessionHost {
+  readonly client: PgClient | undefined;
+  accept(session: Session, job: Job): void;
+  isActive(session: Session): boolean;
+  isQueued(session: Session): boolean;
+  portalClosed(session: Session): void;
+}
+
+export class Session implements Route {
+  /** The scope it was checked out in. */
+  level: Level | undefined;
+  /** The transaction callback it was checked out in; its own one left out. */
+  inside: Flow | undefined;
+  site: (() => string) | undefined;
+  tx: Transaction | undefined;
+  /** Names the scope that ended while a transaction was open here: nothing on it can be right any more. */
+  cut: string | undefined;
+  /** Session-level advisory locks taken and not given back, as far as known. */
+  locks = 0;
+  portalOpen = false;
+  /** Takes the connection away from whoever has it, so that its pool has room again. */
+  evict: (() => void) | undefined;
+
+  constructor(
+    readonly host: SessionHost,
+    readonly source: RealSource,
+  ) {}
+
+  get client(): PgClient | undefined {
+    return this.host.client;
+  }
+
+  run(job: Job): void {
+    this.host.accept(this, job);
+  }
+
+  portalClosed(): void {
+    this.host.portalClosed(this);
+  }
+
+  processIdFor(): number {
+    // A cancel request for a statement that still waits would strike the one that runs.
+    if (this.host.isQueued(this) && !this.host.isActive(this)) return 0;
+    return this.host.client?.processID ?? 0;
+  }
+
+  statusFor(): 'I' | 'T' | 'E' {
+    return this.tx ? (this.tx.failed ? 'E' : 'T') : 'I';
+  }
+}

@@ -1,0 +1,308 @@
+// What the sandbox has to know of a statement before it runs. Cached by text: an app has few distinct ones.
+import { isPureFunction } from './functions';
+import { parse, type Node, type ParsedStatement } from './parser';
+
+/** `BEGIN`'s and `SET TRANSACTION`'s modes that were given. */
+export interface TransactionModes {
+  readonly isolation?: string;
+  readonly readOnly?: boolean;
+}
+
+/** A configuration parameter that a statement sets until the end of its transaction. */
+export type LocalName = { readonly literal: string } | { readonly parameter: number } | 'computed';
+
+export type SessionLockUse = 'take' | 'try' | 'free' | 'free all';
+
+interface Common {
+  readonly text: string;
+  /** False only where it can't have changed anything that a rollback would undo, and took no row lock. */
+  readonly writes: boolean;
+  readonly ddl: boolean;
+  /** Whether it has `$1`, `$2` … */
+  readonly parameters: boolean;
+}
+
+export type Statement = Common &
+  (
+    | { readonly kind: 'begin'; readonly modes: TransactionModes }
+    | { readonly kind: 'commit' | 'rollback'; readonly chain: boolean }
+    | { readonly kind: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
+    | { readonly kind: 'set transaction'; readonly modes: TransactionModes }
+    | { readonly kind: 'refused'; readonly what: string; readonly why: string }
+    | { readonly kind: 'plain'; readonly traits: Traits }
+  );
+
+/** The rarer things a plain statement can do. Empty for nearly all. */
+export interface Traits {
+  /** PostgreSQL's own words when it is run outside a transaction block: an error, or a warning and no effect. */
+  readonly onlyInTransaction?: { readonly what: string; readonly then: 'error' | 'warning' };
+  readonly locals?: readonly LocalName[];
+  readonly sessionLock?: SessionLockUse;
+  readonly copy?: true;
+  /** A temporary table that goes at commit. */
+  readonly dropsAtCommit?: string;
+  readonly shows?: string;
+  readonly readsClock?: true;
+  readonly addsEnumValue?: true;
+  readonly deallocatesAll?: true;
+}
+
+export type Script =
+  | { readonly kind: 'empty' }
+  /** The server's parser will most likely not read it either. */
+  | { readonly kind: 'unreadable' }
+  | { readonly kind: 'one'; readonly statement: Statement }
+  /** `control`: has transaction control, or something else we have to run statement by statement. */
+  | {
+      readonly kind: 'several';
+      readonly statements: readonly Statement[];
+      readonly control: boolean;
+      readonly writes: boolean;
+    };
+
+const cache = new Map<string, Script>();
+const CACHE_LIMIT = 2000;
+
+export function readScript(text: string): Script {
+  let script = cache.get(text);
+  if (!script) {
+    script = toScript(parse(text));
+    if (cache.size >= CACHE_LIMIT) cache.clear();
+    cache.set(text, script);
+  }
+  return script;
+}
+
+export function scriptWrites(script: Script): boolean {
+  if (script.kind === 'one') return script.statement.writes;
+  return script.kind === 'several' ? script.writes : script.kind === 'unreadable';
+}
+
+function toScript(parsed: readonly ParsedStatement[] | undefined): Script {
+  if (!parsed) return { kind: 'unreadable' };
+  const statements = parsed.map(toStatement);
+  const [first] = statements;
+  if (!first) return { kind: 'empty' };
+  if (statements.length === 1) return { kind: 'one', statement: first };
+  return {
+    kind: 'several',
+    statements,
+    control: statements.some(
+      (s) => s.kind !== 'plain' || Object.keys(s.traits).some((trait) => trait !== 'readsClock'),
+    ),
+    writes: statements.some((s) => s.writes),
+  };
+}
+
+const DML = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
+/** Statements that are neither DML nor a change of the schema. */
+const UTILITY = new Set(
+  (
+    'CopyStmt CallStmt DoStmt NotifyStmt UnlistenStmt PrepareStmt ExecuteStmt DeallocateStmt DiscardStmt FetchStmt ' +
+    'ClosePortalStmt DeclareCursorStmt LockStmt VariableSetStmt ConstraintsSetStmt CheckPointStmt LoadStmt VacuumStmt ' +
+    'TruncateStmt'
+  ).split(' '),
+);
+
+function toStatement({ type, body, text }: ParsedStatement): Statement {
+  const common = { text, writes: true, ddl: false, parameters: mentions(body, 'ParamRef') };
+  const plain = (traits: Traits = {}, over: Partial<Common> = {}): Statement => ({
+    ...common,
+    ...over,
+    kind: 'plain',
+    traits,
+  });
+  switch (type) {
+    case 'TransactionStmt':
+      return toControl(body, common);
+    case 'VariableSetStmt':
+      return toSet(body, common);
+    case 'VariableShowStmt':
+      return plain({ shows: String(body.name) }, { writes: false });
+    case 'ListenStmt':
+      return refused(common, 'LISTEN', 'notifications are sent when a transaction commits, which never happens here');
+    case 'ConstraintsSetStmt':
+      return plain({ onlyInTransaction: { what: 'SET CONSTRAINTS', then: 'warning' } });
+    case 'LockStmt':
+      return plain({ onlyInTransaction: { what: 'LOCK TABLE', then: 'error' } });
+    case 'DeclareCursorStmt':
+      // CURSOR_OPT_HOLD (parsenodes.h) is the one kind of cursor that may be declared outside a transaction block
+      return plain(Number(body.options) & 0x20 ? {} : { onlyInTransaction: { what: 'DECLARE CURSOR', then: 'error' } });
+    case 'CopyStmt':
+      return plain(body.filename === undefined && !body.is_program ? { copy: true } : {}, {
+        writes: body.is_from === true || !(body.query === undefined || readsOnly(body.query)),
+      });
+    case 'DeallocateStmt':
+      return plain(body.isall ? { deallocatesAll: true } : {});
+    case 'ExplainStmt': {
+      const analyze = list(body.options).some((o) => inner(o, 'DefElem')?.defname === 'analyze');
+      return plain({}, { writes: analyze && !readsOnly(body.query) });
+    }
+    case 'CreateStmt':
+    case 'CreateTableAsStmt': {
+      const into = body.into as Node | undefined;
+      const action = into ? into.onCommit : body.oncommit;
+      const relation = (into ? into.rel : body.relation) as Node | undefined;
+      if (action === 'ONCOMMIT_DROP') return plain({ dropsAtCommit: String(relation?.relname) }, { ddl: true });
+      if (action === 'ONCOMMIT_DELETE_ROWS') {
+        return refused(
+          common,
+          'CREATE TEMPORARY TABLE … ON COMMIT DELETE ROWS',
+          'it acts at commits, which never happen here',
+        );
+      }
+      return plain({}, { ddl: true });
+    }
+    case 'AlterEnumStmt':
+      return plain(body.newVal !== undefined ? { addsEnumValue: true } : {}, { ddl: true });
+    default: {
+      if (UTILITY.has(type)) return plain();
+      if (!DML.has(type)) return plain({}, { ddl: true });
+      const traits = callTraits(body);
+      const into = type === 'SelectStmt' && body.intoClause !== undefined;
+      return plain(traits, { writes: !readsOnly({ [type]: body }), ddl: into });
+    }
+  }
+}
+
+function refused(common: Common, what: string, why: string): Statement {
+  return { ...common, kind: 'refused', what, why };
+}
+
+function toControl(body: Node, common: Common): Statement {
+  const kind = String(body.kind).replace('TRANS_STMT_', '');
+  const name = String(body.savepoint_name);
+  switch (kind) {
+    case 'BEGIN':
+    case 'START':
+      return { ...common, writes: false, kind: 'begin', modes: toModes(body.options) };
+    case 'COMMIT':
+      return { ...common, writes: false, kind: 'commit', chain: body.chain === true };
+    case 'ROLLBACK':
+      return { ...common, writes: false, kind: 'rollback', chain: body.chain === true };
+    case 'SAVEPOINT':
+      return { ...common, writes: false, kind: 'savepoint', name };
+    case 'RELEASE':
+      return { ...common, writes: false, kind: 'release', name };
+    case 'ROLLBACK_TO':
+      return { ...common, writes: false, kind: 'rollback to', name };
+    default:
+      // PREPARE TRANSACTION would succeed, and take the whole test with it
+      return refused(
+        common,
+        kind.replace('_', ' ') + (kind === 'PREPARE' ? ' TRANSACTION' : ''),
+        'it needs a transaction of its own',
+      );
+  }
+}
+
+function toModes(options: unknown): TransactionModes {
+  const modes: { isolation?: string; readOnly?: boolean } = {};
+  for (const option of list(options)) {
+    const element = inner(option, 'DefElem');
+    const value = inner(element?.arg, 'A_Const');
+    if (element?.defname === 'transaction_isolation') modes.isolation = String((value?.sval as Node | undefined)?.sval);
+    if (element?.defname === 'transaction_read_only') modes.readOnly = (value?.ival as Node | undefined)?.ival === 1;
+  }
+  return modes;
+}
+
+function toSet(body: Node, common: Common): Statement {
+  const name = String(body.name ?? '');
+  if (body.kind === 'VAR_SET_MULTI' && name === 'TRANSACTION') {
+    return { ...common, kind: 'set transaction', modes: toModes(body.args) };
+  }
+  if (name === 'SESSION CHARACTERISTICS' || name.startsWith('default_transaction_')) {
+    return refused(common, `SET ${name}`, 'the transaction that holds the test has already begun');
+  }
+  if (body.is_local !== true) return { ...common, kind: 'plain', traits: {} };
+  return {
+    ...common,
+    kind: 'plain',
+    traits: { locals: [{ literal: name }], onlyInTransaction: { what: 'SET LOCAL', then: 'warning' } },
+  };
+}
+
+const SESSION_LOCKS: Readonly<Record<string, SessionLockUse>> = {
+  pg_advisory_lock: 'take',
+  pg_advisory_lock_shared: 'take',
+  pg_try_advisory_lock: 'try',
+  pg_try_advisory_lock_shared: 'try',
+  pg_advisory_unlock: 'free',
+  pg_advisory_unlock_shared: 'free',
+  pg_advisory_unlock_all: 'free all',
+};
+
+function callTraits(body: Node): Traits {
+  const traits: { sessionLock?: SessionLockUse; locals?: LocalName[]; readsClock?: true } = {};
+  walk(body, (type, node) => {
+    if (type === 'SQLValueFunction' && /CURRENT_(DATE|TIME)|LOCALTIME/.test(String(node.op))) traits.readsClock = true;
+    if (type !== 'FuncCall') return;
+    const name = functionName(node);
+    const lock = SESSION_LOCKS[name];
+    if (lock) traits.sessionLock = lock;
+    if (name === 'now' || name === 'transaction_timestamp') traits.readsClock = true;
+    if (name === 'set_config') {
+      const [parameter, , local] = list(node.args);
+      const constant = inner(local, 'A_Const');
+      const text = (constant?.sval as Node | undefined)?.sval;
+      const yes = constant
+        ? (constant.boolval as Node | undefined)?.boolval === true || /^(t|true|on|yes|y|1)$/i.test(String(text))
+        : true;
+      if (yes) (traits.locals ??= []).push(localName(parameter));
+    }
+  });
+  return traits;
+}
+
+function localName(node: unknown): LocalName {
+  const cast = inner(node, 'TypeCast');
+  if (cast) return localName(cast.arg);
+  const parameter = inner(node, 'ParamRef');
+  if (parameter) return { parameter: Number(parameter.number) };
+  const text = (inner(node, 'A_Const')?.sval as Node | undefined)?.sval;
+  return typeof text === 'string' ? { literal: text } : 'computed';
+}
+
+/** Whether a query can't change anything: no INTO, no data-modifying WITH, no row locks, only functions known as pure. */
+function readsOnly(query: unknown): boolean {
+  let reads = true;
+  walk(query, (type, node) => {
+    if (type === 'FuncCall' && !isPureFunction(functionName(node))) reads = false;
+    if (type === 'LockingClause' || (type.endsWith('Stmt') && type !== 'SelectStmt')) reads = false;
+    if (type === 'SelectStmt' && (node.intoClause !== undefined || node.lockingClause !== undefined)) reads = false;
+  });
+  return reads;
+}
+
+function functionName(call: Node): string {
+  return String(inner(list(call.funcname).at(-1), 'String')?.sval ?? '').toLowerCase();
+}
+
+/** Visits every node of a tree. A `SelectStmt` inside a set operation (`larg`, `rarg`) comes without its key. */
+function walk(node: unknown, visit: (type: string, node: Node) => void): void {
+  if (typeof node !== 'object' || node === null) return;
+  if (Array.isArray(node)) {
+    for (const item of node) walk(item, visit);
+    return;
+  }
+  for (const [key, value] of Object.entries(node)) {
+    if (typeof value !== 'object' || value === null) continue;
+    if (!Array.isArray(value)) visit(key === 'larg' || key === 'rarg' ? 'SelectStmt' : key, value as Node);
+    walk(value, visit);
+  }
+}
+
+function mentions(node: unknown, wanted: string): boolean {
+  let found = false;
+  walk(node, (type) => (found ||= type === wanted));
+  return found;
+}
+
+function list(value: unknown): readonly unknown[] {
+  return Array.isArray(value) ? value : [];
+}
+
+function inner(node: unknown, type: string): Node | undefined {
+  return typeof node === 'object' && node !== null ? ((node as Node)[type] as Node | undefined) : undefined;
+}

@@ -1,0 +1,378 @@
+// The seam to pg's protocol objects. Read on pg 8.11.3, 8.16.3 and 8.23.1 (lib/client.js, lib/query.js, lib/connection.js).
+// What is relied on: a "submittable" has submit(connection) and gets the server's messages through handle…(); the
+// connection has parse, bind, describe, execute, sync, query and emits `readyForQuery` with the transaction status.
+import { EventEmitter } from 'node:events';
+
+/* eslint-disable @typescript-eslint/no-explicit-any -- foreign private API */
+
+export interface PgConnection extends EventEmitter {
+  readonly stream: { write(bytes: Buffer): boolean; cork?(): void; uncork?(): void };
+  readonly parsedStatements: Record<string, string>;
+  parse(message: { name?: string; text: string }): void;
+  bind(message: { statement?: string; portal?: string; values?: readonly unknown[]; binary?: boolean }): void;
+  describe(message: { type: 'P'; name: string }): void;
+  execute(message: { portal?: string; rows?: number }): void;
+  query(text: string): void;
+  sync(): void;
+  unref(): void;
+}
+
+export interface PgClient extends EventEmitter {
+  readonly connection: PgConnection;
+  readonly processID: number;
+  readonly connectionParameters: { query_timeout?: number | false };
+  pipeline?: boolean;
+  query(submittable: object): unknown;
+  query(text: string, values: readonly unknown[], callback: (error: Error | null, result: any) => void): void;
+  end(callback?: () => void): Promise<void> | void;
+  unref?(): void;
+}
+
+/** Whatever takes a statement's results: pg's `Query`, or something like it. */
+export interface Receiver {
+  handleRowDescription(message: unknown): void;
+  handleDataRow(message: unknown): void;
+  handleCommandComplete(message: unknown, connection: unknown): void;
+  handleEmptyQuery(connection: unknown): void;
+  handleError(error: Error, connection: unknown): void;
+  handleReadyForQuery(connection: unknown): void;
+}
+
+/** pg's `Query`. */
+export interface PgQuery extends Receiver {
+  text?: string;
+  name?: string;
+  values?: unknown[];
+  rows?: number;
+  binary?: boolean;
+  callback?: (error: Error | null, result?: any) => void;
+  requiresPreparation(): boolean;
+  submit(connection: PgConnection): Error | null;
+  _result: { _types?: unknown };
+}
+
+export type PgQueryClass = new (config: unknown, values?: unknown, callback?: unknown) => PgQuery;
+
+export interface Submittable {
+  submit(connection: unknown): unknown;
+  text?: string;
+  callback?: (error: Error | null, result?: unknown) => void;
+}
+
+/** How the server stands after a message: idle, in a transaction, in a failed one; undefined where it is gone. */
+export type ServerStatus = 'I' | 'T' | 'E' | undefined;
+
+/** What became of one message. `where` says which part of it failed: ours, the app's, or the connection itself. */
+export interface Outcome {
+  readonly error: Error | undefined;
+  readonly where: 'prefix' | 'body' | 'client' | 'connection';
+}
+
+/** The app's part of a message. */
+export interface Body {
+  readonly receiver: Receiver;
+  /** `simple`: PostgreSQL's simple query protocol, which takes several statements. It can't have a prefix. */
+  readonly protocol: 'extended' | 'simple';
+  readonly statementName: string | undefined;
+  readonly text: string | undefined;
+  /** Writes the messages, without Sync. Returns or throws what pg says before anything is sent. */
+  write(connection: PgConnection): Error | null | undefined | void;
+}
+
+/** pg's own `Query` writes its own messages: nothing about parameters, types or names is done again here. */
+export function bodyOfQuery(query: PgQuery, protocol: Body['protocol']): Body {
+  return {
+    receiver: query,
+    protocol,
+    statementName: protocol === 'extended' ? query.name : undefined,
+    text: query.text,
+    write(connection) {
+      let early: Error | undefined;
+      // a value that can't be serialised is reported by calling handleError from within submit (query.js, prepare)
+      query.handleError = (error: Error) => (early ??= error);
+      if (protocol === 'extended') query.requiresPreparation = () => true;
+      try {
+        return query.submit(connection) ?? early;
+      } finally {
+        Reflect.deleteProperty(query, 'handleError');
+        Reflect.deleteProperty(query, 'requiresPreparation');
+      }
+    },
+  };
+}
+
+/** One statement of several: its results go to the receiver of all. */
+export function bodyOfText(text: string, receiver: Receiver): Body {
+  return {
+    receiver,
+    protocol: 'extended',
+    statementName: undefined,
+    text,
+    write(connection) {
+      connection.parse({ text });
+      connection.bind({});
+      connection.describe({ type: 'P', name: '' });
+      connection.execute({});
+    },
+  };
+}
+
+/** A cursor's query: its values are ready for the wire already, and its messages are kept as they come. */
+export function bodyOfPortal(
+  text: string,
+  values: readonly unknown[] | undefined,
+  binary: boolean,
+  receiver: Receiver,
+): Body {
+  return {
+    receiver,
+    protocol: 'extended',
+    statementName: undefined,
+    text,
+    write(connection) {
+      connection.parse({ text });
+      connection.bind({ values: values ?? [], binary });
+      connection.describe({ type: 'P', name: '' });
+      connection.execute({});
+    },
+  };
+}
+
+/**
+ * The wire to one real client. `send` puts our statements and one of the app's under a single Sync: one write, one round
+ * trip, one ReadyForQuery; if one fails the server skips the rest (PostgreSQL manual, 53.2.3).
+ */
+export class Wire {
+  status: ServerStatus = 'I';
+  /** Our statements that the server has already parsed: most are the same few, again and again. */
+  private readonly prepared = new Map<string, Buffer>();
+  private serial = 0;
+  private readonly quiet: PgConnection;
+  private readonly onReady = (message: { status: ServerStatus }): void => {
+    this.status = message.status;
+  };
+
+  constructor(readonly client: PgClient) {
+    const connection = client.connection;
+    // prepended, or the status would be one message old when pg calls handleReadyForQuery
+    connection.prependListener('readyForQuery', this.onReady);
+    this.quiet = Object.create(connection, { sync: { value: () => {} } }) as PgConnection;
+  }
+
+  detach(): void {
+    this.client.connection.removeListener('readyForQuery', this.onReady);
+  }
+
+  send(prefix: readonly string[], body: Body | undefined, done: (outcome: Outcome) => void): void {
+    this.client.query(new Message(this, prefix, body, done));
+  }
+
+  /** For a submittable that needs the connection for itself (COPY). */
+  lend(submittable: Submittable, done: (outcome: Outcome) => void): void {
+    this.client.query(new Loan(submittable, done));
+  }
+
+  /** After `DEALLOCATE ALL`, by whomever. */
+  forgetPrepared(): void {
+    this.prepared.clear();
+    for (const name of Object.keys(this.client.connection.parsedStatements)) {
+      Reflect.deleteProperty(this.client.connection.parsedStatements, name);
+    }
+  }
+
+  forgetOwnPrepared(): void {
+    this.prepared.clear();
+  }
+
+  writePrefix(prefix: readonly string[]): void {
+    const stream = this.client.connection.stream;
+    for (const sql of prefix) {
+      const known = this.prepared.get(sql);
+      if (known) {
+        stream.write(known);
+        continue;
+      }
+      const keep =
+        /^(BEGIN|ROLLBACK|ROLLBACK AND CHAIN|(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) rewind_\w+)$/.test(
+          sql,
+        );
+      const connection = this.client.connection;
+      if (!keep) {
+        connection.parse({ text: sql });
+        connection.bind({});
+        connection.execute({});
+        if (sql === 'DEALLOCATE ALL') this.forgetPrepared();
+        continue;
+      }
+      const name = `rewind_${++this.serial}`;
+      connection.parse({ name, text: sql });
+      const bytes = recorded(connection, (shim) => {
+        shim.bind({ statement: name });
+        shim.execute({});
+      });
+      stream.write(bytes);
+      this.prepared.set(sql, bytes);
+    }
+  }
+
+  writeBody(body: Body): Error | undefined {
+    try {
+      return body.write(this.quiet) ?? undefined;
+    } catch (error) {
+      return error as Error;
+    }
+  }
+}
+
+/** What `write` would have sent. */
+function recorded(connection: PgConnection, write: (shim: PgConnection) => void): Buffer {
+  const chunks: Buffer[] = [];
+  const stream = { writable: true, write: (bytes: Buffer) => chunks.push(bytes) > 0 };
+  write(Object.create(connection, { stream: { value: stream } }) as PgConnection);
+  return Buffer.concat(chunks);
+}
+
+class Message {
+  /** Read by pg: types for the app's part (client.js, query). */
+  readonly _result: PgQuery['_result'] | undefined;
+  binary = false;
+  private completed = 0;
+  private early: Error | undefined;
+  private finished = false;
+
+  constructor(
+    private readonly wire: Wire,
+    private readonly prefix: readonly string[],
+    private readonly body: Body | undefined,
+    private readonly done: (outcome: Outcome) => void,
+  ) {
+    this._result = (body?.receiver as Partial<PgQuery> | undefined)?._result;
+  }
+
+  private get inBody(): boolean {
+    return this.body !== undefined && this.completed === this.prefix.length;
+  }
+
+  // pg keeps `parsedStatements[name] = text` when a parse completes: only the app's statement may have a name for it
+  get name(): string | undefined {
+    return this.inBody && !this.early ? this.body?.statementName : undefined;
+  }
+  get text(): string | undefined {
+    return this.body?.text;
+  }
+
+  submit(connection: PgConnection): null {
+    const { stream } = connection;
+    stream.cork?.();
+    try {
+      this.wire.writePrefix(this.prefix);
+      if (this.body) {
+        const query = this.body.receiver as Partial<PgQuery>;
+        if (this.binary && !query.binary) query.binary = true;
+        this.early = this.wire.writeBody(this.body);
+      }
+      if (this.body?.protocol !== 'simple' || this.early) connection.sync();
+    } finally {
+      stream.uncork?.();
+    }
+    return null;
+  }
+
+  handleRowDescription(message: unknown): void {
+    if (this.inBody) this.body?.receiver.handleRowDescription(message);
+  }
+  handleDataRow(message: unknown): void {
+    if (this.inBody) this.body?.receiver.handleDataRow(message);
+  }
+  handlePortalSuspended(): void {}
+  handleEmptyQuery(connection: PgConnection): void {
+    if (this.inBody) this.body?.receiver.handleEmptyQuery(connection);
+    else this.completed++;
+  }
+  handleCommandComplete(message: unknown, connection: PgConnection): void {
+    if (this.inBody) this.body?.receiver.handleCommandComplete(message, connection);
+    else this.completed++;
+  }
+  handleCopyInResponse(connection: PgConnection & { sendCopyFail(why: string): void }): void {
+    connection.sendCopyFail('No source stream defined'); // as pg's Query does
+    // a Sync sent while the server is in copy-in mode is ignored (PostgreSQL manual, 53.2.6)
+    if (this.body?.protocol !== 'simple') connection.sync();
+  }
+  handleCopyData(): void {}
+
+  handleError(error: Error & { severity?: string }, connection?: PgConnection): void {
+    // an error that isn't the server's, or is its last: no ReadyForQuery follows
+    if (!connection || error.severity === undefined || error.severity === 'FATAL' || error.severity === 'PANIC') {
+      this.wire.status = undefined;
+      this.finish({ error, where: 'connection' });
+      return;
+    }
+    const where = this.inBody ? 'body' : 'prefix';
+    // pg 8 has forgotten this query by now, and would not tell it of ReadyForQuery (client.js, _handleErrorMessage)
+    connection.once('readyForQuery', () => this.finish({ error, where }));
+  }
+
+  handleReadyForQuery(): void {
+    this.finish(this.early ? { error: this.early, where: 'client' } : { error: undefined, where: 'body' });
+  }
+
+  private finish(outcome: Outcome): void {
+    if (this.finished) return;
+    this.finished = true;
+    this.done(outcome);
+  }
+}
+
+/** Passes everything on to a foreign submittable, and notices its end. */
+class Loan {
+  private finished = false;
+  constructor(
+    private readonly inner: any,
+    private readonly done: (outcome: Outcome) => void,
+  ) {}
+
+  get text(): string | undefined {
+    return this.inner.text as string | undefined;
+  }
+  submit(connection: PgConnection): unknown {
+    return this.inner.submit(connection);
+  }
+  handleRowDescription(m: unknown): void {
+    this.inner.handleRowDescription?.(m);
+  }
+  handleDataRow(m: unknown): void {
+    this.inner.handleDataRow?.(m);
+  }
+  handlePortalSuspended(c: unknown): void {
+    this.inner.handlePortalSuspended?.(c);
+  }
+  handleEmptyQuery(c: unknown): void {
+    this.inner.handleEmptyQuery?.(c);
+  }
+  handleCommandComplete(m: unknown, c: unknown): void {
+    this.inner.handleCommandComplete?.(m, c);
+  }
+  handleCopyInResponse(c: unknown): void {
+    this.inner.handleCopyInResponse?.(c);
+  }
+  handleCopyData(m: unknown, c: unknown): void {
+    this.inner.handleCopyData?.(m, c);
+  }
+  handleError(error: Error & { severity?: string }, connection?: PgConnection): void {
+    this.inner.handleError?.(error, connection);
+    if (!connection || error.severity === undefined || error.severity === 'FATAL' || error.severity === 'PANIC') {
+      this.finish({ error, where: 'connection' });
+    } else {
+      connection.once('readyForQuery', () => this.finish({ error, where: 'body' }));
+    }
+  }
+  handleReadyForQuery(connection: unknown): void {
+    this.inner.handleReadyForQuery?.(connection);
+    this.finish({ error: undefined, where: 'body' });
+  }
+  private finish(outcome: Outcome): void {
+    if (this.finished) return;
+    this.finished = true;
+    this.done(outcome);
+  }
+}
