@@ -1,6 +1,7 @@
 // What `mocha --require mocha-rewind/embedded` loads, before `mocha-rewind/register`: afterwards DATABASE_URL names a
 // server. Apps read it while they are imported, so it is set here and now, not in a hook.
 import { namedServer, startServer } from './database';
+import { RewindError } from './errors';
 
 /** Where DATABASE_URL is set, by the user or by the process that forked this one, there is nothing to do. */
 function provideServer(env: NodeJS.ProcessEnv): void {
@@ -15,7 +16,7 @@ try {
   provideServer(process.env);
 } catch (error) {
   // Thrown by the factory below: Mocha 11 and 12 load a module that throws a second time, by import().
-  failure = error as Error;
+  failure = error instanceof RewindError ? error.withoutStack() : (error as Error);
 }
 
 export const mochaHooks = (): Mocha.RootHookObject => {

@@ -1,3 +1,5 @@
+import { inspect } from 'node:util';
+
 /**
  * Every mistake a user can make, and every promise a test can break, has a code. The README's FAQ has one heading per
  * code, with the first words of the message in it.
@@ -51,9 +53,17 @@ export class RewindError extends Error {
     this.remedy = parts.remedy;
   }
 
-  /** The same error without a stack: for mistakes whose place is named in the message, where our frames are noise. */
+  /**
+   * The same error without a stack: for mistakes whose place is named in the message, where our frames are noise. Mocha
+   * prints what a plugin throws by `console.error`, which would also repeat every property: it gets the message alone.
+   */
   withoutStack(): this {
-    Object.defineProperty(this, 'stack', { value: `${this.name}: ${this.message}`, configurable: true, writable: true });
+    Object.defineProperty(this, inspect.custom, { value: () => this.message, configurable: true });
+    Object.defineProperty(this, 'stack', {
+      value: `${this.name}: ${this.message}`,
+      configurable: true,
+      writable: true,
+    });
     return this;
   }
 }

@@ -19,6 +19,9 @@ export interface Search {
   readonly env: NodeJS.ProcessEnv;
   /** Whose `node_modules` counts. */
   readonly project: string;
+  /** Where npm has put binaries, and where systems do. */
+  readonly npm?: (project: string) => string | undefined;
+  readonly system?: () => string[];
 }
 
 interface Candidate {
@@ -47,14 +50,14 @@ export function findBinaries(search: Search): Binaries {
   });
 }
 
-function* candidates({ env, project }: Search): Generator<Candidate> {
+function* candidates({ env, project, npm = npmBinaries, system = systemDirectories }: Search): Generator<Candidate> {
   if (env.REWIND_PG_BIN) return void (yield { directory: path.resolve(env.REWIND_PG_BIN), source: 'REWIND_PG_BIN' });
-  const npm = npmBinaries(project);
-  if (npm) yield { directory: npm, source: 'npm' };
+  const installed = npm(project);
+  if (installed) yield { directory: installed, source: 'npm' };
   for (const directory of (env.PATH ?? '').split(path.delimiter)) {
     if (isComplete(directory)) yield { directory, source: 'PATH' };
   }
-  for (const directory of systemDirectories()) if (isComplete(directory)) yield { directory, source: 'system' };
+  for (const directory of system()) if (isComplete(directory)) yield { directory, source: 'system' };
 }
 
 /** Debian, Red Hat, source builds, Alpine, Homebrew, Postgres.app, MacPorts; newest version first. */

