@@ -1,4 +1,4 @@
-import { inspect } from 'node:util';
+import { inspect, types } from 'node:util';
 import { RewindError, type RewindErrorParts } from '../errors';
 
 /**
@@ -13,10 +13,14 @@ export function configMistake(parts: RewindErrorParts): RewindError {
   return error;
 }
 
-/** How a message names a value nobody expected: short, and never with its contents if it is large. */
+/** How a message names a value nobody expected: shortly, and without the password if it is a connection string. */
 export function describeValue(value: unknown): string {
   if (value === null || value === undefined) return String(value);
-  if (typeof value === 'string') return JSON.stringify(value.length > 60 ? `${value.slice(0, 57)}...` : value);
+  if (typeof value === 'string') {
+    const text = value.replace(/:\/\/[^@/\s]*@/g, '://…@');
+    return JSON.stringify(text.length > 60 ? `${text.slice(0, 57)}...` : text);
+  }
+  if (types.isAsyncFunction(value)) return 'an async function';
   if (typeof value === 'function') return /^class\b/.test(String(value)) ? `a class (${value.name})` : 'a function';
   if (Array.isArray(value)) return 'an array';
   if (value instanceof Promise) return 'a promise';

@@ -21,11 +21,11 @@ const predicate = z.custom<AnyFunction>(
 );
 const mode = z.enum(MODES, { error: () => `one of ${MODES.map((m) => `'${m}'`).join(', ')}` });
 
-/** `@` is how a tag looks in a title; in the config it is taken with it or without. */
+/** What can be a tag in a title. There it has an `@`; here it is taken with it or without. */
 const word = z
   .string({ error: () => 'a word, or an array of words' })
   .transform((text) => text.replace(/^@/, ''))
-  .refine((text) => /^[\p{L}\p{N}_][\p{L}\p{N}_-]*$/u.test(text), 'one word of letters, digits, `_` and `-`');
+  .refine((text) => /^[\p{L}\p{N}_](?:[\p{L}\p{N}_:.-]*[\p{L}\p{N}_])?$/u.test(text), 'one word of letters and digits');
 const words = z.preprocess(
   (value) => (typeof value === 'string' ? [value] : value),
   z.array(word, { error: () => 'a word, or an array of words' }),

@@ -29,11 +29,11 @@ describe('the tagging of a config', () => {
   it('adds words to the names, with or without @, each once', () => {
     const { tags, default: mode } = tagging({
       default: 'nodb',
-      tags: { rollback: ['transaction', '@trx', 'trx', 'rollback'], truncate: 'commits' },
+      tags: { rollback: ['transaction', '@trx', 'trx', 'rollback'], truncate: ['commits', 'db:commit', 'größer'] },
     });
     assert.equal(mode, 'nodb');
     assert.deepEqual(tags.rollback, ['rollback', 'transaction', 'trx']);
-    assert.deepEqual(tags.truncate, ['truncate', 'commits']);
+    assert.deepEqual(tags.truncate, ['truncate', 'commits', 'db:commit', 'größer']);
   });
 
   it('is the same for a config nobody validated', () => {
