@@ -6,9 +6,10 @@ import { phaseOf } from './modes';
 import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, plugMocha } from './mocha';
 import { printSummary } from './report';
 import { type Knex, type KnexWatch, type ManagedPool, manageKnex, managePgPool, watchKnex } from './sandbox';
+import { publishRunFacts } from './run-facts';
 import { type Scope } from './scope';
-import { realTimers } from './timers';
-import type { TestFacts } from './facts';
+import { realTimers, timestamp } from './timers';
+import type { RunFacts, TestFacts } from './facts';
 
 /**
  * Puts the rooms together: the one place that knows all of them. Nothing connects here; the first connection is made
@@ -42,6 +43,7 @@ export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
 class RewindRun implements RunHandler {
   readonly #facts = new Map<Scope, TestFacts>();
   #setupMs = 0;
+  #testStartedAt = 0;
   readonly enter;
   readonly leave;
   readonly arrive;
@@ -54,11 +56,15 @@ class RewindRun implements RunHandler {
     private readonly setUp: () => Promise<void>,
     private readonly notes: Set<string>,
   ) {
-    this.enter = (scope: Scope): void => isolation.enter(scope);
+    this.enter = (scope: Scope): void => {
+      if (scope.kind === 'test') this.#testStartedAt = timestamp();
+      isolation.enter(scope);
+    };
     this.leave = (scope: Scope): void => isolation.leave(scope);
     this.arrive = (scope: Scope): Promise<void> => isolation.arrive(scope);
     this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
     this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
+    publishRunFacts(() => this.#runFacts());
   }
 
   start(): Promise<void> {
@@ -77,6 +83,9 @@ class RewindRun implements RunHandler {
       phase: phaseOf(scope.mode),
       isolationMs,
       ...(restore && { restore }),
+      startedAt: this.#testStartedAt,
+      endedAt: timestamp(),
+      ...(this.plan.worker !== undefined && { worker: this.plan.worker }),
     });
     return errors;
   }
@@ -93,8 +102,12 @@ class RewindRun implements RunHandler {
 
   ended(tests: readonly FinishedTest[], totalMs: number): void {
     if (this.plan.role === 'worker') return;
-    printSummary(tests, totalMs, { setupMs: this.#setupMs, notes: [...this.notes] });
+    printSummary(tests, totalMs, this.#runFacts());
     this.notes.clear();
+  }
+
+  #runFacts(): RunFacts {
+    return { setupMs: this.#setupMs, notes: [...this.notes] };
   }
 
   async #timed<T>(step: () => Promise<T>): Promise<T> {

@@ -9,6 +9,13 @@ export const realTimers = {
   now: performance.now.bind(performance),
 } as const;
 
+const origin = performance.timeOrigin;
+
+/** Milliseconds since 1970, steady and precise, and the same in all processes of a machine. */
+export function timestamp(): number {
+  return origin + realTimers.now();
+}
+
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => realTimers.setTimeout(resolve, ms));
 }
