@@ -2,6 +2,7 @@ import { RewindError, messageOf } from '../errors';
 import { realTimers, sleep } from '../timers';
 import { type Found, endBlockers, findBlockers } from './blockers';
 import type { Blocker, Difference, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
+import { removeSnapshot } from './remove';
 import { type ServerSide, eventTriggersSql, serverSide } from './server';
 import { type Session, codeOf, isLost, openSession } from './session';
 
@@ -70,6 +71,9 @@ export class DatabaseSnapshot implements Snapshot {
     }
     await this.#patiently(() => this.#query('select rewind.begin_take()'));
     await this.#untilDone('select rewind.arm_some($1) as n');
+    await this.#patiently(() =>
+      this.#query('select rewind.choose_journals($1)', [this.options.journalAbove ?? 20_000]),
+    );
     await this.#untilDone('select rewind.capture_some($1) as n');
     await this.#patiently(() => this.#query('select rewind.end_take($1)', [this.options.fingerprint ?? null]));
     this.#taken = true;
@@ -99,16 +103,32 @@ export class DatabaseSnapshot implements Snapshot {
   }
 
   async verify(): Promise<readonly Difference[]> {
-    return [];
+    const { result } = await this.#patiently(() =>
+      this.#query<Difference>('select name, extra::int, missing::int from rewind.verify()'),
+    );
+    return result.rows;
   }
 
   async plan(): Promise<string> {
-    return '';
+    const { rows } = await this.#query<{ plan: string }>('select rewind.plan() as plan');
+    return rows[0]?.plan ?? '';
   }
 
   async status(): Promise<SnapshotStatus> {
     const state = await this.#state();
-    return { state: state?.status ?? 'none', tables: 0, journalled: [], bytes: 0, takenAt: undefined };
+    if (!state) return { state: 'none', tables: 0, journalled: [], bytes: 0, takenAt: undefined };
+    const { rows } = await this.#query<Omit<SnapshotStatus, 'state' | 'takenAt'> & { takenAt: Date | null }>(
+      `select
+         (select count(*)::int from rewind.relation where kind = 'r') as tables,
+         array(select name from rewind.relation where journal is not null order by name) as journalled,
+         (select coalesce(sum(pg_total_relation_size(oid)), 0)::float8 from pg_catalog.pg_class
+          where relnamespace = 'rewind'::regnamespace and relkind in ('r', 'S')) as bytes,
+         taken_at as "takenAt"
+       from rewind.state`,
+    );
+    const [found] = rows;
+    if (!found) throw new Error('rewind.state has one row');
+    return { ...found, state: state.status, takenAt: found.takenAt ?? undefined };
   }
 
   async forget(): Promise<void> {
@@ -119,7 +139,8 @@ export class DatabaseSnapshot implements Snapshot {
   }
 
   async remove(): Promise<void> {
-    await this.#patiently(() => this.#query('drop schema if exists rewind cascade'));
+    await this.#lock();
+    await removeSnapshot((sql) => this.#patiently(() => this.#query(sql)).then(({ result }) => result.rows));
     this.#taken = false;
     this.#depth = 0;
   }

@@ -3,10 +3,12 @@ import { createHash } from 'node:crypto';
 import { ddlSql, eventTriggersSql } from './ddl';
 import { journalSql } from './journal';
 import { othersSql } from './others';
+import { ownerSql } from './owner';
 import { relationsSql } from './relations';
 import { restoreSql } from './restore';
 import { schemaSql } from './schema';
 import { touchedSql } from './touched';
+import { verifySql } from './verify';
 
 export { eventTriggersSql };
 
@@ -26,7 +28,9 @@ export function serverSide(serverVersion: number): ServerSide {
     othersSql(serverVersion),
     touchedSql,
     journalSql,
+    ownerSql,
     restoreSql,
+    verifySql,
   ].join('\n');
   return { sql, version: createHash('sha256').update(sql).digest('hex').slice(0, 16) };
 }

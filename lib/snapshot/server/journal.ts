@@ -1,5 +1,167 @@
+/**
+ * Large tables are not copied: statement triggers with transition tables write signed row images to a journal, and a
+ * restore undoes it. Counting rows by xmin would scan the table; this costs what the test changed.
+ *
+ * A partition tree has one journal, its root's: statement triggers fire on the relation that is named, so every member
+ * writes to it. A table with classic inheritance is never journalled: its parent's transition tables lack the columns
+ * of the children. Journals are ordinary logged tables, so a crash of the server loses none of it.
+ */
 export const journalSql = /* sql */ `
-create function rewind.filled_journals() returns oid[] language sql as $$ select '{}'::oid[] $$;
-create function rewind.wait_for_writers(target oid) returns void language sql as $$ select $$;
-create function rewind.stop_journal(target oid) returns void language sql as $$ select $$;
+create function rewind.family(root oid) returns setof rewind.relation language sql stable as $$
+  with recursive tree (relid) as (
+    select root union select inhrelid from tree join pg_catalog.pg_inherits on inhparent = tree.relid
+  )
+  select r.* from tree join rewind.relation r using (relid)
+$$;
+
+create function rewind.hash_relation(r rewind.relation, out rows bigint, out hash numeric) language plpgsql as $$
+begin
+  execute format('select count(*), coalesce(sum(hashtextextended(row(%s)::text, 0)::numeric), 0) from %s t', r.stored, r.name) into rows, hash;
+end $$;
+
+-- Chooses tables that are worth a journal: more rows than this, a key, nothing that would stand in the way of undoing.
+create function rewind.choose_journals(above bigint) returns void language plpgsql as $$
+declare
+  r rewind.relation;
+  n bigint;
+begin
+  for r in select * from rewind.relation x
+    where x.journal_root is null and x.key_match is not null
+      and not exists (select from pg_catalog.pg_inherits where inhrelid = x.relid)
+      and (x.kind = 'p' or not exists (select from pg_catalog.pg_inherits where inhparent = x.relid))
+      and not exists (select from rewind.capture c where c.relid = x.relid and c.level = 0)
+      and (select bool_and(not f.guarded and not f.unchecked and not f.forced) and sum(pg_relation_size(f.relid)) >= above * 28 -- a row takes no less
+           from rewind.family(x.relid) f)
+  loop
+    execute format('select count(*) from (select from %s limit $1) t', r.name) into n using above + 1;
+    if n > above then perform rewind.start_journal(r); end if;
+  end loop;
+end $$;
+
+create function rewind.start_journal(root rewind.relation) returns void language plpgsql as $$
+declare
+  m rewind.relation;
+  journal text := 'rewind.journal_' || root.slot;
+  body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog as $f$
+    begin
+      if current_setting('rewind.working', true) = 'on' then return null; end if;
+      %s;
+      return null;
+    exception when others then -- e.g. the test has altered the table: its own statement must not fail for that
+      perform nextval('rewind.journal_failed');
+      return null;
+    end $f$ $b$;
+  image text := format('insert into %s select n, %%s, %s from nextval(''rewind.journal_position'') n, %%s t', journal, root.stored);
+begin
+  execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal, root.stored, root.name);
+  -- Within a statement the old image comes first.
+  execute format('create function rewind.journal_%s_insert() ' || body, root.slot, format(image, 1, 'new_rows'));
+  execute format('create function rewind.journal_%s_delete() ' || body, root.slot, format(image, -1, 'old_rows'));
+  execute format('create function rewind.journal_%s_update() ' || body, root.slot, format(
+    'insert into %1$s select n, i.* from nextval(''rewind.journal_position'') n, (select -1::int2, %2$s from old_rows t union all select 1, %2$s from new_rows t) i',
+    journal, root.stored));
+  execute format('create function rewind.journal_%s_truncate() ' || body, root.slot,
+    'execute format(' || quote_literal(format(image, -1, 'only %s')) || ', tg_relid::regclass)');
+  for m in select * from rewind.family(root.relid) loop
+    execute format('create trigger rewind_journal_insert after insert on %s referencing new table as new_rows for each statement execute function rewind.journal_%s_insert()', m.name, root.slot);
+    execute format('create trigger rewind_journal_delete after delete on %s referencing old table as old_rows for each statement execute function rewind.journal_%s_delete()', m.name, root.slot);
+    execute format('create trigger rewind_journal_update after update on %s referencing old table as old_rows new table as new_rows for each statement execute function rewind.journal_%s_update()', m.name, root.slot);
+    execute format('alter table only %s enable always trigger rewind_journal_insert, enable always trigger rewind_journal_delete, enable always trigger rewind_journal_update', m.name);
+    if m.kind = 'r' then -- fires for every relation that TRUNCATE, with or without CASCADE, empties
+      execute format('create trigger rewind_journal_truncate before truncate on %s for each statement execute function rewind.journal_%s_truncate()', m.name, root.slot);
+      execute format('alter table only %s enable always trigger rewind_journal_truncate', m.name);
+    end if;
+    if m.copy is not null then execute format('drop table %s', m.copy); end if;
+    delete from rewind.capture where relid = m.relid;
+    update rewind.relation set journal_root = root.relid, copy = null, journal = case when relid = root.relid then start_journal.journal end where relid = m.relid;
+  end loop;
+  insert into rewind.journal_baseline select root.relid, h.rows, h.hash from rewind.hash_relation(root) h;
+end $$;
+
+-- The whole family goes back to being copied.
+create function rewind.stop_journal(target oid) returns void language plpgsql as $$
+declare
+  root rewind.relation;
+  m record;
+  t text;
+begin
+  select * into root from rewind.relation where relid = (select journal_root from rewind.relation where relid = target);
+  if root.relid is null then return; end if;
+  for m in select relid, name from rewind.relation where journal_root = root.relid loop
+    update rewind.relation set journal_root = null, journal = null where relid = m.relid;
+    if not exists (select from pg_catalog.pg_class where oid = m.relid) then continue; end if;
+    foreach t in array array['insert', 'update', 'delete', 'truncate'] loop
+      execute format('drop trigger if exists rewind_journal_%s on %s', t, m.relid::regclass);
+    end loop;
+  end loop;
+  foreach t in array array['insert', 'update', 'delete', 'truncate'] loop
+    execute format('drop function rewind.journal_%s_%s()', root.slot, t);
+  end loop;
+  execute format('drop table %s', root.journal);
+  delete from rewind.journal_baseline where relid = root.relid;
+end $$;
+
+create function rewind.wait_for_writers(target oid) returns void language plpgsql as $$
+begin
+  execute format('lock table %s in share mode', (select name from rewind.relation where relid = target));
+end $$;
+
+-- Roots whose journal has an entry. An entry of a rolled back transaction is rolled back too, so this is exact.
+create function rewind.filled_journals() returns oid[] language plpgsql as $$
+declare
+  r record;
+  filled boolean;
+  roots oid[] := '{}';
+begin
+  for r in select relid, journal from rewind.relation where journal is not null loop
+    execute format('select exists (select from %s)', r.journal) into filled;
+    if filled then roots := roots || r.relid; end if;
+  end loop;
+  return roots;
+end $$;
+
+-- The present contents of journalled tables become the baseline.
+create function rewind.settle_journals() returns void language plpgsql as $$
+declare r rewind.relation;
+begin
+  if rewind.journals_failed() then
+    for r in select * from rewind.relation where journal is not null loop perform rewind.stop_journal(r.relid); end loop;
+    perform rewind.note_journals_failed();
+  end if;
+  for r in select * from rewind.relation where relid = any (rewind.filled_journals()) loop
+    perform rewind.wait_for_writers(r.relid);
+    execute format('delete from %s', r.journal);
+    update rewind.journal_baseline b set (rows, hash) = (select h.rows, h.hash from rewind.hash_relation(r) h) where relid = r.relid;
+  end loop;
+end $$;
+
+create function rewind.journals_failed() returns boolean language sql as $$
+  select pg_sequence_last_value('rewind.journal_failed') is not null
+$$;
+create function rewind.note_journals_failed() returns void language sql as $$
+  select setval('rewind.journal_failed', 1, false)
+$$;
+
+-- Undoes what was journalled after a position. The earliest image of each key decides: an old one was there, a new one
+-- was not. A second writer of a key waits for the first to commit, so positions of one key are in the order of writing.
+create function rewind.undo_journal(r rewind.relation, since bigint, out removed bigint, out added bigint) language plpgsql as $$
+begin
+  execute format('lock table %s in share row exclusive mode', r.name);
+  execute format('delete from %s t using (select distinct %s from %s where rewind_n > $1) s where %s', r.name, r.key_columns, r.journal, r.key_match) using since;
+  get diagnostics removed = row_count;
+  execute format('insert into %s (%s) overriding system value select %s from (%s) s where s.rewind_sign = -1', r.name, r.columns, r.restored, rewind.first_images(r)) using since;
+  get diagnostics added = row_count;
+  execute format('delete from %s where rewind_n > $1', r.journal) using since;
+end $$;
+
+create function rewind.journals_of(targets oid[]) returns setof rewind.relation language sql stable as $$
+  select * from rewind.relation where relid in (select journal_root from rewind.relation where relid = any (targets)) order by relid
+$$;
+create function rewind.journal_position_at(at_level int) returns bigint language sql stable as $$
+  select journal_position from rewind.checkpoint where level = at_level
+$$;
+
+create function rewind.first_images(r rewind.relation) returns text language sql immutable as $$
+  select format('select distinct on (%1$s) * from %2$s where rewind_n > $1 order by %1$s, rewind_n, rewind_sign', r.key_columns, r.journal)
+$$;
 `;

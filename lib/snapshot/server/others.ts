@@ -163,7 +163,7 @@ end $$;
 create function rewind.prepare_sequences() returns void language plpgsql as $$
 declare query text;
 begin
-  select string_agg(format('select %s::oid, last_value, is_called from %s', seqid, name), ' union all ') into query
+  select string_agg(format('select %s::oid, x.last_value, x.is_called from %s x', seqid, name), ' union all ') into query
   from rewind.sequence_now where not is_called;
   execute format(
     'create or replace function rewind.uncalled_sequences() returns table (seqid oid, last_value bigint, is_called boolean) language plpgsql as %L',

@@ -111,11 +111,9 @@ create function rewind.disarm(target oid) returns void language plpgsql as $$
 declare r rewind.relation;
 begin
   select * into strict r from rewind.relation where relid = target;
+  if r.journal_root is not null then perform rewind.stop_journal(target); end if;
   if exists (select from pg_catalog.pg_class where oid = target) then
-    if r.journal_root is not null then perform rewind.stop_journal(target); end if;
     execute format('drop trigger if exists rewind_counter on %s', target::regclass);
-  elsif r.journal is not null then
-    execute format('drop table %s', r.journal);
   end if;
   if r.copy is not null then execute format('drop table %s', r.copy); end if;
   execute format('drop function if exists rewind.bring_back_%s', r.slot);

@@ -105,6 +105,25 @@ end $$;
 -- Brings relations to a level. Returns what was done to those that differed.
 create function rewind.bring_back(targets oid[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
 declare
+  root rewind.relation;
+  out_rows bigint;
+  in_rows bigint;
+  done jsonb := '[]';
+begin
+  if current_setting('session_replication_role') <> 'replica' then
+    return rewind.bring_back_as_owner(targets, at_level, fresh_from, own);
+  end if;
+  for root in select * from rewind.journals_of(targets) loop
+    select u.removed, u.added into out_rows, in_rows from rewind.undo_journal(root, rewind.journal_position_at(at_level)) u;
+    if out_rows > 0 or in_rows > 0 then
+      done := done || jsonb_build_object('name', root.name, 'removed', out_rows, 'added', in_rows);
+    end if;
+  end loop;
+  return done || rewind.bring_back_freely(targets, at_level, fresh_from, own);
+end $$;
+
+create function rewind.bring_back_freely(targets oid[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
+declare
   r record;
   out_rows bigint;
   in_rows bigint;
@@ -162,6 +181,10 @@ begin
   select level into strict present_level from rewind.state;
   if target > present_level then raise 'there is no checkpoint % (the highest is %)', target, present_level; end if;
   if rewind.schema_moved() then select * into change, suspects from rewind.look_at_schema(target); end if;
+  if rewind.journals_failed() then
+    change := concat_ws('; ', change, 'a journalled table was altered, and not all of its rows can be brought back');
+    perform rewind.note_journals_failed();
+  end if;
   select * into m from rewind.moved();
   todo := rewind.holding_rows(m.relids || suspects);
   if target < present_level then
@@ -222,6 +245,7 @@ begin
   if rewind.schema_moved() then perform rewind.discard_outdated(); end if;
   select * into m from rewind.moved();
   delete from rewind.capture where relid = any (rewind.holding_rows(m.relids));
+  perform rewind.settle_journals();
   perform rewind.note_moved(m.relids, m.readings, m.groups, m.group_readings);
   insert into rewind.checkpoint values (0, now_running, '{}', nextval('rewind.journal_position'))
   on conflict (level) do update set fresh_from = excluded.fresh_from, own = '{}', journal_position = excluded.journal_position;

@@ -19,7 +19,6 @@ create table rewind.state (
   status text not null check (status in ('taking', 'running', 'kept')),
   level int not null default 0,
   fingerprint text,                   -- what the caller says the baseline depends on
-  journal_above bigint,               -- tables with more rows than this are journalled, not copied
   ddl_seen bigint,                    -- last value of rewind.ddl that has been looked at
   catalog_seen text,                  -- the same, where event triggers can't be had
   taken_at timestamptz

@@ -1,0 +1,166 @@
+/**
+ * Restoring as a plain owner of the tables, who can't switch foreign keys off. All touched tables are brought back by
+ * one statement: foreign keys are checked at its end, when every row is there, whatever the order and even in cycles.
+ * Rows are changed in place: deleting a row would start ON DELETE actions, or fail on RESTRICT.
+ */
+export const ownerSql = /* sql */ `
+create function rewind.bring_back_as_owner(targets oid[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
+declare
+  r record;
+  is_new text := format('(age(t.xmin) <= age(%L::xid) and t.xmin <> all (%L::xid[]))', fresh_from, own);
+  n_new bigint;
+  n_old bigint;
+  since bigint;
+  member oid;
+  source text;
+  steps text[] := '{}';
+  counts text[] := '{}';
+  undo text[] := '{}';
+  changed oid[] := '{}';
+  done jsonb;
+begin
+  for r in
+    select rel.*, c.level, c.rows
+    from rewind.relation rel
+    join lateral (select level, rows from rewind.capture where relid = rel.relid and level <= at_level order by level desc limit 1) c on true
+    where rel.relid = any (targets) and rel.kind = 'r'
+    order by rel.relid
+  loop
+    execute format('lock table only %s in share row exclusive mode', r.name);
+    undo := undo || rewind.lift_row_security(array[r.relid]);
+    execute format('select count(*) filter (where %1$s), count(*) filter (where not %1$s) from only %2$s t', is_new, r.name) into n_new, n_old;
+    if n_new = 0 and n_old = r.rows then continue; end if;
+    changed := changed || r.relid;
+    undo := undo || rewind.silence(r.relid) || rewind.lift_unchecked(r.relid);
+    source := format('select * from %s where rewind_level = %s', r.copy, r.level);
+    if r.copy is null then
+      steps := steps || format('d%s as (delete from only %s t where %s returning 1)', r.slot, r.name, is_new);
+    elsif r.key_match is not null then
+      steps := steps || rewind.in_place(r.relid, 'only ' || r.name, source, is_new);
+    elsif n_old = r.rows then
+      steps := steps || format('d%s as (delete from only %s t where %s returning 1)', r.slot, r.name, is_new);
+    else
+      steps := steps
+        || format('d%s as (delete from only %s t returning 1)', r.slot, r.name)
+        || format('i%1$s as (insert into %2$s %3$s select %4$s from (%5$s) s where (select count(*) from d%1$s) >= 0 returning 1)',
+             r.slot, r.name, case when r.columns <> '' then format('(%s) overriding system value', r.columns) end, r.restored, source);
+    end if;
+    counts := counts || rewind.count_steps(r.name, r.slot, steps);
+  end loop;
+  for r in select * from rewind.journals_of(targets) loop
+    execute format('lock table %s in share row exclusive mode', r.name);
+    for member in select f.relid from rewind.family(r.relid) f loop undo := undo || rewind.silence(member); end loop;
+    since := rewind.journal_position_at(at_level);
+    steps := steps || rewind.in_place(r.relid, r.name,
+      replace(format('select * from (%s) f where rewind_sign = -1', rewind.first_images(r)), '$1', since::text),
+      format('exists (select from %s s where rewind_n > %s and %s)', r.journal, since, r.key_match));
+    counts := counts || rewind.count_steps(r.name, r.slot, steps);
+  end loop;
+  if steps = '{}' then
+    perform rewind.run(undo);
+    return '[]';
+  end if;
+  begin
+    execute format('with %s select jsonb_agg(jsonb_build_object(''name'', name, ''removed'', removed, ''added'', added)) from (values %s) v (name, removed, added)',
+      array_to_string(steps, ', '), array_to_string(counts, ', ')) into done;
+    set constraints all immediate;
+  exception when unique_violation or exclusion_violation or foreign_key_violation or restrict_violation then
+    -- E.g. two kept rows whose unique values were swapped: neither can be changed first.
+    done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, is_new);
+  end;
+  for r in select * from rewind.journals_of(targets) loop
+    execute format('delete from %s where rewind_n > $1', r.journal) using rewind.journal_position_at(at_level);
+  end loop;
+  perform rewind.run(undo);
+  return done;
+end $$;
+
+-- Extra rows out, changed rows put back in place, missing rows in, in this order.
+-- "reach" is the relation with or without its descendants.
+create function rewind.in_place(target oid, reach text, source text, candidate text) returns text[] language plpgsql as $$
+declare
+  r rewind.relation;
+  present text;
+begin
+  select * into strict r from rewind.relation where relid = target;
+  present := (select string_agg(format('s.%I', c), ', ' order by n) from unnest(r.copied_columns) with ordinality u (c, n)
+    where quote_ident(c) = any (string_to_array(r.columns, ', ')));
+  return array_remove(array[
+    format('d%s as (delete from %s t where %s and not exists (select from (%s) s where %s) returning 1)', r.slot, reach, candidate, source, r.key_match),
+    case when r.updatable is not null then
+      format('u%s as (update %s t set %s from (%s) s where %s and %s and row(%s)::record *<> row(%s)::record returning 1)',
+        r.slot, reach, r.updatable, source, r.key_match, candidate, r.stored, present)
+    end,
+    format('i%1$s as (insert into %2$s (%3$s) overriding system value select %4$s from (%5$s) s
+      where not exists (select from %8$s t where %6$s) and (select count(*) from d%1$s) >= 0 %7$s returning 1)',
+      r.slot, r.name, r.columns, r.restored, source, r.key_match,
+      case when r.updatable is not null then format('and (select count(*) from u%s) >= 0', r.slot) end, reach)
+  ], null);
+end $$;
+
+create function rewind.count_steps(name text, slot int, steps text[]) returns text language sql immutable as $$
+  select format('(%L, %s, %s)', name,
+    (select coalesce(string_agg(format('(select count(*) from %s%s)', x, slot), ' + '), '0') from unnest(array['d', 'u']) x
+      where exists (select from unnest(steps) s where starts_with(s, x || slot || ' as '))),
+    (select coalesce(string_agg(format('(select count(*) from %s%s)', x, slot), ' + '), '0') from unnest(array['i', 'u']) x
+      where exists (select from unnest(steps) s where starts_with(s, x || slot || ' as '))))
+$$;
+
+-- The last resort: foreign keys of and to these tables are dropped, and made again when the rows are back.
+create function rewind.bring_back_unbound(targets oid[], at_level int, is_new text) returns jsonb language plpgsql as $$
+declare
+  r record;
+  undo text[] := '{}';
+  out_rows bigint;
+  more_rows bigint;
+  in_rows bigint;
+  done jsonb := '[]';
+begin
+  for r in select format('%I.%I', n.nspname, c.relname) as name, k.conname, pg_get_constraintdef(k.oid) as definition
+    from pg_catalog.pg_constraint k join pg_catalog.pg_class c on c.oid = k.conrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where k.contype = 'f' and k.conparentid = 0 and (
+      k.conrelid in (select rewind.and_ancestors(targets)) or k.confrelid in (select rewind.and_ancestors(targets)))
+    order by k.oid
+  loop
+    execute format('alter table %s drop constraint %I', r.name, r.conname);
+    undo := undo || format('alter table %s add constraint %I %s', r.name, r.conname, r.definition);
+  end loop;
+  for r in select * from rewind.journals_of(targets) loop
+    select u.removed, u.added into out_rows, in_rows from rewind.undo_journal(r, rewind.journal_position_at(at_level)) u;
+    done := done || jsonb_build_object('name', r.name, 'removed', out_rows, 'added', in_rows);
+  end loop;
+  for r in
+    select rel.*, c.level, c.rows
+    from rewind.relation rel
+    join lateral (select level, rows from rewind.capture where relid = rel.relid and level <= at_level order by level desc limit 1) c on true
+    where rel.relid = any (targets)
+    order by rel.relid
+  loop
+    execute format('delete from only %s t where %s', r.name, is_new);
+    get diagnostics out_rows = row_count;
+    in_rows := 0;
+    if r.copy is not null and r.rows > 0 then
+      if r.key_match is null then
+        execute format('delete from only %s', r.name);
+        get diagnostics more_rows = row_count;
+        out_rows := out_rows + more_rows;
+      end if;
+      execute format('insert into %s %s select %s from %s s where s.rewind_level = $1 %s',
+        r.name, case when r.columns <> '' then format('(%s) overriding system value', r.columns) end, r.restored, r.copy,
+        case when r.key_match is not null then format('and not exists (select from only %s t where %s)', r.name, r.key_match) end) using r.level;
+      get diagnostics in_rows = row_count;
+    end if;
+    done := done || jsonb_build_object('name', r.name, 'removed', out_rows, 'added', in_rows);
+  end loop;
+  set constraints all immediate;
+  perform rewind.run(undo);
+  return done;
+end $$;
+
+create function rewind.and_ancestors(targets oid[]) returns setof oid language sql stable as $$
+  with recursive line (relid) as (
+    select unnest(targets) union select inhparent from line join pg_catalog.pg_inherits on inhrelid = line.relid
+  )
+  select relid from line
+$$;
+`;

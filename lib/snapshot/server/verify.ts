@@ -1,0 +1,74 @@
+/** Proof that the database equals its checkpoint, and what people may want to read. */
+export const verifySql = /* sql */ `
+create function rewind.verify() returns table (name text, extra bigint, missing bigint) language plpgsql as $$
+#variable_conflict use_column
+declare
+  r record;
+  undo text[];
+  at_level int := (select level from rewind.state);
+  more bigint;
+  less bigint;
+begin
+  for r in
+    select rel.*, c.level, c.rows from rewind.relation rel
+    join lateral (select level, rows from rewind.capture where relid = rel.relid and level <= at_level order by level desc limit 1) c on true
+    order by rel.name
+  loop
+    undo := rewind.lift_row_security(array[r.relid]);
+    if r.columns = '' or r.copy is null then
+      execute format('select greatest(n - $1, 0), greatest($1 - n, 0) from (select count(*) as n from only %s) x', r.name) into more, less using r.rows;
+    else
+      execute format($q$
+        select coalesce(sum(n) filter (where n > 0), 0), coalesce(-sum(n) filter (where n < 0), 0)
+        from (
+          select sum(weight) as n from (
+            select hashtextextended(row(%s)::text, 0) as h, 1 as weight from only %s t
+            union all
+            select hashtextextended(row(%s)::text, 0), -1 from %s s where rewind_level = $1
+          ) u group by h having sum(weight) <> 0
+        ) d $q$, r.stored, r.name,
+        (select string_agg(format('s.%I', c), ', ' order by n) from unnest(r.copied_columns) with ordinality u (c, n)
+         where quote_ident(c) = any (string_to_array(r.columns, ', '))), r.copy) into more, less using r.level;
+    end if;
+    perform rewind.run(undo);
+    if more > 0 or less > 0 then
+      name := r.name; extra := more; missing := less;
+      return next;
+    end if;
+  end loop;
+  -- Of a journalled table only the baseline's number and hash are known.
+  if at_level = 0 then
+    return query
+      select rel.name, greatest(h.rows - b.rows, 0) + case when h.rows = b.rows then 1 else 0 end, greatest(b.rows - h.rows, 0) + case when h.rows = b.rows then 1 else 0 end
+      from rewind.relation rel join rewind.journal_baseline b using (relid), rewind.hash_relation(rel) h
+      where (h.rows, h.hash) is distinct from (b.rows, b.hash);
+  end if;
+  return query select 'sequence ' || s.name, 1::bigint, 1::bigint from rewind.sequence_now s where s.seqid = any (rewind.moved_sequences());
+  return query select 'large object ' || d.loid, (d.present is not null)::int::bigint, (d.wanted is not null)::int::bigint from rewind.large_object_differences(at_level) d;
+  return query
+    select 'materialized view ' || m.name, 1::bigint, 1::bigint
+    from (select distinct on (relid) * from rewind.matview where level <= at_level order by relid, level desc) m, rewind.matview_contents(m.name) h
+    where m.populated and (h.rows, h.hash) is distinct from (m.rows, m.hash);
+end $$;
+
+-- What a restore would run for the tables touched now.
+create function rewind.plan() returns text language plpgsql as $$
+declare
+  r rewind.relation;
+  parts text[] := '{}';
+begin
+  for r in select * from rewind.relation where relid = any (rewind.holding_rows((rewind.moved()).relids)) order by name loop
+    if r.journal_root is not null then
+      select * into r from rewind.relation where relid = r.journal_root;
+      parts := parts || format(E'-- %s: undo its journal\\n%s', r.name, rewind.first_images(r));
+    elsif current_setting('session_replication_role') = 'replica' then
+      perform rewind.prepare(r.relid);
+      parts := parts || format(E'-- %s\\n%s', r.name, (select prosrc from pg_catalog.pg_proc where oid = ('rewind.bring_back_' || r.slot)::regproc));
+    else
+      parts := parts || format(E'-- %s, in one statement with the others\\n%s', r.name,
+        array_to_string(rewind.in_place(r.relid, 'only ' || r.name, 'select * from ' || r.copy, 'age(t.xmin) <= age(fresh_from)'), E',\\n'));
+    end if;
+  end loop;
+  return array_to_string(parts, E'\\n\\n');
+end $$;
+`;
