@@ -16,8 +16,8 @@ const HOOK =
 
 /** What empties tables, in the text without comments. */
 const CLEANING = [
-  /\btruncate\b/i,
   /\.(?:del|delete|truncate)\s*\(\s*\)/,
+  /\btruncate\b/i,
   /\bdelete\s+from\b/i,
   /\bknex-?[cC]leaner\b|\bdatabase-?[cC]leaner\b/,
   /\b(?:clean|clear|reset|wipe|empty|purge|flush)[A-Z_]?\w*(?:db|database|tables?|data)\w*\b/i,

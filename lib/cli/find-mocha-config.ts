@@ -24,8 +24,10 @@ export function findMochaConfig(root: string): MochaConfig {
       const json = folder === root && name.includes('.json');
       return read(root, path.join(folder, name), json ? 'json' : 'foreign');
     }
-    if (folder === root && 'mocha' in packageJson(root))
-      return read(root, path.join(root, 'package.json'), 'package.json');
+    const { mocha } = folder === root ? packageJson(root) : {};
+    if (mocha !== undefined) {
+      return { ...read(root, path.join(root, 'package.json'), 'package.json'), settings: JSON.stringify(mocha) };
+    }
     if (folder === path.dirname(folder)) return { kind: 'none', path: '.mocharc.json', text: '', settings: '' };
   }
 }

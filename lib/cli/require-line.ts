@@ -6,7 +6,7 @@ import type { MochaConfig } from './find-mocha-config';
  * edited without changing anything else in it. Comments and layout stay.
  */
 export function withRequired(config: MochaConfig, modules: readonly string[]): string | undefined {
-  if (config.kind === 'none') return `${JSON.stringify({ require: modules }, null, 2)}\n`;
+  if (config.kind === 'none') return `{\n  "require": [${modules.map((name) => JSON.stringify(name)).join(', ')}]\n}\n`;
   const before = parse(config.text);
   const section = config.kind === 'package.json' ? before?.['mocha'] : before;
   if (!before || !isRecord(section)) return undefined;
