@@ -2,7 +2,7 @@
  * The seam to Mocha: the only file that touches what Mocha does not document. Read on 10.8.2, 11.8.0 and 12.0.3;
  * `test/mocha/canary.test.ts` says in words what a newer version has moved.
  */
-import type { EventEmitter } from 'node:events';
+import { EventEmitter } from 'node:events';
 
 export type HookKind = 'beforeAll' | 'beforeEach' | 'afterEach' | 'afterAll';
 const HOOK_KINDS: readonly HookKind[] = ['beforeAll', 'beforeEach', 'afterEach', 'afterAll'];
@@ -75,8 +75,8 @@ export interface MochaInstance {
 }
 
 export interface MochaClass {
-  prototype: { run(this: MochaInstance, done?: (result: RunResult) => void): Runner };
-  Test: { prototype: { serialize(this: Test): Record<string, unknown> } };
+  prototype: { run: (this: MochaInstance, done?: (result: RunResult) => void) => Runner };
+  Test: { prototype: { serialize: (this: Test) => Record<string, unknown> } };
   Runner: unknown;
 }
 
@@ -250,9 +250,10 @@ export function isTimeout(error: unknown): boolean {
  * Finds the Runner without its class, where {@link loadedMochas} finds none: our own hook, at its synchronous return,
  * makes the runner emit `hook end` with that very hook. Nothing else can run in between.
  */
-export function captureRunner(hook: Hook, emitter: EventEmitter, captured: (runner: Runner) => void): void {
-  const emit = emitter.emit;
-  emitter.emit = function (this: EventEmitter, event: string | symbol, ...args: unknown[]): boolean {
+export function captureRunner(hook: Hook, captured: (runner: Runner) => void): void {
+  const emitter = EventEmitter.prototype as unknown as { emit: Emit };
+  const { emit } = emitter;
+  emitter.emit = function (event, ...args) {
     if (event === 'hook end' && args[0] === hook) {
       emitter.emit = emit;
       captured(this as Runner);
@@ -260,6 +261,8 @@ export function captureRunner(hook: Hook, emitter: EventEmitter, captured: (runn
     return emit.call(this, event, ...args);
   };
 }
+
+type Emit = (this: EventEmitter, event: string | symbol, ...args: unknown[]) => boolean;
 
 /** Lets facts about a test cross from a worker to the main process, whose serializer knows a fixed list of fields. */
 export function extendSerialize(mocha: MochaClass, more: (test: Test) => Record<string, unknown>): void {

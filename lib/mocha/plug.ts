@@ -1,4 +1,3 @@
-import { EventEmitter } from 'node:events';
 import { type Arrangement, arrangementFrom } from './arrange';
 import type { MochaPlugin, PlugOptions, RunHandler, RunPlan, Tagging } from './index';
 import { type Hook, type MochaClass, type Runner, type Suite, captureRunner, loadedMochas } from './mocha-private';
@@ -64,11 +63,8 @@ function patch(mocha: MochaClass, current: () => Plug): void {
   mocha.prototype.run = function (done) {
     const plug = current();
     if (this.options.parallel && !this.isWorker) this.files = queueCommittingFilesLast(this.files, plug);
-    let run: Run | undefined;
-    const runner = original.call(this, (result) => {
-      void (run?.conclude(result) ?? Promise.resolve(result)).then((told) => done?.(told));
-    });
-    run = plug.follow(runner);
+    const runner = original.call(this, (result) => void run.conclude(result).then((told) => done?.(told)));
+    const run = plug.follow(runner);
     run.attach();
     return runner;
   };
@@ -81,7 +77,7 @@ function joinUnseenRun(current: () => Plug): (this: Mocha.Context) => void {
     const hook = this.test as unknown as Hook;
     const plug = current();
     if (plug.follows(hook.parent)) return;
-    captureRunner(hook, EventEmitter.prototype, (runner) => plug.follow(runner).join(hook));
+    captureRunner(hook, (runner) => plug.follow(runner).join(hook));
   };
 }
 

@@ -3,7 +3,8 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import ts from 'typescript';
-import { type Finished, type MOCHAS, type Project, type ProjectOptions, project, repo } from '../../support/project';
+import { spawn } from 'node:child_process';
+import { type Finished, MOCHAS, type ProjectOptions, repo } from '../../support/project';
 
 export interface Recorded {
   /** Who speaks: the room's handler, or the spec files by way of the globals `R`, `T` and `hooks`. */
@@ -136,10 +137,46 @@ exports.mochaHooks = async () => plugMocha(tagging, (plan) => {
 }, ${options.plug ?? '{}'}).mochaHooks;
 `;
 
-/** A project with these spec files, under the recording plugin; for tests that send signals or run twice. */
-export function recordedProject(specs: ProjectOptions['files'], options: RecordedOptions = {}): Project {
-  const files = { 'globals.js': GLOBALS, 'plugin.js': plugin(options), ...specs };
-  return project({ files, ...(options.mocha && { mocha: options.mocha }) });
+/** A folder with these spec files, and mocha processes in it, under the recording plugin. */
+export interface RecordedProject {
+  readonly dir: string;
+  readonly record: string;
+  start(
+    args: readonly string[],
+    env?: NodeJS.ProcessEnv,
+  ): { child: ReturnType<typeof spawn>; finished: Promise<Finished> };
+  remove(): void;
+}
+
+/** Without `node_modules`: these specs need no packages, and a thousand links would take longer than the run. */
+export function recordedProject(specs: ProjectOptions['files'], options: RecordedOptions = {}): RecordedProject {
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rewind-mocha-'));
+  const files = { 'package.json': '{}', 'globals.js': GLOBALS, 'plugin.js': plugin(options), ...specs };
+  for (const [name, text] of Object.entries(files)) {
+    fs.mkdirSync(path.dirname(path.join(dir, name)), { recursive: true });
+    fs.writeFileSync(path.join(dir, name), typeof text === 'string' ? text : JSON.stringify(text));
+  }
+  const bin = path.join(repo, 'node_modules', MOCHAS[options.mocha ?? '12'], 'bin', 'mocha.js');
+  const record = path.join(dir, 'record.jsonl');
+  return {
+    dir,
+    record,
+    start(args, env = {}) {
+      const own = { PATH: process.env['PATH'], HOME: process.env['HOME'], NO_COLOR: '1', RECORD: record, ...env };
+      const child = spawn(process.execPath, [bin, ...args], { cwd: dir, env: own, stdio: ['ignore', 'pipe', 'pipe'] });
+      let stdout = '';
+      let stderr = '';
+      let output = '';
+      child.stdout.on('data', (d: Buffer) => ((stdout += d.toString()), (output += d.toString())));
+      child.stderr.on('data', (d: Buffer) => ((stderr += d.toString()), (output += d.toString())));
+      const finished = new Promise<Finished>((resolve, reject) => {
+        child.on('error', reject);
+        child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr, output }));
+      });
+      return { child, finished };
+    },
+    remove: () => fs.rmSync(dir, { recursive: true, force: true }),
+  };
 }
 
 export function argsOf(specs: ProjectOptions['files'], options: RecordedOptions = {}): string[] {
@@ -156,10 +193,13 @@ export function argsOf(specs: ProjectOptions['files'], options: RecordedOptions 
 /** Runs the files whose names end in `.spec.js` (or cjs, mjs), in the order given. */
 export async function recorded(specs: ProjectOptions['files'], options: RecordedOptions = {}): Promise<RecordedRun> {
   const p = recordedProject(specs, options);
-  const record = path.join(p.dir, 'record.jsonl');
   try {
-    const finished = await p.mocha(argsOf(specs, options), { RECORD: record, ...options.env }, options.timeoutMs);
-    return { ...finished, ...readRecord(record, finished) };
+    const { child, finished } = p.start(argsOf(specs, options), options.env);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 30_000);
+    const result = await finished;
+    clearTimeout(timer);
+    if (result.signal === 'SIGKILL') throw new Error(`mocha did not end: ${result.output}`);
+    return { ...result, ...readRecord(p.record, result) };
   } finally {
     p.remove();
   }
