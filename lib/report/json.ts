@@ -33,6 +33,7 @@ export interface JsonTotals {
   readonly isolationMs: number;
   /** Isolation's part of the time the tests took, 0 to 1. Work between tests (start, phase boundaries) is not in it. */
   readonly isolationShare: number;
+  /** Those that found something to bring back, and their time. */
   readonly restores: number;
   readonly restoreMs: number;
 }
@@ -48,6 +49,7 @@ export interface JsonTest {
   readonly mode: Mode | null;
   readonly phase: Phase | null;
   readonly isolationMs: number | null;
+  /** What looking for changes took, and undoing them; null where nobody had to look. */
   readonly restoreMs: number | null;
   /** Schema-qualified. */
   readonly tablesRestored: readonly string[];

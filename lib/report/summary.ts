@@ -14,6 +14,7 @@ export interface Summary {
   readonly counts: Readonly<Record<Mode, number>>;
   /** Tests that ran without our being told how they were isolated. */
   readonly unknown: number;
+  /** Those that found something to bring back, and their time. */
   readonly restores: number;
   readonly restoreMs: number;
   /** Our own time, in tests and around them. */
@@ -34,7 +35,7 @@ export function summaryOf(tests: readonly ReportedTest[], totalMs: number, run: 
     }
     counts[facts.mode]++;
     isolationMs += facts.isolationMs;
-    if (facts.restore) {
+    if (facts.restore && facts.restore.tables.length + facts.restore.sequences > 0) {
       restores++;
       restoreMs += facts.restore.ms;
     }

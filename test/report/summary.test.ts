@@ -56,6 +56,13 @@ describe('the summary of a run', () => {
     assert.match(summary([ran('truncate')], 100)[0] ?? '', /1 committed, undone · isolation/);
   });
 
+  it('counts as a restore only what brought something back', () => {
+    const looked = ran('truncate', { restore: { ms: 1, tables: [], rowsRemoved: 0, rowsAdded: 0, sequences: 0 } });
+    const sequence = ran('truncate', { restore: { ms: 3, tables: [], rowsRemoved: 0, rowsAdded: 0, sequences: 1 } });
+    assert.match(summary([looked, restored(5)], 100)[0] ?? '', /2 committed, undone \(5\.0 ms\) ·/);
+    assert.match(summary([sequence, restored(5)], 100)[0] ?? '', /2 committed, undone \(4\.0 ms each\) ·/);
+  });
+
   it('rounds as people would', () => {
     assert.match(summary([restored(0.04)], 1000)[0] ?? '', /\(< 0\.1 ms\) · isolation < 0\.1 % of the run$/);
     assert.match(summary([restored(250.4)], 1000)[0] ?? '', /\(250 ms\) · isolation 25 % of the run$/);
