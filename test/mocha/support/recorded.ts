@@ -15,6 +15,9 @@ export interface Recorded {
   readonly of: string;
   readonly mode?: string;
   readonly detail?: unknown;
+  /** Of a spec: the scope it ran in, as the handler was told, and as the asynchronous context says. */
+  readonly scope?: string;
+  readonly context?: string;
   readonly worker?: string;
 }
 
@@ -81,7 +84,10 @@ const worker = process.env.MOCHA_WORKER_ID;
 const write = (record) => fs.appendFileSync(process.env.RECORD, JSON.stringify({ ...record, worker }) + '\\n');
 const define = (name, value) => Object.defineProperty(globalThis, name, { value });
 define('write', write);
-define('R', (what, of, detail) => write({ by: 'spec', what, of, detail }));
+const nameOf = (scope) => scope && (scope.kind === 'root' ? 'root' : scope.kind + ' ' + scope.title);
+// Says what has run, in which scope, and in which one by asynchronous context.
+define('R', (what, of, detail) => write({ by: 'spec', what, of, detail,
+  scope: nameOf(globalThis.currentScope), context: nameOf(globalThis.scopeContext?.getStore()) }));
 // A test that says that its body has run.
 define('T', (title, body) => it(title, async function () {
   R('test', this.test.fullTitle());
