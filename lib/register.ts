@@ -1,14 +1,14 @@
 // What `mocha --require mocha-rewind/register` loads.
 import { loadConfig } from './config';
-import { announceRun, dropDatabasesOfWorkers, moveWorkerToOwnDatabase } from './database';
+import { announceRun, createWorkerDatabase, dropDatabasesOfWorkers, pointWorkerAtOwnDatabase } from './database';
 import { createPlugin } from './plugin';
 
 announceRun(process.env);
+pointWorkerAtOwnDatabase(process.env);
 
 /** Awaited by Mocha before it loads the first spec file; also called in the main process of `--parallel`. */
 export const mochaHooks = async (): Promise<Mocha.RootHookObject> => {
-  // Before the config, which imports the app, which reads DATABASE_URL.
-  await moveWorkerToOwnDatabase(process.env);
+  await createWorkerDatabase(process.env);
   return (await createPlugin(await loadConfig())).mochaHooks;
 };
 

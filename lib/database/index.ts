@@ -21,4 +21,10 @@ export { describeDatabase } from './describe';
 export { type AllowDatabase, assertTestDatabase } from './safety';
 export { type EmbeddedServer, type ServerOptions, startServer } from './server';
 export { type NamedServer, namedServer } from './named-server';
-export { announceRun, dropDatabasesOfWorkers, expectWorkers, moveWorkerToOwnDatabase } from './worker-environment';
+export {
+  announceRun,
+  dropDatabasesOfWorkers,
+  expectWorkers,
+  pointWorkerAtOwnDatabase,
+  createWorkerDatabase,
+} from './worker-environment';

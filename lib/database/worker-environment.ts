@@ -3,7 +3,7 @@ import { RewindError } from '../errors';
 import { describeDatabase } from './describe';
 import { assertTestDatabase } from './safety';
 import { connectByUrl, databaseOfUrl, urlWithDatabase } from './url-connection';
-import { claimWorkerDatabase, dropWorkerDatabases } from './worker-database';
+import { claimWorkerDatabase, dropWorkerDatabases, workerDatabaseName } from './worker-database';
 
 /** Inherited by workers: tells this run's databases from those of any other. */
 const RUN = 'REWIND_RUN';
@@ -23,14 +23,27 @@ export function expectWorkers(): void {
 }
 
 /**
- * In a worker of `--parallel`, before the app is loaded: `DATABASE_URL` then names a database that is this worker's own,
- * so whoever reads it (the app, a raw client in a test, a child process) finds that one. Nothing happens elsewhere.
+ * In a worker of `--parallel`, while plugins are being required: from now on `DATABASE_URL` names a database that is
+ * this worker's own, so whoever reads it (the app, a raw client in a test, a child process) finds that one.
+ * {@link createWorkerDatabase} makes it true. Nothing happens in other processes.
  */
-export async function moveWorkerToOwnDatabase(env: NodeJS.ProcessEnv): Promise<void> {
+export function pointWorkerAtOwnDatabase(env: NodeJS.ProcessEnv): void {
   const worker = env['MOCHA_WORKER_ID'];
   const run = env[RUN];
-  if (worker === undefined || run === undefined || env[BASE_URL] !== undefined) return;
   const url = env['DATABASE_URL'];
+  if (worker === undefined || run === undefined || !url || env[BASE_URL] !== undefined) return;
+  const base = databaseOfUrl(url);
+  if (!base) return;
+  env[BASE_URL] = url;
+  env['DATABASE_URL'] = urlWithDatabase(url, workerDatabaseName({ base, run, worker }));
+}
+
+/** In a worker, before spec files are loaded: clones the database that DATABASE_URL already names. */
+export async function createWorkerDatabase(env: NodeJS.ProcessEnv): Promise<void> {
+  const worker = env['MOCHA_WORKER_ID'];
+  const run = env[RUN];
+  if (worker === undefined || run === undefined) return;
+  const url = env[BASE_URL];
   const base = url && databaseOfUrl(url);
   if (!url || !base) {
     throw new RewindError('REWIND_CONFIG', {
@@ -47,9 +60,7 @@ export async function moveWorkerToOwnDatabase(env: NodeJS.ProcessEnv): Promise<v
   } finally {
     await look.end();
   }
-  const { name } = await claimWorkerDatabase({ connect, base, run, worker });
-  env[BASE_URL] = url;
-  env['DATABASE_URL'] = urlWithDatabase(url, name);
+  await claimWorkerDatabase({ connect, base, run, worker });
 }
 
 /** In the main process, when all workers are done. A server that is already gone has taken the databases with it. */

@@ -33,7 +33,7 @@ export class ManagedDatabase {
     private readonly options: IsolationOptions,
     private readonly needsSnapshot: () => boolean,
   ) {
-    this.sandbox = createSandbox({ label });
+    this.sandbox = createSandbox();
   }
 
   /** One step at a time: what is due may be found due by many queries at once. */

@@ -272,6 +272,9 @@ describe('a run', () => {
     );
     assert.notEqual(outcome.code, 0);
     assert.deepEqual(outcome.passed, []);
-    assert.match(outcome.output, /REWIND_SETUP: `seed` failed: .*relation "nowhere" does not exist/);
+    assert.match(
+      Object.values(outcome.failed).join(),
+      /REWIND_SETUP: `seed` failed: .*relation "nowhere" does not exist/,
+    );
   });
 });
