@@ -138,6 +138,9 @@ export function bodyOfPortal(
   };
 }
 
+/** Over all wires: a client that was given back and is pinned again still has the statements of its last wire. */
+let serial = 0;
+
 /**
  * The wire to one real client. `send` puts our statements and one of the app's under a single Sync: one write, one round
  * trip, one ReadyForQuery; if one fails the server skips the rest (PostgreSQL manual, 53.2.3).
@@ -146,7 +149,6 @@ export class Wire {
   status: ServerStatus = 'I';
   /** Our statements that the server has already parsed: most are the same few, again and again. */
   private readonly prepared = new Map<string, Buffer>();
-  private serial = 0;
   private readonly quiet: PgConnection;
   private readonly onReady = (message: { status: ServerStatus }): void => {
     this.status = message.status;
@@ -204,7 +206,7 @@ export class Wire {
         if (sql === 'DEALLOCATE ALL') this.forgetPrepared();
         continue;
       }
-      const name = `rewind_${++this.serial}`;
+      const name = `rewind_${++serial}`;
       connection.parse({ name, text: sql });
       const bytes = recorded(connection, (shim) => {
         shim.bind({ statement: name });
