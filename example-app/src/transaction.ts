@@ -1,3 +1,4 @@
+import { setTimeout as wait } from 'node:timers/promises';
 import type { Knex } from 'knex';
 import { db } from './db';
 import { isWorthRetrying } from './pg-errors';
@@ -14,6 +15,8 @@ export async function transaction<T>(
       return await db.transaction(work, config);
     } catch (error) {
       if (attempt === ATTEMPTS || !isWorthRetrying(error)) throw error;
+      // A while that differs, so that the two that met don't meet again.
+      await wait(Math.random() * 10 * 2 ** attempt);
     }
   }
 }

@@ -40,7 +40,7 @@ describe('at the same time @truncate', () => {
         await trx('products').where({ sku: second }).decrement('stock', 1);
       });
     await Promise.all([lockBoth('mug', 'teapot'), lockBoth('teapot', 'mug')]);
-    assert.equal(attempts, 3);
+    assert.ok(attempts > 2, 'one of them had to try again');
     assert.deepEqual([await stockOf('mug'), await stockOf('teapot')], [18, 3]);
   });
 
@@ -60,9 +60,10 @@ describe('at the same time @truncate', () => {
         { isolationLevel: 'serializable' },
       );
     await Promise.all([restock('mug'), restock('teapot')]);
-    assert.equal(attempts, 3);
-    // One of them saw the seeds (126 pieces), the other one what the first had made of them.
-    assert.deepEqual([await stockOf('mug'), await stockOf('teapot')].sort(), [126, 232].sort());
+    assert.ok(attempts > 2, 'one of them had to try again');
+    // The first one saw the seeds (126 pieces in all), the other one what the first had made of them.
+    const outcome = `mug ${await stockOf('mug')}, teapot ${await stockOf('teapot')}`;
+    assert.ok(['mug 126, teapot 232', 'mug 247, teapot 126'].includes(outcome), outcome);
   });
 
   it('lets two users pay the same third one', async () => {

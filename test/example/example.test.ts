@@ -109,7 +109,8 @@ describe('the example app', function () {
 
 /** Sorts at the last moment, after mocha-rewind has put everything in its own order. */
 const COMMITTING_FIRST = `
-  const Mocha = require(require.resolve('mocha', { paths: [process.cwd()] }));
+  const loaded = require(require.resolve('mocha', { paths: [process.cwd()] }));
+  const Mocha = loaded.default ?? loaded;
   const commits = (suite) => suite.tests.concat(suite.suites).some((x) => x.title.includes('@truncate') || (x.suites && commits(x)));
   const rank = (x) => (x.fullTitle().includes('@truncate') || (x.suites && commits(x)) ? 0 : 1);
   const sort = (suite) => {
