@@ -1,3 +1,4 @@
+import { plan, remove, restore, status, verify } from './database-commands';
 import { init } from './init';
 
 /** One command of `mocha-rewind`. Its result is the exit code. */
@@ -14,6 +15,14 @@ export interface Command {
   run(values: Readonly<Record<string, unknown>>): Promise<number>;
 }
 
+const REQUIRE = { require: { type: 'string', short: 'r', multiple: true } } as const;
+
+const ABOUT_DATABASES = `Works on the databases of \`knex\` and \`pools\` in the config, else on the one of DATABASE_URL. A database that does not
+look like one for tests is refused. Packages that the Mocha config requires (ts-node/register, dotenv/config) are loaded
+first; files of the project are not, since they use hooks.
+
+  -r, --require MODULE    load this first, e.g. ./test/env.js. May be given several times`;
+
 export const COMMANDS: Readonly<Record<string, Command>> = {
   init: {
     summary: 'add mocha-rewind to a project: shows what it would write, and asks',
@@ -26,4 +35,45 @@ overwritten. Where cleaning hooks are found, the config starts with default: 'un
     options: { yes: { type: 'boolean', short: 'y' } },
     run: (values) => init({ yes: values['yes'] === true }),
   },
+  status: {
+    summary: 'what mocha-rewind has in the database',
+    usage: 'status [--require MODULE]',
+    details: ABOUT_DATABASES,
+    options: REQUIRE,
+    run: (values) => status(requireFiles(values)),
+  },
+  restore: {
+    summary: 'bring the database back to its baseline, e.g. after a run that was killed',
+    usage: 'restore [--dry-run] [--require MODULE]',
+    details: `Puts back what the last baseline held, also over changes you have made since; the next run would do the same after
+a run that was killed. "verify" tells beforehand which rows differ.
+
+  --dry-run               print the SQL instead of running it
+
+${ABOUT_DATABASES}`,
+    options: { ...REQUIRE, 'dry-run': { type: 'boolean' } },
+    run: (values) => (values['dry-run'] === true ? plan : restore)(requireFiles(values)),
+  },
+  verify: {
+    summary: 'compare the database with its baseline, row by row; exit code 1 if it differs',
+    usage: 'verify [--require MODULE]',
+    details: ABOUT_DATABASES,
+    options: REQUIRE,
+    run: (values) => verify(requireFiles(values)),
+  },
+  remove: {
+    summary: 'take every trace of mocha-rewind out of the database; your data stays',
+    usage: 'remove [--force] [--require MODULE]',
+    details: `Refuses where a killed run has left its writes behind, for its baseline would be lost.
+
+  --force                 remove it all the same
+
+${ABOUT_DATABASES}`,
+    options: { ...REQUIRE, force: { type: 'boolean' } },
+    run: (values) => remove(requireFiles(values), values['force'] === true),
+  },
 };
+
+function requireFiles(values: Readonly<Record<string, unknown>>): readonly string[] {
+  return (values['require'] ?? []) as readonly string[];
+}

@@ -54,19 +54,14 @@ function help({ usage, summary, details }: Command): string {
   return `Usage: mocha-rewind ${usage}\n\n${summary[0]?.toUpperCase()}${summary.slice(1)}.\n\n${details}`;
 }
 
-main(process.argv.slice(2)).then(
-  (code) => {
-    process.exitCode = code;
-  },
-  (error: unknown) => {
-    // A mistake of the user's has its place in its message; anything else is a bug, and its stack is what helps.
-    complain(
-      error instanceof RewindError
-        ? pc.red(error.message)
-        : error instanceof Error
-          ? (error.stack ?? error.message)
-          : String(error),
-    );
-    process.exitCode = 1;
-  },
-);
+/** The app's pools would hold the process for as long as they like; what was said must be out before it ends. */
+function exit(code: number): void {
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
+}
+
+main(process.argv.slice(2)).then(exit, (error: unknown) => {
+  // A mistake of the user's has its place in its message; anything else is a bug, and its stack is what helps.
+  if (error instanceof RewindError) complain(pc.red(error.message));
+  else complain(error instanceof Error ? (error.stack ?? error.message) : String(error));
+  exit(1);
+});
