@@ -5,6 +5,10 @@ import { z } from 'zod';
 import { messageOf } from '../errors';
 import { MODES } from '../modes';
 import { GLOB_OPTIONS } from './glob';
+import { describeValue } from './mistake';
+
+/** Marks a message that needs no ", not …" after it. */
+const COMPLETE = { complete: true } as const;
 
 type AnyFunction = (...args: never[]) => unknown;
 
@@ -33,7 +37,10 @@ const words = z.preprocess(
 
 const glob = z.string({ error: () => 'a glob of spec files (one string)' }).check((context) => {
   const wrong = whatIsWrongWith(context.value);
-  if (wrong) context.issues.push({ code: 'custom', message: `a glob of spec files: ${wrong}`, input: context.value });
+  if (wrong) {
+    const message = `a glob of spec files: ${wrong} (${describeValue(context.value)})`;
+    context.issues.push({ code: 'custom', message, input: context.value, params: COMPLETE });
+  }
 });
 
 function whatIsWrongWith(pattern: string): string | undefined {
@@ -48,20 +55,19 @@ function whatIsWrongWith(pattern: string): string | undefined {
   }
 }
 
+const title = z.custom<RegExp | string>(
+  (value) => types.isRegExp(value) || (typeof value === 'string' && value !== ''),
+  'a RegExp, or text the full title has to contain',
+);
 const rule = z
-  .strictObject({
-    files: glob.optional(),
-    title: z
-      .union([z.string().min(1), z.custom<RegExp>(types.isRegExp)], {
-        error: () => 'a RegExp, or text the full title has to contain',
-      })
-      .optional(),
-    mode,
-  })
-  .refine(
-    (r) => r.files !== undefined || r.title !== undefined,
-    'given `files`, `title`, or both: as it stands it would match every test, which is what `default` is for',
-  );
+  .strictObject(
+    { files: glob.optional(), title: title.optional(), mode },
+    { error: () => 'a rule: `{ files, title, mode }`' },
+  )
+  .refine((r) => r.files !== undefined || r.title !== undefined, {
+    error: 'given `files`, `title`, or both: as it stands it would match every test, which is what `default` is for',
+    params: COMPLETE,
+  });
 
 export const configSchema = z.strictObject({
   knex: z.custom(isObject, 'a Knex instance, a record of them, or a function or promise that gives one').optional(),
@@ -71,7 +77,11 @@ export const configSchema = z.strictObject({
   migrate: callable.optional(),
   seed: callable.optional(),
   default: mode.optional(),
-  tags: z.strictObject(Object.fromEntries(MODES.map((m) => [m, words.optional()]))).optional(),
+  tags: z
+    .strictObject(Object.fromEntries(MODES.map((m) => [m, words.optional()])), {
+      error: () => "an object of words for modes: `{ rollback: 'transaction' }`",
+    })
+    .optional(),
   rules: z.array(rule, { error: () => 'an array of rules' }).optional(),
   allowDatabase: callable.optional(),
 });

@@ -10,8 +10,8 @@ const KEYS = Object.keys(configSchema.shape);
 const RULE_KEYS = ['files', 'title', 'mode'];
 
 /** @param where - what messages call the config: the file's name, or `rewind()`. */
-export function validate(value: unknown, where: string): RewindConfig {
-  if (value === undefined || value === null) return validate({}, where);
+export function validate(given: unknown, where: string): RewindConfig {
+  const value = given ?? {};
   if (typeof value !== 'object' || Array.isArray(value) || value instanceof Promise) {
     throw configMistake({
       problem: `${where} has to give an object with settings, not ${describeValue(value)}.`,
@@ -36,8 +36,9 @@ function mistakeOf(issues: readonly z.core.$ZodIssue[], value: unknown, where: s
   if (issue.code === 'unrecognized_keys') return unknownKey(issue, where);
   const { keys, got } = placeIn(value, issue.path);
   const key = pathText(keys);
+  const isComplete = issue.code === 'custom' && issue.params?.['complete'] === true;
   return configMistake({
-    problem: `${where}: \`${key}\` has to be ${issue.message}${butIs(got, issue.message)}.`,
+    problem: `${where}: \`${key}\` has to be ${issue.message}${isComplete ? '' : `, not ${describeValue(got)}`}.`,
     remedy: `Mend \`${key}\`, or leave it out.`,
   });
 }
@@ -50,12 +51,6 @@ function placeIn(value: unknown, path: readonly PropertyKey[]): { keys: readonly
     got = (got as Record<PropertyKey, unknown>)[key];
   }
   return { keys: path, got };
-}
-
-/** Messages that say what is wrong with the value show it in brackets, or not at all. */
-function butIs(got: unknown, message: string): string {
-  if (message.startsWith('given ')) return '';
-  return message.includes(': ') ? ` (${describeValue(got)})` : `, not ${describeValue(got)}`;
 }
 
 function unknownKey(issue: z.core.$ZodIssueUnrecognizedKeys, where: string): Error {

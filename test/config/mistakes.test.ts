@@ -74,6 +74,15 @@ const WRONG: readonly (readonly [exports: string, line: string])[] = [
     '`rules[0].files` has to be a glob of spec files: it has to be relative to the package\'s folder ("/abs/**").',
   ],
   [
+    "{ tags: 'transaction' }",
+    '`tags` has to be an object of words for modes: `{ rollback: \'transaction\' }`, not "transaction".',
+  ],
+  ['{ rules: [5] }', '`rules[0]` has to be a rule: `{ files, title, mode }`, not number 5.'],
+  [
+    "{ rules: [{ title: '', mode: 'dirty' }] }",
+    '`rules[0].title` has to be a RegExp, or text the full title has to contain, not "".',
+  ],
+  [
     "{ rules: [{ title: 4, mode: 'dirty' }] }",
     '`rules[0].title` has to be a RegExp, or text the full title has to contain, not number 4.',
   ],
