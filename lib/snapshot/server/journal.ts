@@ -41,7 +41,7 @@ end $$;
 create function rewind.start_journal(root rewind.relation) returns void language plpgsql as $$
 declare
   m rewind.relation;
-  journal text := 'rewind.journal_' || root.slot;
+  journal_table text := 'rewind.journal_' || root.slot;
   body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog as $f$
     begin
       if current_setting('rewind.working', true) = 'on' then return null; end if;
@@ -51,17 +51,17 @@ declare
       perform nextval('rewind.journal_failed');
       return null;
     end $f$ $b$;
-  image text := format('insert into %s select n, %%s, %s from nextval(''rewind.journal_position'') n, %%s t', journal, root.stored);
+  image text := 'insert into %s select n, %s, %s from nextval(''rewind.journal_position'') n, %s t';
 begin
-  execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal, root.stored, root.name);
+  execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal_table, root.stored, root.name);
   -- Within a statement the old image comes first.
-  execute format('create function rewind.journal_%s_insert() ' || body, root.slot, format(image, 1, 'new_rows'));
-  execute format('create function rewind.journal_%s_delete() ' || body, root.slot, format(image, -1, 'old_rows'));
+  execute format('create function rewind.journal_%s_insert() ' || body, root.slot, format(image, journal_table, 1, root.stored, 'new_rows'));
+  execute format('create function rewind.journal_%s_delete() ' || body, root.slot, format(image, journal_table, -1, root.stored, 'old_rows'));
   execute format('create function rewind.journal_%s_update() ' || body, root.slot, format(
     'insert into %1$s select n, i.* from nextval(''rewind.journal_position'') n, (select -1::int2, %2$s from old_rows t union all select 1, %2$s from new_rows t) i',
-    journal, root.stored));
+    journal_table, root.stored));
   execute format('create function rewind.journal_%s_truncate() ' || body, root.slot,
-    'execute format(' || quote_literal(format(image, -1, 'only %s')) || ', tg_relid::regclass)');
+    'execute format(' || quote_literal(format(image, journal_table, -1, replace(root.stored, '%', '%%'), 'only %s')) || ', tg_relid::regclass)');
   for m in select * from rewind.family(root.relid) loop
     execute format('create trigger rewind_journal_insert after insert on %s referencing new table as new_rows for each statement execute function rewind.journal_%s_insert()', m.name, root.slot);
     execute format('create trigger rewind_journal_delete after delete on %s referencing old table as old_rows for each statement execute function rewind.journal_%s_delete()', m.name, root.slot);
@@ -73,7 +73,7 @@ begin
     end if;
     if m.copy is not null then execute format('drop table %s', m.copy); end if;
     delete from rewind.capture where relid = m.relid;
-    update rewind.relation set journal_root = root.relid, copy = null, journal = case when relid = root.relid then start_journal.journal end where relid = m.relid;
+    update rewind.relation set journal_root = root.relid, copy = null, journal = case when relid = root.relid then journal_table end where relid = m.relid;
   end loop;
   insert into rewind.journal_baseline select root.relid, h.rows, h.hash from rewind.hash_relation(root) h;
 end $$;

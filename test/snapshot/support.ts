@@ -1,0 +1,137 @@
+// Databases, roles and connections for the tests of the snapshot, and an independent look at everything a database holds.
+import { randomBytes } from 'node:crypto';
+import { Client } from 'pg';
+import { type Snapshot, type SnapshotOptions, openSnapshot } from '../../lib/snapshot';
+import type { OwnConnection, Query } from '../../lib/sql';
+import { serverUrl } from '../support/database';
+
+/** Which server, and what our role may do there. */
+export interface Setting {
+  readonly server: string;
+  readonly role: 'superuser' | 'owner';
+}
+
+/** The servers to test on: the embedded one, and PostgreSQL 15 where there is one. */
+export function servers(): { name: string; url: () => string }[] {
+  const more = process.env.REWIND_TEST_PG15_URL;
+  return [
+    { name: 'the default server', url: serverUrl },
+    ...(more ? [{ name: 'PostgreSQL 15', url: () => more }] : []),
+  ];
+}
+
+export interface Ground {
+  readonly database: string;
+  readonly url: string;
+  /** A role without rights on schema `rewind`; the database's `appRole` may write its tables. */
+  readonly appRole: string;
+  /** The app's own connection: an ordinary one, as our role. */
+  connect(options?: { role?: string; application?: string }): Promise<Client>;
+  /** As the superuser of the server, for looking. */
+  readonly observer: Client;
+  snapshot(options?: Partial<SnapshotOptions>): Promise<Snapshot>;
+  readonly notes: string[];
+  drop(): Promise<void>;
+}
+
+export async function ground(setting: Setting, sql: string): Promise<Ground> {
+  const id = randomBytes(5).toString('hex');
+  const [database, owner, appRole] = [`rw_test_${id}`, `rw_owner_${id}`, `rw_app_${id}`];
+  const admin = await open(setting.server);
+  await admin.query(`create role ${appRole} login`);
+  if (setting.role === 'owner') await admin.query(`create role ${owner} login`);
+  await admin.query(`create database ${database} ${setting.role === 'owner' ? `owner ${owner}` : ''}`);
+  const at = (role?: string): string => {
+    const url = new URL(setting.server);
+    url.pathname = `/${database}`;
+    if (role ?? (setting.role === 'owner' ? owner : undefined)) url.username = role ?? owner;
+    return url.href;
+  };
+  const superUrl = new URL(setting.server);
+  superUrl.pathname = `/${database}`;
+  const observer = await open(superUrl.href);
+  if (setting.role === 'owner') await observer.query(`grant all on schema public to ${owner}`);
+  const clients: Client[] = [];
+  const snapshots: Snapshot[] = [];
+  const notes: string[] = [];
+  const connect: Ground['connect'] = async ({ role, application } = {}) => {
+    const client = await open(at(role), application);
+    clients.push(client);
+    return client;
+  };
+  const setup = await open(at());
+  await setup.query(sql.replaceAll('APP_ROLE', appRole));
+  await setup.end();
+  return {
+    database,
+    url: at(),
+    appRole,
+    connect,
+    observer,
+    notes,
+    async snapshot(options = {}) {
+      const snapshot = await openSnapshot({
+        connect: () => own(at()),
+        note: (sentence) => void notes.push(sentence),
+        ...options,
+      });
+      snapshots.push(snapshot);
+      return snapshot;
+    },
+    async drop() {
+      for (const snapshot of snapshots) await snapshot.close();
+      for (const client of [...clients, observer]) await client.end().catch(() => {});
+      await admin.query(`drop database ${database} with (force)`);
+      await admin.query(`drop role ${appRole}`);
+      if (setting.role === 'owner') await admin.query(`drop role ${owner}`);
+      await admin.end();
+    },
+  };
+}
+
+export async function own(url: string): Promise<OwnConnection> {
+  const client = await open(url, 'mocha-rewind');
+  return {
+    query: ((text: string, values?: unknown[]) => client.query(text, values)) as unknown as Query,
+    pid: (client as unknown as { processID: number }).processID,
+    end: async () => client.end().catch(() => {}),
+  };
+}
+
+async function open(url: string, application = 'app'): Promise<Client> {
+  const client = new Client({ connectionString: url, application_name: application });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}
+
+/** Contents of every relation, sequence and large object, by name: what a snapshot has to bring back. */
+export async function contents(observer: Client): Promise<Record<string, string>> {
+  const out: Record<string, string> = {};
+  const { rows } = await observer.query<{ name: string; kind: string }>(
+    `select c.oid::regclass::text as name, c.relkind as kind from pg_class c join pg_namespace n on n.oid = c.relnamespace
+     where c.relkind in ('r', 'm', 'S') and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'`,
+  );
+  const parts = rows.map(({ name, kind }) => {
+    const what =
+      kind === 'S'
+        ? `select concat(last_value, ' ', is_called) from ${name}`
+        : `select coalesce(string_agg(t::text, E'\\n' order by t::text collate "C"), '') || count(*) from only ${name} t`;
+    return `select ${literal(name)} as name, (${what}) as contents`;
+  });
+  parts.push(
+    `select 'large objects', (select coalesce(string_agg(concat(oid, ' ', encode(lo_get(oid), 'hex')), ',' order by oid), '') from pg_largeobject_metadata)`,
+  );
+  const found = await observer.query<{ name: string; contents: string }>(parts.join(' union all '));
+  for (const row of found.rows) out[row.name] = row.contents;
+  return out;
+}
+
+/** Names whose contents differ. */
+export function differences(a: Record<string, string>, b: Record<string, string>): string[] {
+  return [...new Set([...Object.keys(a), ...Object.keys(b)])].filter((name) => a[name] !== b[name]);
+}
+
+function literal(text: string): string {
+  return `'${text.replaceAll("'", "''")}'`;
+}
