@@ -67,8 +67,8 @@ export function run(program: string, args: readonly string[], options: RunOption
 
 /** Why a program failed, in one line; undefined where it did not. */
 export function failureOf(result: SpawnSyncReturns<string>): string | undefined {
+  if (result.status === 0) return undefined; // whatever `error` says: EPIPE where a program had read enough of its input
   if (result.error) return result.error.message;
-  if (result.status === 0) return undefined;
   const said = result.stderr.trim();
   return said || `ended with ${result.signal ?? `code ${result.status}`}`;
 }

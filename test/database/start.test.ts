@@ -6,16 +6,10 @@ import { findBinaries } from '../../lib/database/find-binaries';
 import { serverIdentity } from '../../lib/database/identity';
 import { ServerRun } from '../../lib/database/server-run';
 import { repo } from '../support/project';
-import { copyTree, fake, noting, realBinaries, scripts } from './support/binaries';
+import { copyTree, fake, noting, realBinaries, runsOf, scripts } from './support/binaries';
 import { type Lab, assertNoTrace, isLinux, lab, otherUser, processesOf } from './support/runs';
 
 const PASSES = { 'passes.js': `it('passes', async () => { await (await client()).end(); });` };
-/** Directories of runs that lie about. */
-const runsOf = (l: Lab): string[] =>
-  ['/dev/shm', l.temp].flatMap((root) =>
-    fs.existsSync(root) ? fs.readdirSync(root).filter((name) => name.startsWith('mocha-rewind-run-')) : [],
-  );
-
 describe('the embedded server starts', () => {
   let l: Lab;
   let real: string;
@@ -151,7 +145,7 @@ describe('the embedded server’s programs', () => {
   };
 
   it('are those of REWIND_PG_BIN, before npm’s', () => {
-    const directory = fake(path.join(l.temp, 'mine'), 'exit 1');
+    const directory = fake(path.join(l.temp, 'mine'));
     const found = findBinaries({ identity, cache: cacheOf(), env: { REWIND_PG_BIN: directory }, project: repo });
     assert.deepEqual(found, { directory, source: 'REWIND_PG_BIN', version: '16.3' });
   });
@@ -170,7 +164,7 @@ describe('the embedded server’s programs', () => {
   });
 
   it('are npm’s before those on the PATH', function () {
-    const directory = fake(path.join(l.temp, 'path'), 'exit 1');
+    const directory = fake(path.join(l.temp, 'path'));
     const found = findBinaries({ identity, cache: cacheOf(), env: { PATH: directory }, project: repo });
     assert.equal(found.source, 'npm');
   });
@@ -179,7 +173,7 @@ describe('the embedded server’s programs', () => {
     const empty = path.join(l.temp, 'project');
     const broken = scripts(path.join(l.temp, 'broken'), { postgres: 'exit 126', initdb: '' });
     const strange = scripts(path.join(l.temp, 'strange'), { postgres: 'echo hello', initdb: '' });
-    const good = fake(path.join(l.temp, 'good'), 'exit 1');
+    const good = fake(path.join(l.temp, 'good'));
     const env = { PATH: ['', 'relative', '/nonexistent', broken, strange, good].join(path.delimiter) };
     const found = findBinaries({ identity, cache: cacheOf(), env, project: empty, npm: () => undefined });
     assert.deepEqual(found, { directory: good, source: 'PATH', version: '16.3' });
@@ -267,31 +261,46 @@ describe('an embedded server that does not start', () => {
   beforeEach(() => (l = lab(PASSES)));
   afterEach(() => l.remove());
 
+  const assertNothingLeft = (bin: string): void => {
+    const runs = runsOf(bin);
+    assert.ok(runs.length > 0, 'it was tried');
+    for (const directory of runs) {
+      assert.equal(fs.existsSync(directory), false);
+      assert.deepEqual(processesOf(directory), []);
+    }
+  };
+
   it('is an error with its log, and leaves nothing', async () => {
-    const before = runsOf(l);
-    const env = { REWIND_PG_BIN: fake(path.join(l.temp, 'bin'), 'echo "FATAL:  no luck today" >&2; exit 1') };
-    const ended = await l.run(undefined, { env });
+    const bin = fake(path.join(l.temp, 'bin'), { serve: 'echo "FATAL:  no luck today" >&2; exit 1' });
+    const ended = await l.run(undefined, { env: { REWIND_PG_BIN: bin } });
     assert.equal(ended.code, 1, ended.output);
     assert.match(
       ended.output,
       /REWIND_SERVER: The embedded PostgreSQL 16\.3 .*did not start\. Its log:\n +FATAL: {2}no luck today/,
     );
     assert.equal(ended.output.split('REWIND_SERVER').length, 2, ended.output);
-    assert.deepEqual(runsOf(l), before);
+    assertNothingLeft(bin);
   });
 
-  it('is an error with what initdb said', async () => {
-    const before = runsOf(l);
-    const bin = fake(path.join(l.temp, 'bin'), 'exit 1');
-    scripts(bin, { initdb: 'echo "initdb: error: no disk" >&2; exit 1' });
+  it('is tried once more with a new cluster, and not for ever', async () => {
+    const bin = fake(path.join(l.temp, 'bin'));
+    await l.run(undefined, { env: { REWIND_PG_BIN: bin } });
+    assert.equal(runsOf(bin).length, 1, 'a new cluster');
+    const again = await l.run(undefined, { env: { REWIND_PG_BIN: bin } });
+    assert.equal(runsOf(bin).length, 3, `the kept one, a new one: ${again.output}`);
+    assertNothingLeft(bin);
+  });
+
+  it('is an error with what initdb said, and leaves nothing', async () => {
+    const bin = fake(path.join(l.temp, 'bin'), { initdb: 'echo "initdb: error: no disk" >&2; exit 1' });
     const ended = await l.run(undefined, { env: { REWIND_PG_BIN: bin } });
     assert.equal(ended.code, 1, ended.output);
     assert.match(ended.output, /REWIND_SERVER: .*initdb failed:\n +initdb: error: no disk/);
-    assert.deepEqual(runsOf(l), before);
+    assertNothingLeft(bin);
   });
 
   it('is given up on, and killed if it does not listen', async () => {
-    const bin = fake(path.join(l.temp, 'bin'), 'exec sleep 300');
+    const bin = fake(path.join(l.temp, 'bin'), { serve: 'exec sleep 300' });
     const run = new ServerRun(serverIdentity());
     assert.equal(run.start(path.join(bin, 'postgres'), 200), false);
     assert.notDeepEqual(processesOf(run.directory), []);

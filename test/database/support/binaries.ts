@@ -31,12 +31,26 @@ export function noting(directory: string, real: string, calls: string): string {
   });
 }
 
-/** A fake installation whose server does `serve` when it is started on a data directory. */
-export function fake(directory: string, serve: string): string {
-  return scripts(directory, {
-    postgres: `case "$*" in --version) echo "postgres (PostgreSQL) 16.3" ;; --single*) ;; *) ${serve} ;; esac`,
-    initdb: 'for last; do :; done; mkdir -p "$last"; echo 16 >"$last/PG_VERSION"',
+/**
+ * A fake installation whose server does `serve` when it is started on a data directory. What its programs were called
+ * with is in `calls`.
+ */
+export function fake(directory: string, programs: { readonly serve?: string; readonly initdb?: string } = {}): string {
+  const note = `echo "$@" >>"${path.join(directory, 'calls')}"`;
+  const { serve = 'exit 1', initdb = 'for last; do :; done; mkdir -p "$last"; echo 16 >"$last/PG_VERSION"' } = programs;
+  scripts(directory, {
+    postgres: `case "$*" in --version) echo "postgres (PostgreSQL) 16.3" ;; --single*) ;; *) ${note}; ${serve} ;; esac`,
+    initdb: `${note}; ${initdb}`,
   });
+  fs.writeFileSync(path.join(directory, 'calls'), '');
+  fs.chmodSync(path.join(directory, 'calls'), 0o666);
+  return directory;
+}
+
+/** The directories of the runs that have used a fake installation. */
+export function runsOf(directory: string): string[] {
+  const calls = fs.readFileSync(path.join(directory, 'calls'), 'utf8');
+  return [...new Set([...calls.matchAll(/-D (\S+)\/data/g)].map((match) => match[1] ?? ''))];
 }
 
 /** A copy of a tree, hard-linked where the file system can do it. */

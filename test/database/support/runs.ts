@@ -77,6 +77,8 @@ export interface Started {
   readonly finished: Promise<Ended>;
   /** Resolves when `text` is in the output. */
   says(text: string): Promise<void>;
+  /** Resolves when a spec file has been loaded. */
+  sees(): Promise<Seen>;
 }
 
 export interface Ended extends Finished {
@@ -126,7 +128,7 @@ function environment(temp: string): NodeJS.ProcessEnv {
   };
 }
 
-export function follow(child: ChildProcess): Started {
+function follow(child: ChildProcess): Started {
   let output = '';
   const streams = { stdout: '', stderr: '' };
   const listeners = new Set<() => void>();
@@ -140,11 +142,7 @@ export function follow(child: ChildProcess): Started {
   const finished = new Promise<Ended>((resolve, reject) => {
     child.on('error', reject);
     child.on('close', (code, signal) => {
-      const seen = [...output.matchAll(/^SEEN (.*)$/gm)].map((match) => {
-        const said = JSON.parse(match[1] ?? '') as Seen;
-        return said;
-      });
-      resolve({ code, signal, ...streams, output, seen });
+      resolve({ code, signal, ...streams, output, seen: seenIn(output) });
     });
   });
   const says = async (text: string): Promise<void> => {
@@ -158,7 +156,16 @@ export function follow(child: ChildProcess): Started {
     });
     await Promise.race([heard, ended]);
   };
-  return { child, finished, says };
+  const sees = async (): Promise<Seen> => {
+    await says('SEEN ');
+    const [seen] = seenIn(output);
+    return seen ?? sees(); // the line is not complete yet
+  };
+  return { child, finished, says, sees };
+}
+
+function seenIn(output: string): Seen[] {
+  return [...output.matchAll(/^SEEN (.*)\n/gm)].map((match) => JSON.parse(match[1] ?? '') as Seen);
 }
 
 /** Processes whose command line names the directory. */
