@@ -11,7 +11,7 @@ const rounds = Number(process.env.REWIND_TEST_ROUNDS ?? 0);
 const ALONE = 6;
 
 describe('the example app', function () {
-  this.timeout(120_000);
+  this.timeout(rounds > 0 ? 3_600_000 : 120_000);
   let database: TestDatabase;
   /** The plain run, to which the other ones are compared. */
   let plain: ExampleRun;
