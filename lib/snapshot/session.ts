@@ -22,7 +22,6 @@ export interface Session {
 // it. Everything of ours is written with its schema.
 const SETTINGS = `
   set row_security = off;                    -- what policies would hide from us becomes an error
-  set lock_timeout = '250ms';
   set statement_timeout = 0;
   set idle_in_transaction_session_timeout = 0;
   set default_transaction_isolation = 'read committed';
@@ -45,6 +44,11 @@ export async function openSession(connect: () => Promise<OwnConnection>): Promis
     const { rows } = await connection.query<{ version: number; superuser: boolean }>(
       `select current_setting('server_version_num')::int as version, rolsuper as superuser
        from pg_catalog.pg_roles where rolname = current_user`,
+    );
+    if (rows[0]?.superuser) await connection.query(`set deadlock_timeout = '100ms'`);
+    // Longer than deadlock_timeout: only then autovacuum, or a deadlock, gets out of our way.
+    await connection.query(
+      `select set_config('lock_timeout', (setting::int + 200)::text, false) from pg_catalog.pg_settings where name = 'deadlock_timeout'`,
     );
     const { version = 0, superuser = false } = rows[0] ?? {};
     if (version < 140000) {

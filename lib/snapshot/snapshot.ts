@@ -1,6 +1,6 @@
 import { RewindError, messageOf } from '../errors';
 import { realTimers, sleep } from '../timers';
-import { type Found, endBlockers, findBlockers } from './blockers';
+import { describeBlockers, endBlockers, findBlockers } from './blockers';
 import type { Blocker, Difference, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
 import { removeSnapshot } from './remove';
 import { type ServerSide, eventTriggersSql, serverSide } from './server';
@@ -237,32 +237,29 @@ export class DatabaseSnapshot implements Snapshot {
     });
   }
 
-  /** Retries a step that other sessions' locks are in the way of, and ends those sessions when patience has run out. */
+  /**
+   * Retries a step that other sessions' locks are in the way of. When patience has run out those sessions are ended; when
+   * it has run out again it is an error. Never a hang: no lock is waited for longer than `lock_timeout`.
+   */
   async #patiently<T>(step: () => Promise<T>): Promise<{ result: T; blockers: Blocker[] }> {
-    const limit = realTimers.now() + (this.options.patienceMs ?? 2000);
-    const met = new Map<string, Found & { ended: boolean }>();
+    const patience = this.options.patienceMs ?? 2000;
+    const started = realTimers.now();
+    const met = new Map<string, Blocker>();
     for (;;) {
       try {
         return { result: await step(), blockers: [...met.values()] };
       } catch (error) {
         const code = codeOf(error);
-        if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw this.#explain(error);
-        const session = await this.#connected();
-        const found = await findBlockers(session.query);
-        const over = realTimers.now() > limit;
-        for (const blocker of found) met.set(`${blocker.pid} ${blocker.gid ?? ''}`, { ...blocker, ended: over });
-        if (over) await endBlockers(session.query, found);
+        if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw explain(error);
+        const { query } = await this.#connected();
+        const found = await findBlockers(query);
+        const waited = realTimers.now() - started;
+        const ended = waited > patience;
+        if (waited > 2 * patience + 3000) throw explain(error, describeBlockers(found));
+        for (const { gid, ...blocker } of found) met.set(gid ?? String(blocker.pid), { ...blocker, ended });
+        if (ended) await endBlockers(query, found);
       }
     }
-  }
-
-  #explain(error: unknown): unknown {
-    if (error instanceof RewindError) return error;
-    return new RewindError('REWIND_RESTORE', {
-      problem: `The database could not be brought to its checkpoint: ${messageOf(error)}`,
-      remedy: 'Recreate the test database, and please report the statement below.',
-      cause: error,
-    });
   }
 
   async #connected(): Promise<Session> {
@@ -283,4 +280,17 @@ export class DatabaseSnapshot implements Snapshot {
       throw error;
     }
   }
+}
+
+function explain(error: unknown, blockedBy?: string): RewindError {
+  if (error instanceof RewindError) return error;
+  return new RewindError('REWIND_RESTORE', {
+    problem: blockedBy
+      ? `A table could not be locked, because of ${blockedBy}`
+      : `The database could not be brought to its checkpoint: ${messageOf(error)}`,
+    remedy: blockedBy
+      ? 'End that session. Tests have to leave no transaction open.'
+      : 'Recreate the test database; the cause below says which statement failed.',
+    cause: error,
+  });
 }

@@ -34,8 +34,10 @@ const CHANGES: Record<string, Change> = {
   'a cascade along a tree': 'delete from tree where id = 1',
   'TRUNCATE … RESTART IDENTITY CASCADE': 'truncate users restart identity cascade',
   'update, truncate, insert': `update tree set name = 'zz'; truncate tree; insert into tree values (1, null, 'again')`,
-  'a duplicate less, without a key': 'delete from nokey_dups where ctid = (select min(ctid) from nokey_dups where a = 1)',
-  'one duplicate made another, without a key': 'update nokey_dups set a = 2, b = null where ctid = (select min(ctid) from nokey_dups where a = 1)',
+  'a duplicate less, without a key':
+    'delete from nokey_dups where ctid = (select min(ctid) from nokey_dups where a = 1)',
+  'one duplicate made another, without a key':
+    'update nokey_dups set a = 2, b = null where ctid = (select min(ctid) from nokey_dups where a = 1)',
   'json without a key': `delete from app2.logs where msg = 'm1'; insert into app2.logs values ('same', '2024-01-01', '{"x":1}')`,
   'GENERATED ALWAYS AS IDENTITY and a stored column': `
     insert into "Order Items" (user_id, qty, price) values (1, 2, 3); update "Order Items" set qty = qty + 1 where id = 3;
@@ -74,7 +76,9 @@ const CHANGES: Record<string, Change> = {
   'more rows than are deleted one by one': `insert into empty_one (v) select 'x' from generate_series(1, 10500); insert into empty_two (one_id) select id from empty_one`,
   'an updatable view': `update user_emails set email = 'v' where id = 9`,
   'a role without rights on our schema': ({ stranger }) =>
-    stranger.query(`insert into app2.logs values ('by role', now(), null); update tree set name = 'role' where id = 2; insert into empty_one (v) values ('r')`),
+    stranger.query(
+      `insert into app2.logs values ('by role', now(), null); update tree set name = 'role' where id = 2; insert into empty_one (v) values ('r')`,
+    ),
   'sequences alone': `select nextval('standalone'), setval('users_id_seq', 5000), nextval('desc_seq'), nextval('never_called')`,
   'a sequence that was never called, set without a call': `select setval('never_called', 55, false)`,
   'ALTER SEQUENCE … RESTART': 'alter sequence standalone restart with 5',
@@ -107,9 +111,11 @@ const CHANGES: Record<string, Change> = {
     await a.query(`update users set mood = 'sad' where id < 5`);
     await a.query('refresh materialized view concurrently mv');
   },
-  'COPY': async ({ a }) => {
+  COPY: async ({ a }) => {
     await a.query(`create temp table c as select 900 + g as a, 'x' as b from generate_series(1, 3) g`);
-    const { rows } = await a.query<{ line: string }>(`select string_agg(a || E'\\t' || b, E'\\n') || E'\\n' as line from c`);
+    const { rows } = await a.query<{ line: string }>(
+      `select string_agg(a || E'\\t' || b, E'\\n') || E'\\n' as line from c`,
+    );
     await a.query('drop table c');
     const { from } = await import('pg-copy-streams');
     const stream = a.query(from('copy nokey_dups from stdin'));
@@ -140,7 +146,11 @@ for (const server of servers()) {
           place = await ground({ server: server.url(), role }, ZOO);
           snapshot = await place.snapshot({ journalAbove });
           await snapshot.take();
-          hands = { a: await place.connect(), b: await place.connect(), stranger: await place.connect({ role: place.appRole }) };
+          hands = {
+            a: await place.connect(),
+            b: await place.connect(),
+            stranger: await place.connect({ role: place.appRole }),
+          };
           baseline = await contents(place.observer);
         });
         after(() => place.drop());
@@ -165,7 +175,11 @@ for (const server of servers()) {
         for (const [name, change] of Object.entries({ ...CHANGES, ...(role === 'superuser' && BY_SUPERUSER) })) {
           it(`brings back ${name}`, async () => {
             await make(change);
-            assert.notDeepEqual(differences(baseline, await contents(place.observer)), [], 'the case changes something');
+            assert.notDeepEqual(
+              differences(baseline, await contents(place.observer)),
+              [],
+              'the case changes something',
+            );
             assert.notDeepEqual(await snapshot.touched(), []);
             assert.notDeepEqual(await snapshot.verify(), []);
             const restored = await snapshot.restore();
@@ -192,7 +206,9 @@ for (const server of servers()) {
           await snapshot.push();
           const second = await contents(place.observer);
           assert.equal(snapshot.depth, 2);
-          await hands.a.query(`truncate nokey_dups, users cascade; select nextval('standalone'); refresh materialized view mv`);
+          await hands.a.query(
+            `truncate nokey_dups, users cascade; select nextval('standalone'); refresh materialized view mv`,
+          );
           await snapshot.restore();
           assert.deepEqual(differences(second, await contents(place.observer)), []);
           await hands.a.query(`update users set n = 0; update toasty set big = ''`);

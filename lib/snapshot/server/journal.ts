@@ -51,14 +51,14 @@ declare
       perform nextval('rewind.journal_failed');
       return null;
     end $f$ $b$;
-  image text := 'insert into %s select n, %s, %s from nextval(''rewind.journal_position'') n, %s t';
+  image text := 'insert into %s select rewind_n, %s, %s from nextval(''rewind.journal_position'') rewind_n, %s t';
 begin
   execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal_table, root.stored, root.name);
   -- Within a statement the old image comes first.
   execute format('create function rewind.journal_%s_insert() ' || body, root.slot, format(image, journal_table, 1, root.stored, 'new_rows'));
   execute format('create function rewind.journal_%s_delete() ' || body, root.slot, format(image, journal_table, -1, root.stored, 'old_rows'));
   execute format('create function rewind.journal_%s_update() ' || body, root.slot, format(
-    'insert into %1$s select n, i.* from nextval(''rewind.journal_position'') n, (select -1::int2, %2$s from old_rows t union all select 1, %2$s from new_rows t) i',
+    'insert into %1$s select rewind_n, i.* from nextval(''rewind.journal_position'') rewind_n, (select -1::int2, %2$s from old_rows t union all select 1, %2$s from new_rows t) i',
     journal_table, root.stored));
   execute format('create function rewind.journal_%s_truncate() ' || body, root.slot,
     'execute format(' || quote_literal(format(image, journal_table, -1, replace(root.stored, '%', '%%'), 'only %s')) || ', tg_relid::regclass)');

@@ -7,6 +7,7 @@ export const ownerSql = /* sql */ `
 create function rewind.bring_back_as_owner(targets oid[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
 declare
   r record;
+  root rewind.relation;
   is_new text := format('(age(t.xmin) <= age(%L::xid) and t.xmin <> all (%L::xid[]))', fresh_from, own);
   n_new bigint;
   n_old bigint;
@@ -47,14 +48,14 @@ begin
     end if;
     counts := counts || rewind.count_steps(r.name, r.slot, steps);
   end loop;
-  for r in select * from rewind.journals_of(targets) loop
-    execute format('lock table %s in share row exclusive mode', r.name);
-    for member in select f.relid from rewind.family(r.relid) f loop undo := undo || rewind.silence(member); end loop;
+  for root in select * from rewind.journals_of(targets) loop
+    execute format('lock table %s in share row exclusive mode', root.name);
+    for member in select f.relid from rewind.family(root.relid) f loop undo := undo || rewind.silence(member); end loop;
     since := rewind.journal_position_at(at_level);
-    steps := steps || rewind.in_place(r.relid, r.name,
-      replace(format('select * from (%s) f where rewind_sign = -1', rewind.first_images(r)), '$1', since::text),
-      format('exists (select from %s s where rewind_n > %s and %s)', r.journal, since, r.key_match));
-    counts := counts || rewind.count_steps(r.name, r.slot, steps);
+    steps := steps || rewind.in_place(root.relid, root.name,
+      replace(format('select * from (%s) f where rewind_sign = -1', rewind.first_images(root)), '$1', since::text),
+      format('exists (select from %s s where rewind_n > %s and %s)', root.journal, since, root.key_match));
+    counts := counts || rewind.count_steps(root.name, root.slot, steps);
   end loop;
   if steps = '{}' then
     perform rewind.run(undo);
@@ -68,8 +69,8 @@ begin
     -- E.g. two kept rows whose unique values were swapped: neither can be changed first.
     done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, is_new);
   end;
-  for r in select * from rewind.journals_of(targets) loop
-    execute format('delete from %s where rewind_n > $1', r.journal) using rewind.journal_position_at(at_level);
+  for root in select * from rewind.journals_of(targets) loop
+    execute format('delete from %s where rewind_n > $1', root.journal) using rewind.journal_position_at(at_level);
   end loop;
   perform rewind.run(undo);
   return done;
@@ -110,6 +111,7 @@ $$;
 create function rewind.bring_back_unbound(targets oid[], at_level int, is_new text) returns jsonb language plpgsql as $$
 declare
   r record;
+  root rewind.relation;
   undo text[] := '{}';
   out_rows bigint;
   more_rows bigint;
@@ -125,9 +127,9 @@ begin
     execute format('alter table %s drop constraint %I', r.name, r.conname);
     undo := undo || format('alter table %s add constraint %I %s', r.name, r.conname, r.definition);
   end loop;
-  for r in select * from rewind.journals_of(targets) loop
-    select u.removed, u.added into out_rows, in_rows from rewind.undo_journal(r, rewind.journal_position_at(at_level)) u;
-    done := done || jsonb_build_object('name', r.name, 'removed', out_rows, 'added', in_rows);
+  for root in select * from rewind.journals_of(targets) loop
+    select u.removed, u.added into out_rows, in_rows from rewind.undo_journal(root, rewind.journal_position_at(at_level)) u;
+    done := done || jsonb_build_object('name', root.name, 'removed', out_rows, 'added', in_rows);
   end loop;
   for r in
     select rel.*, c.level, c.rows
