@@ -35,7 +35,7 @@ export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
 
   return plugMocha(taggingOf(config, loaded.root), (plan) => {
     if (plan.role === 'main') expectWorkers();
-    isolation.begin(plan.counts);
+    isolation.begin(plan);
     return new RewindRun(plan, isolation, () => setUp(config, instances), notes);
   });
 }

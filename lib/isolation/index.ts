@@ -18,7 +18,7 @@ export interface IsolationRoom {
   /** For `KnexWatch.onPool`: takes the pool under management. */
   readonly manage: (pool: ManagedPool) => Gate;
   /** Before the first hook of a run: from now on scopes count. `counts` tells whether anything is going to commit. */
-  begin(counts: Readonly<Record<Mode, number>>): void;
+  begin(plan: { readonly counts: Readonly<Record<Mode, number>>; readonly role: 'serial' | 'worker' | 'main' }): void;
   /** Inspects and recovers the databases known so far. `setUp` then migrates and seeds, on the app's real pools. */
   start(setUp: () => Promise<void>): Promise<void>;
   enter(scope: Scope): void;

@@ -42,8 +42,9 @@ export class Isolation implements IsolationRoom {
     return () => this.#admit(managed);
   };
 
-  begin(counts: Readonly<Record<Mode, number>>): void {
-    this.#needsSnapshot = counts.truncate > 0;
+  begin({ counts, role }: { counts: Readonly<Record<Mode, number>>; role: string }): void {
+    // A worker goes on to other files after unmanaged tests; nobody else does.
+    this.#needsSnapshot = counts.truncate > 0 || (role === 'worker' && counts.unmanaged > 0);
     this.#errors = [];
     this.#arrived = new WeakMap();
     this.#stage = 'running';
