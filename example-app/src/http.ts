@@ -2,7 +2,7 @@
 import { type IncomingMessage, type Server, createServer } from 'node:http';
 import { json } from 'node:stream/consumers';
 import { db } from './db';
-import { cancelOrder, findOrder, placeOrder } from './orders';
+import { type OrderLine, cancelOrder, findOrder, placeOrder } from './orders';
 import { may } from './permissions';
 import { addToQueue } from './queue';
 import { OutOfStock, UnknownProduct, stockOf } from './stock';
@@ -19,8 +19,8 @@ class HttpError extends Error {
 }
 
 interface Request {
-  /** What the parentheses in the route's pattern stand for. */
-  readonly params: string[];
+  /** What stands for `:id` in the route. */
+  readonly id: string;
   readonly body: Record<string, unknown>;
   /** Id of the user who asks. (A real shop would look into a session.) */
   readonly userId: number;
@@ -28,59 +28,49 @@ interface Request {
 
 type Answer = readonly [status: number, body?: unknown];
 
-const ROUTES: readonly [method: string, path: RegExp, answer: (request: Request) => Promise<Answer>][] = [
-  [
-    'POST',
-    /^\/users$/,
-    async ({ body }) => {
-      const problem = badEmail(body.email);
-      if (problem) throw new HttpError(400, problem);
-      return [201, await createUser({ email: String(body.email), name: String(body.name) })];
-    },
-  ],
-  ['GET', /^\/users\/(\d+)$/, async ({ params }) => [200, orNotFound(await findUser(Number(params[0])))]],
-  [
-    'POST',
-    /^\/orders$/,
-    async ({ body, userId }) => {
-      const problem = badOrder(body.lines);
-      if (problem) throw new HttpError(400, problem);
-      if (!(await findUser(userId))) throw new HttpError(401, 'who are you?');
-      const order = await placeOrder({ userId, lines: body.lines as { sku: string; quantity: number }[] });
-      await addToQueue('pack', { order: order.id });
-      return [201, order];
-    },
-  ],
-  [
-    'GET',
-    /^\/orders\/(\d+)$/,
-    async ({ params, userId }) => {
-      const order = orNotFound(await findOrder(Number(params[0])));
-      if (order.userId !== userId) await demand(userId, 'orders.read');
-      return [200, order];
-    },
-  ],
-  [
-    'DELETE',
-    /^\/orders\/(\d+)$/,
-    async ({ params, userId }) => {
-      await demand(userId, 'orders.cancel');
-      if (!(await cancelOrder(Number(params[0])))) throw new HttpError(404, 'not found');
-      return [204];
-    },
-  ],
-  ['GET', /^\/products\/([\w-]+)\/stock$/, async ({ params }) => [200, { stock: await stockOf(String(params[0])) }]],
-  [
-    'PUT',
-    /^\/products\/([\w-]+)\/price$/,
-    async ({ params, body, userId }) => {
-      await demand(userId, 'products.edit');
-      const changed = await db('products').where({ sku: params[0] }).update({ price_cents: body.cents });
-      if (changed === 0) throw new HttpError(404, 'not found');
-      return [204];
-    },
-  ],
-];
+const ROUTES: Record<string, (request: Request) => Promise<Answer>> = {
+  async 'POST /users'({ body }) {
+    const problem = badEmail(body.email);
+    if (problem) throw new HttpError(400, problem);
+    return [201, await createUser({ email: String(body.email), name: String(body.name) })];
+  },
+
+  async 'GET /users/:id'({ id }) {
+    return [200, orNotFound(await findUser(Number(id)))];
+  },
+
+  async 'POST /orders'({ body, userId }) {
+    const problem = badOrder(body.lines);
+    if (problem) throw new HttpError(400, problem);
+    if (!(await findUser(userId))) throw new HttpError(401, 'who are you?');
+    const order = await placeOrder({ userId, lines: body.lines as OrderLine[] });
+    await addToQueue('pack', { order: order.id });
+    return [201, order];
+  },
+
+  async 'GET /orders/:id'({ id, userId }) {
+    const order = orNotFound(await findOrder(Number(id)));
+    if (order.userId !== userId) await demand(userId, 'orders.read');
+    return [200, order];
+  },
+
+  async 'DELETE /orders/:id'({ id, userId }) {
+    await demand(userId, 'orders.cancel');
+    if (!(await cancelOrder(Number(id)))) throw new HttpError(404, 'not found');
+    return [204];
+  },
+
+  async 'GET /products/:id/stock'({ id }) {
+    return [200, { stock: await stockOf(id) }];
+  },
+
+  async 'PUT /products/:id/price'({ id, body, userId }) {
+    await demand(userId, 'products.edit');
+    const changed = await db('products').where({ sku: id }).update({ price_cents: body.cents });
+    if (changed === 0) throw new HttpError(404, 'not found');
+    return [204];
+  },
+};
 
 function orNotFound<T>(found: T | undefined): T {
   if (found === undefined) throw new HttpError(404, 'not found');
@@ -101,12 +91,13 @@ export function createShopServer(): Server {
 }
 
 async function answer(message: IncomingMessage): Promise<Answer> {
+  const asked = `${message.method} ${message.url}`;
   try {
-    for (const [method, path, route] of ROUTES) {
-      const match = path.exec(message.url ?? '');
-      if (message.method !== method || !match) continue;
-      const body = method === 'POST' || method === 'PUT' ? ((await json(message)) as Record<string, unknown>) : {};
-      return await route({ params: match.slice(1), body, userId: Number(message.headers['x-user-id'] ?? 0) });
+    for (const [route, respond] of Object.entries(ROUTES)) {
+      const match = new RegExp(`^${route.replace(':id', '(?<id>[\\w-]+)')}$`).exec(asked);
+      if (!match) continue;
+      const body = /^P/.test(asked) ? ((await json(message)) as Record<string, unknown>) : {};
+      return await respond({ id: match.groups?.id ?? '', body, userId: Number(message.headers['x-user-id'] ?? 0) });
     }
     return [404, { error: 'not found' }];
   } catch (error) {

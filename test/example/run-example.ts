@@ -46,39 +46,49 @@ export function specFiles(): string[] {
 
 export async function runExample(options: ExampleOptions = {}): Promise<ExampleRun> {
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rewind-example-'));
-  const file = (name: string, text: string): string => {
-    fs.writeFileSync(path.join(dir, name), text);
-    return path.join(dir, name);
-  };
+  const at = (name: string): string => path.join(dir, name);
   try {
-    const report = path.join(dir, 'report.json');
-    const seenUrl = path.join(dir, 'url');
-    const config = JSON.parse(fs.readFileSync(path.join(exampleApp, '.mocharc.json'), 'utf8')) as MochaConfig;
-    // Everything as the app has it; only the report goes where no other run writes.
-    const reporters = JSON.parse(fs.readFileSync(path.join(exampleApp, 'reporters.json'), 'utf8')) as object;
-    config['reporter-option'] = [
-      `configFile=${file('reporters.json', JSON.stringify({ ...reporters, mochaRewindReporterReporterOptions: { output: report } }))}`,
-    ];
-    config.require.push(
-      file('tell.js', `require('node:fs').writeFileSync(${JSON.stringify(seenUrl)}, process.env.DATABASE_URL)`),
-    );
-    if (options.plugin) config.require.push(file('plugin.js', options.plugin));
-    if (options.files) config.spec = options.files;
-    const args = ['--config', file('mocharc.json', JSON.stringify(config)), ...(options.args ?? [])];
+    const args = ['--config', configFile(at, options), ...(options.args ?? [])];
     const finished = await mocha(args, options.databaseUrl);
-    const tests = fs.existsSync(report)
-      ? (JSON.parse(fs.readFileSync(report, 'utf8')) as { tests: ExampleTest[] }).tests
-      : [];
-    return { ...finished, tests, databaseUrl: fs.existsSync(seenUrl) ? fs.readFileSync(seenUrl, 'utf8') : '' };
+    const report = fs.existsSync(at(REPORT)) ? fs.readFileSync(at(REPORT), 'utf8') : '{ "tests": [] }';
+    const { tests } = JSON.parse(report) as { tests: ExampleTest[] };
+    return {
+      ...finished,
+      tests,
+      databaseUrl: fs.existsSync(at(URL_SEEN)) ? fs.readFileSync(at(URL_SEEN), 'utf8') : '',
+    };
   } finally {
     fs.rmSync(dir, { recursive: true, force: true });
   }
 }
 
-interface MochaConfig {
-  require: string[];
-  spec: readonly string[];
-  'reporter-option': string[];
+const REPORT = 'report.json';
+const URL_SEEN = 'url';
+
+/** Everything as the app has it, but the report goes where no other run writes, and `DATABASE_URL` is written down. */
+function configFile(at: (name: string) => string, options: ExampleOptions): string {
+  const write = (name: string, text: string): string => {
+    fs.writeFileSync(at(name), text);
+    return at(name);
+  };
+  const config = read('.mocharc.json') as { require: string[]; spec: readonly string[] };
+  const reporters = { ...read('reporters.json'), mochaRewindReporterReporterOptions: { output: at(REPORT) } };
+  const tell = `require('node:fs').writeFileSync(${JSON.stringify(at(URL_SEEN))}, process.env.DATABASE_URL)`;
+  const changed = {
+    ...config,
+    require: [
+      ...config.require,
+      write('tell.js', tell),
+      ...(options.plugin ? [write('plugin.js', options.plugin)] : []),
+    ],
+    spec: options.files ?? config.spec,
+    'reporter-option': [`configFile=${write('reporters.json', JSON.stringify(reporters))}`],
+  };
+  return write('mocharc.json', JSON.stringify(changed));
+}
+
+function read(name: string): object {
+  return JSON.parse(fs.readFileSync(path.join(exampleApp, name), 'utf8')) as object;
 }
 
 function mocha(
@@ -106,7 +116,7 @@ function mocha(
 /** This process's environment without what names a server, and without what an outer mocha or npm put there. */
 function environment(): NodeJS.ProcessEnv {
   const names = Object.keys(process.env).filter(
-    (name) => !/^(DATABASE_URL$|PG|MOCHA_|REWIND_|npm_|TS_NODE_|CI$|FORCE_COLOR$)/.test(name),
+    (name) => !/^(DATABASE_URL$|PG|MOCHA_|REWIND_(?!PG_BIN$)|npm_|TS_NODE_|CI$|FORCE_COLOR$)/.test(name),
   );
   return { ...Object.fromEntries(names.map((name) => [name, process.env[name]])), NO_COLOR: '1' };
 }
