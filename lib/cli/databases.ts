@@ -45,7 +45,7 @@ async function connectors({ config }: LoadedConfig): Promise<Connect[]> {
   const ofApp = [...instances.map(throughKnex), ...pools.map(throughPool)];
   if (ofApp.length > 0) return ofApp;
   const named = process.env['DATABASE_URL'] ? undefined : namedServer(process.env);
-  const url = process.env['DATABASE_URL'] ?? named?.url;
+  const url = named ? named.url : process.env['DATABASE_URL'];
   if (!url) {
     throw new RewindError('REWIND_CONFIG', {
       problem: 'Which database? Neither `knex` in a rewind.config.* nor DATABASE_URL names one.',
