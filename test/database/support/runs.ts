@@ -70,15 +70,17 @@ export interface StartOptions {
   readonly user?: User;
   /** In a process group of its own, as a shell starts it. */
   readonly ownGroup?: boolean;
+  /** A command that runs node as its last arguments. */
+  readonly under?: readonly string[];
 }
 
 export interface Started {
   readonly child: ChildProcess;
   readonly finished: Promise<Ended>;
   /** Resolves when `text` is in the output. */
-  says(text: string): Promise<void>;
+  readonly says: (text: string) => Promise<void>;
   /** Resolves when a spec file has been loaded. */
-  sees(): Promise<Seen>;
+  readonly sees: () => Promise<Seen>;
 }
 
 export interface Ended extends Finished {
@@ -92,8 +94,12 @@ export function lab(specs: Readonly<Record<string, string>>, options: Partial<Pr
   // Short, whatever TMPDIR is: sockets may lie in it.
   const temp = fs.mkdtempSync('/tmp/rewind-lab-');
   fs.chmodSync(temp, 0o1777);
-  const start: Lab['start'] = (args = Object.keys(specs), { env = {}, user = SELF, ownGroup = false } = {}) => {
-    const child = spawn(process.execPath, mochaArguments(p, args), {
+  const start: Lab['start'] = (
+    args = Object.keys(specs),
+    { env = {}, user = SELF, ownGroup = false, under = [] } = {},
+  ) => {
+    const [command = process.execPath, ...rest] = [...under, process.execPath, ...mochaArguments(p, args)];
+    const child = spawn(command, rest, {
       ...(user.uid === undefined ? {} : { uid: user.uid, gid: user.gid }),
       cwd: p.dir,
       env: { ...environment(temp), ...env },
