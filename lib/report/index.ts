@@ -2,8 +2,9 @@
 import { renderSummary } from './render';
 import { type ReportedTest, summaryOf } from './summary';
 import type { RunFacts } from '../facts';
+import type { JsonReport } from './json';
 
-export { type JsonReport, type JsonTest, type JsonTotals, reportOf } from './json';
+export { type JsonReport, type JsonRun, type JsonTest, type JsonTotals, reportOf } from './json';
 export { renderSummary } from './render';
 export { type ReportedTest, type Summary, summaryOf } from './summary';
 export { type RunnerLike, watchRunner } from './runner-seam';
@@ -14,4 +15,11 @@ export { type RunnerLike, watchRunner } from './runner-seam';
  */
 export function printSummary(tests: readonly ReportedTest[], totalMs: number, run: RunFacts): void {
   process.stderr.write(renderSummary(summaryOf(tests, totalMs, run)));
+}
+
+/** The report as one page that needs nothing else: no network, no other file, no server. */
+export function renderHtml(report: JsonReport): string {
+  // Required late: few runs want a page, and every run loads this file.
+  // eslint-disable-next-line @typescript-eslint/no-require-imports
+  return (require('./html') as typeof import('./html')).renderHtml(report);
 }

@@ -1,4 +1,4 @@
-import type { TestFacts } from '../facts';
+import type { RunFacts, TestFacts } from '../facts';
 import type { Mode, Phase } from '../modes';
 import { summaryOf } from './summary';
 
@@ -7,19 +7,41 @@ export type JsonState = 'passed' | 'failed' | 'pending';
 /** One attempt of one test, as the reporter has seen it. */
 export interface SeenTest {
   readonly title: string;
+  readonly path: readonly string[];
   readonly file: string | undefined;
   readonly state: JsonState;
   /** Whether the test was run again afterwards (`--retries`). */
   readonly retried: boolean;
+  readonly error: string | undefined;
   readonly durationMs: number;
   readonly facts: TestFacts | undefined;
+}
+
+/** The run, as the reporter has seen it; times are milliseconds since 1970. */
+export interface SeenRun {
+  readonly startedAt: number;
+  readonly endedAt: number;
+  readonly facts: RunFacts | undefined;
 }
 
 /** What `mocha-rewind/reporter` writes. */
 export interface JsonReport {
   readonly version: 1;
+  readonly run: JsonRun;
   readonly totals: JsonTotals;
   readonly tests: readonly JsonTest[];
+}
+
+export interface JsonRun {
+  /** ISO 8601. */
+  readonly startedAt: string;
+  readonly durationMs: number;
+  /** How many processes ran tests. */
+  readonly workers: number;
+  /** Our own work around the tests: start, end. That of the workers of `--parallel` is not in it. */
+  readonly setupMs: number;
+  /** Sentences for people: what was recovered, what could not be had, what was ignored. */
+  readonly notes: readonly string[];
 }
 
 export interface JsonTotals {
@@ -42,9 +64,21 @@ export interface JsonTest {
   /** Relative to the working directory, with `/`. */
   readonly file: string | null;
   readonly title: string;
+  /** Titles of the describes around it, from the outside, and its own. */
+  readonly path: readonly string[];
   readonly state: JsonState;
   readonly retried: boolean;
+  /** Message of what it failed with. */
+  readonly error: string | null;
   readonly durationMs: number;
+  /**
+   * From before its first `beforeEach` hook to after its last `afterEach` hook, in milliseconds since the start of the
+   * run; null where not known.
+   */
+  readonly startMs: number | null;
+  readonly endMs: number | null;
+  /** `MOCHA_WORKER_ID`, with `--parallel`. */
+  readonly worker: string | null;
   /** These three are null for a test that was not run, or whose isolation is not known. */
   readonly mode: Mode | null;
   readonly phase: Phase | null;
@@ -53,39 +87,67 @@ export interface JsonTest {
   readonly restoreMs: number | null;
   /** Schema-qualified. */
   readonly tablesRestored: readonly string[];
+  /** Rows the restore took away and put back; null where there was none. */
+  readonly rowsRemoved: number | null;
+  readonly rowsAdded: number | null;
 }
 
 /** @param relative - makes a file's path the one to show. */
-export function reportOf(seen: readonly SeenTest[], relative: (file: string) => string): JsonReport {
+export function reportOf(seen: readonly SeenTest[], run: SeenRun, relative: (file: string) => string): JsonReport {
+  const tests = seen.map((test) => testOf(test, run, relative));
+  return {
+    version: 1,
+    run: {
+      startedAt: new Date(run.startedAt).toISOString(),
+      durationMs: rounded(run.endedAt - run.startedAt),
+      workers: new Set(tests.map((t) => t.worker).filter((worker) => worker !== null)).size || 1,
+      setupMs: rounded(run.facts?.setupMs ?? 0),
+      notes: run.facts?.notes ?? [],
+    },
+    totals: totalsOf(seen),
+    tests,
+  };
+}
+
+function totalsOf(seen: readonly SeenTest[]): JsonTotals {
   const ran = seen.flatMap((t) => (t.state === 'pending' ? [] : [{ ...t, state: t.state }]));
   const summary = summaryOf(ran, 0, { setupMs: 0, notes: [] });
   const final = seen.filter((t) => !t.retried);
   const count = (state: JsonState): number => final.filter((t) => t.state === state).length;
   return {
-    version: 1,
-    totals: {
-      tests: final.length,
-      passed: count('passed'),
-      failed: count('failed'),
-      pending: count('pending'),
-      modes: summary.counts,
-      isolationMs: rounded(summary.isolationMs),
-      isolationShare: Number(summary.share.toFixed(4)),
-      restores: summary.restores,
-      restoreMs: rounded(summary.restoreMs),
-    },
-    tests: seen.map(({ file, title, state, retried, durationMs, facts }) => ({
-      file: file === undefined ? null : relative(file),
-      title,
-      state,
-      retried,
-      durationMs,
-      mode: facts?.mode ?? null,
-      phase: facts?.phase ?? null,
-      isolationMs: facts ? rounded(facts.isolationMs) : null,
-      restoreMs: facts?.restore ? rounded(facts.restore.ms) : null,
-      tablesRestored: facts?.restore?.tables ?? [],
-    })),
+    tests: final.length,
+    passed: count('passed'),
+    failed: count('failed'),
+    pending: count('pending'),
+    modes: summary.counts,
+    isolationMs: rounded(summary.isolationMs),
+    isolationShare: Number(summary.share.toFixed(4)),
+    restores: summary.restores,
+    restoreMs: rounded(summary.restoreMs),
+  };
+}
+
+function testOf(seen: SeenTest, run: SeenRun, relative: (file: string) => string): JsonTest {
+  const { file, title, path, state, retried, error, durationMs, facts } = seen;
+  const sinceStart = (at: number | undefined): number | null => (at === undefined ? null : rounded(at - run.startedAt));
+  return {
+    file: file === undefined ? null : relative(file),
+    title,
+    path,
+    state,
+    retried,
+    error: error ?? null,
+    durationMs,
+    startMs: sinceStart(facts?.startedAt),
+    endMs: sinceStart(facts?.endedAt),
+    worker: facts?.worker ?? null,
+    mode: facts?.mode ?? null,
+    phase: facts?.phase ?? null,
+    isolationMs: facts ? rounded(facts.isolationMs) : null,
+    restoreMs: facts?.restore ? rounded(facts.restore.ms) : null,
+    tablesRestored: facts?.restore?.tables ?? [],
+    rowsRemoved: facts?.restore?.rowsRemoved ?? null,
+    rowsAdded: facts?.restore?.rowsAdded ?? null,
   };
 }
 

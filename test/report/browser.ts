@@ -3,7 +3,14 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type Browser, chromium } from 'playwright-core';
 
-const NAMES = ['chromium', 'chromium-browser', 'chromium-headless-shell', 'google-chrome', 'google-chrome-stable', 'msedge'];
+const NAMES = [
+  'chromium',
+  'chromium-browser',
+  'chromium-headless-shell',
+  'google-chrome',
+  'google-chrome-stable',
+  'msedge',
+];
 
 /** `REWIND_TEST_BROWSER`, or a Chromium on the PATH. */
 export function findBrowser(): string | undefined {

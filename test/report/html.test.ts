@@ -10,15 +10,25 @@ import { layOut } from '../../lib/report/html/page/lanes';
 import { script } from '../../lib/report/html/script';
 import { jsonReport, jsonTest, sampleTests } from './sample-report';
 
-const textOf = (page: string): string => page.replace(/<(script|style)[^]*?<\/\1>/g, '').replace(/<[^>]*>/g, ' ').replace(/\s+/g, ' ');
-const dataOf = (page: string): unknown => JSON.parse(/<script type="application\/json" id="data">(.*?)<\/script>/s.exec(page)?.[1] ?? '');
+const textOf = (page: string): string =>
+  page
+    .replace(/<(script|style)[^]*?<\/\1>/g, '')
+    .replace(/<[^>]*>/g, ' ')
+    .replace(/\s+/g, ' ');
+const dataOf = (page: string): unknown =>
+  JSON.parse(/<script type="application\/json" id="data">(.*?)<\/script>/s.exec(page)?.[1] ?? '');
 
 describe('the HTML report', () => {
   it('holds all tests as data, whatever is in their titles', () => {
-    const nasty = fc.oneof(fc.string({ unit: 'binary' }), fc.constantFrom('</script>', '<!--<script>', '\u2028', '&lt;', "'\"`${1}"));
+    const nasty = fc.oneof(
+      fc.string({ unit: 'binary' }),
+      fc.constantFrom('</script>', '<!--<script>', '\u2028', '&lt;', '\'"`${1}'),
+    );
     fc.assert(
       fc.property(fc.array(fc.tuple(nasty, nasty)), (titles) => {
-        const tests = titles.map(([title, error]) => jsonTest({ title, path: [title], error, file: error, state: 'failed' }));
+        const tests = titles.map(([title, error]) =>
+          jsonTest({ title, path: [title], error, file: error, state: 'failed' }),
+        );
         const page = renderHtml(jsonReport(tests, { notes: titles.map(([title]) => title) }));
         assert.deepEqual(dataOf(page), JSON.parse(JSON.stringify(tests)));
         assert.equal(page.match(/<\/script/gi)?.length, 2, 'its own two scripts, and no other');
@@ -29,7 +39,10 @@ describe('the HTML report', () => {
   });
 
   it('escapes text for elements and for quoted attributes', () => {
-    assert.equal(markup`<i title="${'"><b>'}">${`<&'`}</i>`.text, '<i title="&#34;&#62;&#60;b&#62;">&#60;&#38;&#39;</i>');
+    assert.equal(
+      markup`<i title="${'"><b>'}">${`<&'`}</i>`.text,
+      '<i title="&#34;&#62;&#60;b&#62;">&#60;&#38;&#39;</i>',
+    );
     assert.equal(markup`${[markup`<b>`, '<', 1, false, undefined]}`.text, '<b>&#60;1');
   });
 
@@ -81,11 +94,17 @@ describe('the figures of the HTML report', () => {
         jsonTest({ file: 'dear.js', state: 'failed', restoreMs: 1, tablesRestored: ['b'] }),
       ]),
     );
-    assert.deepEqual(files.map(({ file, tests, failed, restores }) => [file, tests, failed, restores]), [
-      ['dear.js', 2, 1, 2],
-      ['cheap.js', 1, 0, 0],
+    assert.deepEqual(
+      files.map(({ file, tests, failed, restores }) => [file, tests, failed, restores]),
+      [
+        ['dear.js', 2, 1, 2],
+        ['cheap.js', 1, 0, 0],
+      ],
+    );
+    assert.deepEqual(tables, [
+      { name: 'b', restores: 2 },
+      { name: 'a', restores: 1 },
     ]);
-    assert.deepEqual(tables, [{ name: 'b', restores: 2 }, { name: 'a', restores: 1 }]);
   });
 
   it('take a quantile that is one of the values', () => {
@@ -98,7 +117,16 @@ describe('the figures of the HTML report', () => {
   it('have three digits or so', () => {
     const { ms, share, count, plural } = createFormat();
     assert.deepEqual([0, 0.004, 0.123, 1.25, 8, 42.4, 999.6, 1_234, 12_345, 75_000].map(ms), [
-      '0 ms', '< 0.01 ms', '0.12 ms', '1.3 ms', '8 ms', '42 ms', '1000 ms', '1.23 s', '12.3 s', '1 min 15 s',
+      '0 ms',
+      '< 0.01 ms',
+      '0.12 ms',
+      '1.3 ms',
+      '8 ms',
+      '42 ms',
+      '1.00 s',
+      '1.23 s',
+      '12.3 s',
+      '1 min 15 s',
     ]);
     assert.deepEqual([0, 0.0001, 0.016, 0.25].map(share), ['0.0 %', '< 0.1 %', '1.6 %', '25 %']);
     assert.deepEqual([count(5_000), plural(1, 'test'), plural(1_200, 'test')], ['5,000', '1 test', '1,200 tests']);
@@ -110,22 +138,44 @@ describe("the timeline's lanes", () => {
     jsonTest({ title: path.join(' '), path, phase, startMs, endMs: startMs + 1, worker });
 
   it('hold a describe as one block, and one that was split by phase as two', () => {
-    const [lane] = layOut([timed(0, ['a', 'x']), timed(1, ['a', 'y']), timed(2, ['a', 'z'], 2), timed(3, ['b', 'z'], 2)], 3);
+    const [lane] = layOut(
+      [timed(0, ['a', 'x']), timed(1, ['a', 'y']), timed(2, ['a', 'z'], 2), timed(3, ['b', 'z'], 2)],
+      3,
+    );
     assert.deepEqual(
       lane?.rows[1]?.map(({ label, startMs, endMs, tests }) => [label, startMs, endMs, tests]),
-      [['a', 0, 2, 2], ['a', 2, 3, 1], ['b', 3, 4, 1]],
+      [
+        ['a', 0, 2, 2],
+        ['a', 2, 3, 1],
+        ['b', 3, 4, 1],
+      ],
     );
-    assert.deepEqual(lane?.phases.map(({ phase, tests }) => [phase, tests]), [[1, 2], [2, 2]]);
+    assert.deepEqual(
+      lane?.phases.map(({ phase, tests }) => [phase, tests]),
+      [
+        [1, 2],
+        [2, 2],
+      ],
+    );
   });
 
   it('tell describes of one title in two places apart', () => {
     const [lane] = layOut([timed(0, ['a', 'same', 'x']), timed(1, ['b', 'same', 'x'])], 3);
-    assert.deepEqual(lane?.rows[2]?.map(({ query }) => query), ['a same', 'b same']);
+    assert.deepEqual(
+      lane?.rows[2]?.map(({ query }) => query),
+      ['a same', 'b same'],
+    );
   });
 
   it('are one for each worker, in the order of their numbers, and go only so deep', () => {
     const lanes = layOut([timed(0, ['a', 'x'], 1, '10'), timed(0, ['1', '2', '3', '4', 'x'], 1, '9')], 3);
-    assert.deepEqual(lanes.map(({ worker, rows }) => [worker, rows.length]), [['9', 4], ['10', 2]]);
+    assert.deepEqual(
+      lanes.map(({ worker, rows }) => [worker, rows.length]),
+      [
+        ['9', 4],
+        ['10', 2],
+      ],
+    );
   });
 
   it('leave out what did not run', () => {

@@ -13,6 +13,7 @@ exports.mochaHooks = {
     const truncate = test.title.includes('@truncate');
     test.rewind = {
       mode: truncate ? 'truncate' : 'rollback', phase: truncate ? 2 : 1, isolationMs: 1.23456,
+      startedAt: Date.now() - 5, endedAt: Date.now(), worker: process.env.MOCHA_WORKER_ID,
       ...(truncate && { restore: { ms: 2.5, tables: ['public.users', 'audit.log'], rowsRemoved: 1, rowsAdded: 2, sequences: 1 } }),
     };
     const serialize = test.serialize;
@@ -46,44 +47,58 @@ const REPORTERS = {
   mochaRewindReporterReporterOptions: { output: 'out/deep/rewind.json' },
 };
 
-const expected: readonly Omit<JsonTest, 'durationMs'>[] = [
-  line('test/a.spec.js', 'users are renamed', 'passed'),
+type Line = Omit<JsonTest, 'durationMs' | 'startMs' | 'endMs' | 'worker'>;
+
+const expected: readonly Line[] = [
+  line('test/a.spec.js', ['users', 'are renamed'], 'passed'),
   {
-    ...line('test/a.spec.js', 'users are mailed @truncate', 'passed'),
+    ...line('test/a.spec.js', ['users', 'are mailed @truncate'], 'passed'),
     mode: 'truncate',
     phase: 2,
     restoreMs: 2.5,
     tablesRestored: ['public.users', 'audit.log'],
+    rowsRemoved: 1,
+    rowsAdded: 2,
   },
-  { ...line('test/a.spec.js', 'users are forgotten', 'pending'), mode: null, phase: null, isolationMs: null },
-  line('test/a.spec.js', 'users fail', 'failed'),
-  { ...line('test/a.spec.js', 'users pass the second time', 'failed'), retried: true },
-  line('test/a.spec.js', 'users pass the second time', 'passed'),
-  line('test/b.spec.js', 'are renamed', 'passed'),
+  { ...line('test/a.spec.js', ['users', 'are forgotten'], 'pending'), mode: null, phase: null, isolationMs: null },
+  { ...line('test/a.spec.js', ['users', 'fail'], 'failed'), error: 'no' },
+  { ...line('test/a.spec.js', ['users', 'pass the second time'], 'failed'), retried: true, error: 'not yet' },
+  line('test/a.spec.js', ['users', 'pass the second time'], 'passed'),
+  line('test/b.spec.js', ['are renamed'], 'passed'),
 ];
 
-function line(file: string, title: string, state: JsonTest['state']): Omit<JsonTest, 'durationMs'> {
+function line(file: string, path: readonly string[], state: JsonTest['state']): Line {
   return {
     file,
-    title,
+    title: path.join(' '),
+    path,
     state,
     retried: false,
+    error: null,
     mode: 'rollback',
     phase: 1,
     isolationMs: 1.235,
     restoreMs: null,
     tablesRestored: [],
+    rowsRemoved: null,
+    rowsAdded: null,
   };
 }
 
 function assertReported(p: Project, output: string): void {
-  const { version, totals, tests } = JSON.parse(fs.readFileSync(path.join(p.dir, output), 'utf8')) as JsonReport;
+  const { version, run, totals, tests } = JSON.parse(fs.readFileSync(path.join(p.dir, output), 'utf8')) as JsonReport;
   assert.equal(version, 1);
-  for (const { durationMs } of tests) assert.equal(typeof durationMs, 'number');
+  assert.equal(new Date(run.startedAt).toISOString(), run.startedAt);
+  assert.equal(run.workers, new Set(tests.flatMap((t) => t.worker ?? [])).size || 1);
+  for (const { durationMs, state, startMs, endMs } of tests) {
+    assert.equal(typeof durationMs, 'number');
+    if (state === 'pending') assert.deepEqual([startMs, endMs], [null, null]);
+    else assert.equal(Math.round((endMs ?? 0) - (startMs ?? 0)), 5);
+  }
   const byFile = (a: { file: string | null }, b: { file: string | null }): number =>
     String(a.file).localeCompare(String(b.file));
   assert.deepEqual(
-    tests.map(({ durationMs: _, ...test }) => test).sort(byFile), // workers end in any order
+    tests.map(({ durationMs: _, startMs: __, endMs: ___, worker: ____, ...test }) => test).sort(byFile), // workers end in any order
     expected,
   );
   const { isolationShare, ...rest } = totals;

@@ -67,7 +67,10 @@ export function sampleTests(count: number): JsonTest[] {
         endMs: nowMs,
         ...(truncate && { mode: 'truncate', phase: 2, restoreMs: isolationMs - 1, rowsRemoved: 3, rowsAdded: 1 }),
         ...(truncate && { tablesRestored: ['public.users', 'audit.log'] }),
-        ...(i % 500 === 250 && { state: 'failed', error: 'REWIND_LEAK: rows of "x" are left\n  Find who committed them.' }),
+        ...(i % 500 === 250 && {
+          state: 'failed',
+          error: 'REWIND_LEAK: rows of "x" are left\n  Find who committed them.',
+        }),
       });
     });
 }

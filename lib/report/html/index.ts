@@ -1,0 +1,40 @@
+import { createHash } from 'node:crypto';
+import type { JsonReport } from '../json';
+import { digestOf } from './digest';
+import { Markup, jsonFor, markup } from './markup';
+import { script } from './script';
+import { cards, costs, header, notes, testTable, timeline } from './sections';
+import { style } from './style';
+
+/** The report as one page that needs nothing else: no network, no other file, no server. */
+export function renderHtml(report: JsonReport): string {
+  const digest = digestOf(report);
+  // Nothing may be loaded, and no script but ours may run, whatever a title has in it.
+  const policy = `default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-${sha256(script)}'`;
+  const page = markup`<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="${policy}">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>mocha-rewind: ${report.totals.failed > 0 ? `${report.totals.failed} failed` : 'passed'}</title>
+<link rel="icon" href="data:,">
+<style>${new Markup(style)}</style>
+</head>
+<body>
+${header(report)}
+${cards(report, digest)}
+${notes(report, digest)}
+${timeline(report)}
+${costs(digest)}
+${testTable(report)}
+<script type="application/json" id="data">${jsonFor(report.tests)}</script>
+<script>${new Markup(script)}</script>
+</body>
+</html>
+`;
+  return `<!doctype html>\n${page.text}`;
+}
+
+function sha256(text: string): string {
+  return createHash('sha256').update(text).digest('base64');
+}
