@@ -67,8 +67,8 @@ class RewindRun implements RunHandler {
     publishRunFacts(() => this.#runFacts());
   }
 
-  start(): Promise<void> {
-    return this.#timed(() => this.isolation.start(this.setUp));
+  async start(): Promise<void> {
+    this.#setupMs += await this.isolation.start(this.setUp);
   }
 
   bodyEnded(scope: Scope): Error | undefined {
@@ -96,8 +96,11 @@ class RewindRun implements RunHandler {
     return facts;
   }
 
-  finish(): Promise<readonly Error[]> {
-    return this.#timed(() => this.isolation.finish());
+  async finish(): Promise<readonly Error[]> {
+    const started = realTimers.now();
+    const errors = await this.isolation.finish();
+    this.#setupMs += realTimers.now() - started;
+    return errors;
   }
 
   ended(tests: readonly FinishedTest[], totalMs: number): void {
@@ -108,15 +111,6 @@ class RewindRun implements RunHandler {
 
   #runFacts(): RunFacts {
     return { setupMs: this.#setupMs, notes: [...this.notes] };
-  }
-
-  async #timed<T>(step: () => Promise<T>): Promise<T> {
-    const started = realTimers.now();
-    try {
-      return await step();
-    } finally {
-      this.#setupMs += realTimers.now() - started;
-    }
   }
 }
 

@@ -1,16 +1,9 @@
 import { inspect, types } from 'node:util';
 import { RewindError, type RewindErrorParts } from '../errors';
 
-/**
- * A mistake in the config: one message that names the file and the key, and nothing else. Its place is in the message,
- * so our frames would be noise; and because Mocha prints what a root-hook factory rejects with by `console.error`
- * (10.8.2 `lib/cli/run.js` through yargs, 11.8.0 the same, 12.0.3 `lib/cli/cli.js`), which repeats every property and
- * the cause below the stack, the error prints itself as its message.
- */
+/** A mistake in the config: one message that names the file and the key, and nothing else. */
 export function configMistake(parts: RewindErrorParts): RewindError {
-  const error = new RewindError('REWIND_CONFIG', parts).withoutStack();
-  Object.defineProperty(error, inspect.custom, { value: () => error.message, configurable: true });
-  return error;
+  return new RewindError('REWIND_CONFIG', parts).withoutStack();
 }
 
 /** How a message names a value nobody expected: shortly, and without the password if it is a connection string. */

@@ -19,8 +19,11 @@ export interface IsolationRoom {
   readonly manage: (pool: ManagedPool) => Gate;
   /** Before the first hook of a run: from now on scopes count. `counts` tells whether anything is going to commit. */
   begin(plan: { readonly counts: Readonly<Record<Mode, number>>; readonly role: 'serial' | 'worker' | 'main' }): void;
-  /** Inspects and recovers the databases known so far. `setUp` then migrates and seeds, on the app's real pools. */
-  start(setUp: () => Promise<void>): Promise<void>;
+  /**
+   * Inspects and recovers the databases known so far. `setUp` then migrates and seeds, on the app's real pools. Resolves
+   * to the milliseconds that were ours.
+   */
+  start(setUp: () => Promise<void>): Promise<number>;
   enter(scope: Scope): void;
   leave(scope: Scope): void;
   arrive(scope: Scope): Promise<void>;

@@ -50,15 +50,19 @@ export class Isolation implements IsolationRoom {
     this.#stage = 'running';
   }
 
-  async start(setUp: () => Promise<void>): Promise<void> {
+  async start(setUp: () => Promise<void>): Promise<number> {
+    const started = realTimers.now();
     for (const database of this.#databases.values()) await database.ready();
+    const ready = realTimers.now();
     this.#stage = 'setup';
     try {
       await setUp();
     } finally {
       this.#stage = 'running';
     }
+    const migrated = realTimers.now();
     for (const database of this.#databases.values()) await database.takeIfNeeded();
+    return ready - started + realTimers.now() - migrated;
   }
 
   enter(scope: Scope): void {
@@ -152,7 +156,7 @@ export class Isolation implements IsolationRoom {
       }
     }
     const isolationMs = this.#spentMs + realTimers.now() - started;
-    if (restores.length === 0) return { errors, restore: undefined, isolationMs };
+    if (restores.every((r) => r.tables.length + r.sequences === 0)) return { errors, restore: undefined, isolationMs };
     const tables = restores.flatMap((r) => r.tables);
     return {
       errors,

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { type TestDatabase, createDatabase } from '../support/database';
+import { startPlainServer } from '../support/plain-server';
 import { assertGreen, run } from '../support/run';
 
 const SCHEMA = `
@@ -224,29 +225,29 @@ describe('a run', () => {
   });
 
   it('refuses a database that is not one for tests, before anything is written', async () => {
-    await database.query(`alter database ${database.name} rename to ${database.name.replace('test', 'shop')}`);
-    const renamed = database.name.replace('test', 'shop');
-    const url = database.url.replace(database.name, renamed);
+    const server = await startPlainServer();
     try {
+      const shop = await createDatabase(SCHEMA, { server: server.url, name: 'shop' });
       for (const config of [
         `{ knex: require('./db'), seed: (k) => k('users').insert({ name: 'seeded' }) }`,
         undefined,
       ]) {
         const outcome = await run(
           { 'a.spec.js': `it('asks', async () => { await db('users').insert({ name: 'x' }); });` },
-          { database, env: { DATABASE_URL: url }, ...(config && { config }) },
+          { database: shop, ...(config && { config }) },
         );
         assert.notEqual(outcome.code, 0);
-        assert.match(outcome.output, new RegExp(`REWIND_UNSAFE_DATABASE: .*${renamed}`), outcome.output);
+        assert.match(Object.values(outcome.failed).join(), /REWIND_UNSAFE_DATABASE: Database "shop" .*allowDatabase/s);
+        assert.deepEqual(await shop.query('select name from users'), [{ name: 'ann' }, { name: 'bob' }]);
       }
+      const allowed = await run(
+        { 'a.spec.js': `it('asks', async () => assert.equal(await names(), 'ann,bob'));` },
+        { database: shop, config: `{ knex: require('./db'), allowDatabase: (info) => info.name === 'shop' }` },
+      );
+      assertGreen(allowed);
     } finally {
-      const { Client } = await import('pg');
-      const c = new Client(new URL(database.url).href.replace(database.name, 'postgres'));
-      await c.connect();
-      await c.query(`alter database ${renamed} rename to ${database.name}`);
-      await c.end();
+      await server.stop();
     }
-    assert.equal(await usersNow(), 'ann,bob');
   });
 
   it('migrates and seeds before the first test, committed', async () => {

@@ -12,28 +12,32 @@ export interface TestDatabase {
 
 export function serverUrl(): string {
   const url = process.env.DATABASE_URL;
-  if (!url) throw new Error('DATABASE_URL is not set: run through mocha, whose .mocharc.json starts the embedded server');
+  if (!url)
+    throw new Error('DATABASE_URL is not set: run through mocha, whose .mocharc.json starts the embedded server');
   return url;
 }
 
-export function urlOf(database: string): string {
-  const url = new URL(serverUrl());
+export function urlOf(database: string, server = serverUrl()): string {
+  const url = new URL(server);
   url.pathname = `/${database}`;
   return url.href;
 }
 
-/** A new database with `test` in its name. `sql` is run in it. */
-export async function createDatabase(sql = ''): Promise<TestDatabase> {
-  const name = `rw_test_${randomBytes(5).toString('hex')}`;
-  await on(serverUrl(), (c) => c.query(`create database ${name}`));
-  const url = urlOf(name);
+/** A new database, with `test` in its name unless another one is given. `sql` is run in it. */
+export async function createDatabase(
+  sql = '',
+  { server = serverUrl(), name = `rw_test_${randomBytes(5).toString('hex')}` } = {},
+): Promise<TestDatabase> {
+  await on(server, (c) => c.query(`create database ${name}`));
+  const url = urlOf(name, server);
   if (sql) await on(url, (c) => c.query(sql));
   return {
     name,
     url,
-    query: async <Row>(text: string, values?: unknown[]) => on(url, async (c) => (await c.query(text, values)).rows as Row[]),
+    query: async <Row>(text: string, values?: unknown[]) =>
+      on(url, async (c) => (await c.query(text, values)).rows as Row[]),
     drop: async () => {
-      await on(serverUrl(), (c) => c.query(`drop database if exists ${name} with (force)`));
+      await on(server, (c) => c.query(`drop database if exists ${name} with (force)`));
     },
   };
 }

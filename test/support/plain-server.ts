@@ -1,0 +1,36 @@
+// A PostgreSQL that doesn't say it is the embedded one: what a database on a shared or remote server looks like.
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { Client } from 'pg';
+import { startServer } from '../../lib/database';
+import { serverUrl } from './database';
+
+export interface PlainServer {
+  readonly url: string;
+  stop(): Promise<void>;
+}
+
+/** Starts the binaries of the server that the tests use, through REWIND_PG_BIN, under another cluster_name. */
+export async function startPlainServer(): Promise<PlainServer> {
+  const client = new Client({ connectionString: serverUrl() });
+  await client.connect();
+  const { rows } = await client.query<{ bin: string }>(`select setting as bin from pg_config where name = 'BINDIR'`);
+  await client.end();
+  const bin = rows[0]?.bin;
+  if (!bin) throw new Error('the server does not say where its binaries are');
+  const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rewind-plain-'));
+  fs.chmodSync(dir, 0o755);
+  const script = (name: string, last: string): void =>
+    fs.writeFileSync(path.join(dir, name), `#!/bin/sh\nexec "${bin}/${name}" "$@"${last}\n`, { mode: 0o755 });
+  script('postgres', ` $([ "$1" = -D ] && echo "-c cluster_name=plain")`);
+  script('initdb', '');
+  const server = startServer({ env: { ...process.env, REWIND_PG_BIN: dir } });
+  return {
+    url: server.url,
+    stop: async () => {
+      await server.stop();
+      fs.rmSync(dir, { recursive: true, force: true });
+    },
+  };
+}
