@@ -262,6 +262,19 @@ export function captureRunner(hook: Hook, captured: (runner: Runner) => void): v
   };
 }
 
+/** Tells of exceptions in listeners: Mocha goes on as if they were the test's, or stops without a word. */
+export function onListenerError(runner: Runner, told: (error: unknown) => void): void {
+  const emit = runner.emit.bind(runner);
+  runner.emit = (event, ...args: unknown[]) => {
+    try {
+      return emit(event, ...args);
+    } catch (error) {
+      told(error);
+      throw error;
+    }
+  };
+}
+
 type Emit = (this: EventEmitter, event: string | symbol, ...args: unknown[]) => boolean;
 
 /** Lets facts about a test cross from a worker to the main process, whose serializer knows a fixed list of fields. */

@@ -2,7 +2,7 @@ import { MODES, type Mode, type Phase, phaseOf } from '../modes';
 import { type Scope, scopeContext } from '../scope';
 import { realTimers } from '../timers';
 import { Attempts } from './attempts';
-import { watchOver } from './exit-guard';
+import { Vigil } from './exit-guard';
 import { failureOf } from './failures';
 import type { RunHandler, RunPlan } from './index';
 import { InjectedHooks } from './injected-hooks';
@@ -15,6 +15,7 @@ import {
   type Test,
   isDryRun,
   isTimeout,
+  onListenerError,
   willRun,
 } from './mocha-private';
 import { reorder } from './order';
@@ -46,7 +47,8 @@ export class Run {
   #rootMode: Mode = 'rollback';
   #startedAt = 0;
   #endedAt = 0;
-  #over: () => void = () => {};
+  #vigil: Vigil | undefined;
+  #listenerError: Error | undefined;
 
   constructor(
     private readonly plug: Plug,
@@ -61,11 +63,16 @@ export class Run {
 
   /** Follows the runner from its `start` event on. */
   attach(): void {
-    this.#over = watchOver({ describe: () => this.#where() });
+    this.#vigil = new Vigil(() => this.#where());
     this.#results.listen(this.runner);
-    this.#on('start', () => this.#begin());
     this.#on('end', () => this.#end());
-    if (this.runner.isParallelMode()) return; // All it hears happened elsewhere, some time ago.
+    if (this.runner.isParallelMode()) {
+      // It has emitted `start` already. All that follows happened elsewhere, some time ago.
+      this.#begin();
+      return;
+    }
+    onListenerError(this.runner, (error) => this.#listenerThrew(error));
+    this.#on('start', () => this.#begin());
     this.#on('suite', (suite: Suite) => this.#tracker.suiteBegan(suite));
     this.#on('test', (test: Test) => this.#tracker.testBegan(test));
     this.#on('hook', (hook: Hook) => this.#tracker.hookBegan(hook));
@@ -86,6 +93,7 @@ export class Run {
 
   /** After the reporter's epilogue: the result that goes to the callback of `Mocha#run`. Never rejects. */
   async conclude(result: RunResult): Promise<RunResult> {
+    this.#vigil?.over();
     this.#problems.push(...((await this.#begun?.hooks.finishIfDue()) ?? []));
     this.#safely(() => this.#handler?.ended(this.#results.tests, this.#endedAt - this.#startedAt));
     for (const problem of this.#problems) process.stderr.write(`\nmocha-rewind: ${problem.stack ?? problem.message}\n`);
@@ -150,7 +158,7 @@ export class Run {
 
   #end(): void {
     this.#endedAt = realTimers.now();
-    this.#over();
+    if (this.#vigil) this.#vigil.stage = 'reporting';
     this.#rejections.stop();
     this.#tracker.runEnded();
   }
@@ -207,8 +215,18 @@ export class Run {
 
   #where(): string {
     const { current } = this.#tracker;
+    const [message, frame] = this.#listenerError?.stack?.split('\n') ?? [];
+    const reason = message === undefined ? '' : `, because a listener threw "${message}" ${frame?.trim() ?? ''}`;
+    if (this.runner.isParallelMode()) return 'while workers were running';
     if (this.#startedAt === 0) return 'before it had begun';
-    return !current || current.kind === 'root' ? 'between tests' : `in "${current.title}"`;
+    if (this.#vigil?.stage === 'reporting') return `while its results were reported${reason}`;
+    return `${!current || current.kind === 'root' ? 'between tests' : `in "${current.title}"`}${reason}`;
+  }
+
+  /** The run is lost. A worker would not even exit: the main process would wait for ever. */
+  #listenerThrew(error: unknown): void {
+    this.#listenerError = failureOf(error);
+    if (process.env['MOCHA_WORKER_ID'] !== undefined) process.exit();
   }
 
   /** An exception in a listener ends Mocha's run at once, with exit code 0. */

@@ -1,0 +1,111 @@
+// A run that has begun and not ended is never green.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import type { Finished, ProjectOptions } from '../support/project';
+import { MOCHAS } from '../support/project';
+import { type RecordedOptions, argsOf, recorded, recordedProject } from './support/recorded';
+
+const VERSIONS = Object.keys(MOCHAS) as (keyof typeof MOCHAS)[];
+const PARALLEL = ['--parallel', '--jobs', '2'];
+
+/** Somebody else's plugin whose listener throws. */
+const thrower = (event: string): ProjectOptions['files'] => ({
+  'thrower.js': `
+const [mocha] = Object.entries(require.cache).filter(([file]) => /lib.mocha\\.c?js$/.test(file)).map(([, m]) => m.exports);
+const { run } = mocha.prototype;
+mocha.prototype.run = function (done) {
+  const runner = run.call(this, done);
+  if (!runner.isParallelMode()) runner.prependListener('${event}', () => { throw new Error('thrown in a listener'); });
+  return runner;
+};`,
+});
+
+/** Sends a signal as soon as a test of the spec has made the file `up`. */
+async function signalled(specs: ProjectOptions['files'], options: RecordedOptions): Promise<Finished> {
+  const p = recordedProject(specs, options);
+  try {
+    const { child, finished } = p.start(argsOf(specs, options));
+    while (!fs.existsSync(path.join(p.dir, 'up'))) await new Promise((r) => setTimeout(r, 10));
+    child.kill('SIGINT');
+    return await finished;
+  } finally {
+    p.remove();
+  }
+}
+
+const SLOW = `it('slow', () => { require('node:fs').writeFileSync('up', ''); return new Promise((r) => setTimeout(r, 8000)); }).timeout(9000);`;
+
+for (const mocha of VERSIONS) {
+  describe(`the exit code, on mocha ${mocha}`, function () {
+    this.timeout(60_000);
+
+    it('is left alone where all is well', async () => {
+      for (const args of [[], ['--exit'], PARALLEL, ['--dry-run']]) {
+        const run = await recorded({ 'a.spec.js': `T('a')`, 'b.spec.js': `T('b @truncate')` }, { mocha, args });
+        assert.equal(run.code, 0, run.output);
+        assert.equal(run.stderr, '');
+      }
+    });
+
+    for (const event of ['start', 'suite', 'test', 'pass', 'test end', 'suite end', 'end']) {
+      it(`is 1 where a listener of "${event}" has thrown, and the message says so`, async () => {
+        const run = await recorded(
+          { ...thrower(event), 'a.spec.js': `T('a')` },
+          { mocha, args: ['--require', './thrower.js'] },
+        );
+        assert.equal(run.code, 1, run.output);
+        assert.match(run.stderr, /stopped before its end.*because a listener threw "Error: thrown in a listener" at/);
+      });
+    }
+
+    it('is 1 where a test has called process.exit(0), and the message names the test', async () => {
+      const run = await recorded({ 'a.spec.js': `T('a'); it('b', () => process.exit(0)); T('c');` }, { mocha });
+      assert.equal(run.code, 1, run.output);
+      assert.match(run.stderr, /the run stopped before its end, in "b"/);
+    });
+
+    it('is 1 where nobody has called run() under --delay', async () => {
+      const run = await recorded({ 'a.spec.js': `T('a')` }, { mocha, args: ['--delay'] });
+      assert.equal(run.code, 1, run.output);
+      assert.match(run.stderr, /before it had begun/);
+    });
+
+    it('says SIGINT, in a serial run', async () => {
+      const run = await signalled({ 'a.spec.js': SLOW }, { mocha });
+      assert.equal(run.signal, 'SIGINT');
+    });
+
+    it('is 1 after SIGINT where a handler of the app’s ends the process politely', async () => {
+      const run = await signalled({ 'a.spec.js': `process.on('SIGINT', () => process.exit(0)); ${SLOW}` }, { mocha });
+      assert.equal(run.code, 1, run.output);
+    });
+
+    it('is not 0 after SIGINT in a parallel run', async () => {
+      const run = await signalled({ 'a.spec.js': SLOW, 'b.spec.js': `T('b')` }, { mocha, args: PARALLEL });
+      assert.ok(run.code === 1 || run.signal === 'SIGINT', run.output);
+    });
+
+    for (const [what, body] of Object.entries({
+      'left by process.exit(0)': 'process.exit(0)',
+      killed: `process.kill(process.pid, 'SIGKILL'); await new Promise(() => {})`,
+    })) {
+      it(`is not 0 where a worker was ${what} in the middle of a test`, async () => {
+        const run = await recorded(
+          { 'a.spec.js': `it('a', async () => { ${body}; });`, 'b.spec.js': `T('b')` },
+          { mocha, args: PARALLEL },
+        );
+        assert.notEqual(run.code, 0, run.output);
+      });
+    }
+
+    it('is not 0, and comes at all, where a listener has thrown in a worker', async () => {
+      const run = await recorded(
+        { ...thrower('test'), 'a.spec.js': `T('a')`, 'b.spec.js': `T('b')` },
+        { mocha, args: ['--require', './thrower.js', ...PARALLEL] },
+      );
+      assert.notEqual(run.code, 0, run.output);
+      assert.match(run.stderr, /because a listener threw "Error: thrown in a listener"/);
+    });
+  });
+}
