@@ -32,8 +32,8 @@ export function executionOf(task: Task, connection: PgConnection): Answer {
       if (protocol === 'extended') delete form.query.rows; // a page size; all pages end up in one result
       return bodyOfQuery(form.query, protocol);
     },
-    bodyFor() {
-      return this.body('extended');
+    bodyFor(statement) {
+      return this.body(this.needsSimple(statement) ? 'simple' : 'extended');
     },
     needsSimple(statement) {
       // `$1` without a value is "there is no parameter $1" (42P02) in the simple protocol, which pg uses then

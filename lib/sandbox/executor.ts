@@ -88,7 +88,7 @@ export class Executor {
           if (this.stale) await this.refresh(pinned);
           this.begin(task, statement.modes);
         }
-        return answer.complete('BEGIN');
+        return answer.complete(statement.tag);
       case 'commit':
       case 'rollback': {
         if (!tx || tx.implicit) answer.notice(serverWarning('25P01', 'there is no transaction in progress'));
@@ -153,6 +153,7 @@ export class Executor {
     // A level above it: the transaction began in an outer scope and ends in this one. Releasing it would take this
     // scope's savepoint with it, so it stays, and goes with the outer scope.
     if (stack.has(tx.mark) && !stack.above(tx.mark).some((m) => m.kind === 'level')) stack.release(tx.mark);
+    if (tx.cursors) stack.queue('CLOSE ALL');
     for (const [name, value] of tx.locals) stack.queue(restoring(name, value));
     this.forget(task);
     return undefined;
@@ -295,6 +296,7 @@ export class Executor {
     else if (tx) for (const [name, value] of outer) if (!tx.locals.has(name)) tx.locals.set(name, value);
     if (!tx && !undo) for (const [name, value] of outer) stack.queue(restoring(name, value));
     if (tx && traits.dropsAtCommit !== undefined) tx.drops.push(traits.dropsAtCommit);
+    if (tx && traits.declaresCursor) tx.cursors = true;
     if (traits.deallocatesAll) pinned.wire.forgetOwnPrepared();
     if (traits.sessionLock) this.sandbox.locks.used(task, traits.sessionLock);
     return undefined;

@@ -31,6 +31,7 @@ export class Portal extends EventEmitter {
   private asked: number[] = [];
   private syncAsked = false;
   private failed = false;
+  private failedNow = false;
 
   constructor(
     private readonly cursor: Cursor,
@@ -137,7 +138,11 @@ export class Portal extends EventEmitter {
       const wanted = this.asked.shift() ?? 0;
       if (!this.page(wanted)) break;
     }
-    if (this.syncAsked) {
+    if (this.failedNow) {
+      // ReadyForQuery is a message of its own: who was told of the error may still begin to wait for it
+      this.failedNow = false;
+      this.later();
+    } else if (this.syncAsked) {
       this.finished = true;
       // pg tells a submittable nothing more once it has failed (client.js, _handleErrorMessage)
       if (!this.failed) this.cursor.handleReadyForQuery?.(this);
@@ -157,6 +162,7 @@ export class Portal extends EventEmitter {
     const end = this.end;
     if (end && 'error' in end) {
       this.failed = true;
+      this.failedNow = true;
       this.cursor.handleError?.(end.error, this);
       this.syncAsked = true; // a submittable that fails without a Sync of its own must not block the connection
       return false;

@@ -56,6 +56,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   pinned: Pinned | undefined;
   readonly locks = new SessionLocks();
 
+  /** Sessions with an open cursor or stream, and the scope it was opened in. */
+  private readonly portals = new Map<Session, Level>();
   private readonly levels: Level[] = [level(undefined, 0)];
   private queue: Task[] = [];
   private active: Task | undefined;
@@ -142,6 +144,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     const session = connection.route as Session;
     session.evict = evict;
     const flow = currentFlow();
+    session.connection = connection;
     session.level = this.current;
     session.cut = undefined;
     if (flow && !flow.owner) {
@@ -205,6 +208,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   portalClosed(session: Session): void {
     session.portalOpen = false;
+    this.portals.delete(session);
     this.pump();
   }
 
@@ -252,6 +256,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   private start(task: Task): void {
     this.active = task;
+    if (task.job.form.kind === 'portal') this.portals.set(task.session, task.level);
+    task.session.portalOpen = task.job.form.kind === 'portal';
     const lost = this.levels.find((l) => l.lost);
     if (lost?.lost) {
       this.active = undefined;
@@ -275,10 +281,11 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   private refuseInterleaved(task: Task): void {
     const owner = [...this.open].find((s) => s !== task.session && s.tx && this.stack.has(s.tx.mark));
-    const error = interleaved(task.job.text, owner?.tx ?? [...this.open].find((s) => s !== task.session)?.tx);
-    this.report(error);
+    const tx = (owner ?? [...this.open].find((s) => s !== task.session))?.tx;
+    this.report(interleaved(task.job.text, tx));
     if (task.session.tx) task.session.tx.failed = true;
-    fail(task.job, error);
+    // Knex puts the SQL in front of an error's message: two errors, or ours would have it twice
+    fail(task.job, interleaved(task.job.text, tx));
   }
 
   private refuseStray(job: Job, error: Error, origin: Scope): void {
@@ -322,6 +329,14 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   // --- the end of a scope
 
   private cutSessions(ended: Level): void {
+    for (const [session, level] of this.portals) {
+      if (level !== ended) continue;
+      ended.problems.push(leftOpen('a cursor or stream', this.nameOf(ended)));
+      for (const portal of session.connection?.portals ?? [])
+        portal.abandon(new Error('the test it was opened in has ended'));
+      session.portalOpen = false;
+      this.portals.delete(session);
+    }
     for (const session of [...this.open]) {
       if (session.level !== ended) continue;
       ended.problems.push(

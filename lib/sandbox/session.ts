@@ -4,7 +4,7 @@ import type { Flow } from './flow';
 import type { RealSource } from './pinned';
 import { mark, type Mark } from './stack';
 import type { TransactionModes } from './statement';
-import type { Job, Route } from './virtual';
+import type { Job, Route, VirtualConnection } from './virtual';
 import type { PgClient } from './wire';
 
 /** A scope as the sandbox sees it: whether anything was sent in it, and what went wrong. */
@@ -41,6 +41,8 @@ export interface Transaction {
   readonly locals: Map<string, string | null>;
   /** Temporary tables that go at commit. */
   readonly drops: string[];
+  /** Whether it has declared cursors, which are closed at commit. */
+  cursors: boolean;
 }
 
 export function transaction(modes: TransactionModes, site: string | undefined): Transaction {
@@ -56,6 +58,7 @@ export function transaction(modes: TransactionModes, site: string | undefined): 
     savepoints: [],
     locals: new Map(),
     drops: [],
+    cursors: false,
   };
 }
 
@@ -85,6 +88,7 @@ export class Session implements Route {
   /** Session-level advisory locks taken and not given back, as far as known. */
   locks = 0;
   portalOpen = false;
+  connection: VirtualConnection | undefined;
   /** Takes the connection away from whoever has it, so that its pool has room again. */
   evict: (() => void) | undefined;
 

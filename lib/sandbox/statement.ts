@@ -24,7 +24,7 @@ interface Common {
 
 export type Statement = Common &
   (
-    | { readonly kind: 'begin'; readonly modes: TransactionModes }
+    | { readonly kind: 'begin'; readonly modes: TransactionModes; readonly tag: string }
     | { readonly kind: 'commit' | 'rollback'; readonly chain: boolean }
     | { readonly kind: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
     | { readonly kind: 'set transaction'; readonly modes: TransactionModes }
@@ -41,6 +41,7 @@ export interface Traits {
   readonly copy?: true;
   /** A temporary table that goes at commit. */
   readonly dropsAtCommit?: string;
+  readonly declaresCursor?: true;
   readonly shows?: string;
   readonly readsClock?: true;
   readonly addsEnumValue?: true;
@@ -127,7 +128,11 @@ function toStatement({ type, body, text }: ParsedStatement): Statement {
       return plain({ onlyInTransaction: { what: 'LOCK TABLE', then: 'error' } });
     case 'DeclareCursorStmt':
       // CURSOR_OPT_HOLD (parsenodes.h) is the one kind of cursor that may be declared outside a transaction block
-      return plain(Number(body.options) & 0x20 ? {} : { onlyInTransaction: { what: 'DECLARE CURSOR', then: 'error' } });
+      return plain(
+        Number(body.options) & 0x20
+          ? {}
+          : { declaresCursor: true, onlyInTransaction: { what: 'DECLARE CURSOR', then: 'error' } },
+      );
     case 'CopyStmt':
       return plain(body.filename === undefined && !body.is_program ? { copy: true } : {}, {
         writes: body.is_from === true || !(body.query === undefined || readsOnly(body.query)),
@@ -175,7 +180,13 @@ function toControl(body: Node, common: Common): Statement {
   switch (kind) {
     case 'BEGIN':
     case 'START':
-      return { ...common, writes: false, kind: 'begin', modes: toModes(body.options) };
+      return {
+        ...common,
+        writes: false,
+        kind: 'begin',
+        modes: toModes(body.options),
+        tag: kind === 'START' ? 'START TRANSACTION' : 'BEGIN',
+      };
     case 'COMMIT':
       return { ...common, writes: false, kind: 'commit', chain: body.chain === true };
     case 'ROLLBACK':

@@ -1,0 +1,185 @@
+// Runs the same code twice: on a plain pool with real commits, and in a sandbox.
+import knexFactory, { type Knex } from 'knex';
+import { Pool, type PoolConfig } from 'pg';
+import { createSandbox, managePgPool, watchKnex, type Gate, type Problem, type Sandbox } from '../../lib/sandbox';
+import { scopeContext, type Scope } from '../../lib/scope';
+import { createDatabase, type TestDatabase } from '../support/database';
+
+export interface Env {
+  readonly knex: Knex;
+  /** True where commits are real. For clean-up of what the sandbox rolls back by itself, and for nothing else. */
+  readonly plain: boolean;
+  makeKnex(options?: Partial<Knex.Config>): Knex;
+  makePool(options?: PoolConfig): Pool;
+  /** On a connection that nobody manages. */
+  outside<Row = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>;
+}
+
+export interface Behaviour {
+  readonly name: string;
+  readonly run: (env: Env) => Promise<unknown>;
+  /** Why the sandbox can't do the same, and the code of the error with which it says so. */
+  readonly differs?: { readonly code: string; readonly because: string };
+}
+
+export const SCHEMA = `
+  create table pa(id serial primary key, v text unique not null);
+  create table ch(id serial primary key, pid int references pa(id) deferrable initially deferred);
+  create table now_immediate(id int primary key, pid int references pa(id) deferrable initially immediate);
+  create table stamped(id serial primary key, v text, at timestamptz default now());
+  alter sequence pa_id_seq restart with 100;
+  create function add_pa(x text) returns text language plpgsql as $$ begin insert into pa(v) values (x); return x; end $$;
+  create procedure commits() language plpgsql as $$ begin insert into pa(v) values ('proc'); commit; end $$;
+  create type mood as enum ('calm');
+  create table tmp_guard(id int);
+`;
+
+export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+/** The code of the error `p` ends in, its message where it has none, or `no error`. */
+export async function err(p: PromiseLike<unknown> | (() => Promise<unknown>)): Promise<string> {
+  try {
+    await (typeof p === 'function' ? p() : p);
+    return 'no error';
+  } catch (thrown) {
+    const error = thrown as { code?: string; message: string };
+    return error.code ?? (error.message.split(' - ').pop() ?? '').slice(0, 120);
+  }
+}
+
+/** What is in `pa`. */
+export async function vs(knex: Knex | Knex.Transaction): Promise<string> {
+  return ((await knex('pa').orderBy('v').pluck('v')) as string[]).join();
+}
+
+export function scope(kind: Scope['kind'], title: string, parent?: Scope): Scope {
+  return { kind, title, file: undefined, mode: 'rollback', parent, ended: false, timedOut: false };
+}
+
+export interface Observed {
+  readonly result: unknown;
+  readonly problems: readonly Problem[];
+  readonly strays: readonly Problem[];
+  readonly unhandled: readonly unknown[];
+  /** Rows that another connection sees after the scope was left. */
+  readonly leaked: number;
+}
+
+export class Arena {
+  readonly strays: Problem[] = [];
+  readonly sandbox: Sandbox;
+  readonly root = scope('root', '');
+  private readonly unwatch: () => void;
+  private readonly made: { destroy(): unknown }[] = [];
+  private readonly unhandled: unknown[] = [];
+  private readonly onUnhandled = (reason: unknown): void => void this.unhandled.push(reason);
+
+  private constructor(
+    readonly plainDb: TestDatabase,
+    readonly boxedDb: TestDatabase,
+    private readonly schema: string,
+  ) {
+    this.sandbox = createSandbox({ interleaveTimeout: 250, onStray: (problem) => this.strays.push(problem) });
+    const gate: Gate = () => ({ to: 'sandbox', sandbox: this.sandbox });
+    this.gate = gate;
+    this.unwatch = watchKnex({
+      onPool: (pool) => (pool.key.endsWith(`|${boxedDb.name}`) ? gate : undefined),
+      onIgnored: () => {},
+      onLate: (problem) => this.strays.push(problem),
+    });
+    this.sandbox.enter(this.root);
+  }
+
+  private readonly gate: Gate;
+
+  static async open(schema = SCHEMA): Promise<Arena> {
+    return new Arena(await createDatabase(schema), await createDatabase(schema), schema);
+  }
+
+  env(plain: boolean): Env {
+    const db = plain ? this.plainDb : this.boxedDb;
+    const makeKnex = (options: Partial<Knex.Config> = {}): Knex => {
+      const knex = knexFactory({
+        client: 'pg',
+        connection: db.url,
+        acquireConnectionTimeout: 1500,
+        log: { warn() {}, error() {}, deprecate() {}, debug() {} },
+        ...options,
+        pool: { min: 0, max: 6, ...options.pool },
+      });
+      this.made.push(knex);
+      return knex;
+    };
+    return {
+      plain,
+      makeKnex,
+      knex: makeKnex(),
+      makePool: (options = {}) => {
+        const pool = new Pool({ connectionString: db.url, ...options });
+        pool.on('error', () => {});
+        if (!plain) managePgPool(pool, () => this.gate);
+        this.made.push({ destroy: async () => (pool.ending ? undefined : pool.end()) });
+        return pool;
+      },
+      outside: (sql, values) => db.query(sql, values),
+    };
+  }
+
+  /** One run with real commits, on a schema of its own. */
+  async plainly(run: Behaviour['run'], limit = 5000): Promise<unknown> {
+    await this.plainDb.query(`drop schema public cascade; create schema public; ${this.schema}`);
+    const result = await within(limit, run(this.env(true)));
+    await this.dispose();
+    return result;
+  }
+
+  /** One run as a test in the sandbox. `before` runs in a suite around it. */
+  async boxed(run: Behaviour['run'], limit = 5000): Promise<Observed> {
+    const env = this.env(false);
+    const test = scope('test', 'the test', this.root);
+    process.on('unhandledRejection', this.onUnhandled);
+    this.sandbox.enter(test);
+    const result = await scopeContext.run(test, () => within(limit, run(env)));
+    test.ended = true;
+    const problems = this.sandbox.leave(test);
+    await this.sandbox.flush();
+    await sleep(1);
+    process.off('unhandledRejection', this.onUnhandled);
+    const [counted] = await this.boxedDb.query<{ n: number }>(
+      'select (select count(*) from pa)::int + (select count(*) from ch)::int + (select count(*) from stamped)::int as n',
+    );
+    await this.dispose();
+    return {
+      result,
+      problems,
+      strays: this.strays.splice(0),
+      unhandled: this.unhandled.splice(0),
+      leaked: counted?.n ?? 0,
+    };
+  }
+
+  async dispose(): Promise<void> {
+    await Promise.all(this.made.splice(0).map(async (one) => within(3000, Promise.resolve(one.destroy()))));
+  }
+
+  async close(): Promise<void> {
+    await this.dispose();
+    await this.sandbox.release();
+    this.unwatch();
+    await this.plainDb.drop();
+    await this.boxedDb.drop();
+  }
+}
+
+async function within<T>(ms: number, work: Promise<T>): Promise<unknown> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<string>((resolve) => (timer = setTimeout(() => resolve('HANGS'), ms)));
+  try {
+    return await Promise.race([
+      work.catch((e: { code?: string; message: string }) => `THROWS ${e.code ?? ''} ${e.message.split('\n')[0] ?? ''}`),
+      limit,
+    ]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

@@ -1,0 +1,43 @@
+// Each behaviour runs on a plain pool with real commits, and in the sandbox. What an app can observe has to be the same,
+// or one of the loud differences that are written down beside it. A silent difference is a defect.
+import assert from 'node:assert/strict';
+import { Arena, type Behaviour } from './arena';
+import { clients } from './behaviours/clients';
+import { constraints } from './behaviours/constraints';
+import { errors } from './behaviours/errors';
+import { interleaving } from './behaviours/interleaving';
+import { statements } from './behaviours/statements';
+import { transactions } from './behaviours/transactions';
+
+const groups: Record<string, Behaviour[]> = { errors, transactions, interleaving, constraints, statements, clients };
+
+describe('the sandbox behaves like production', () => {
+  let arena: Arena;
+  before(async () => (arena = await Arena.open()));
+  after(() => arena.close());
+
+  for (const [group, behaviours] of Object.entries(groups)) {
+    describe(group, () => {
+      for (const { name, run, differs } of behaviours) {
+        it(differs ? `${name} (differs, ${differs.code}: ${differs.because})` : name, async () => {
+          const plain = JSON.stringify(await arena.plainly(run));
+          const boxed = await arena.boxed(run);
+          const seen = JSON.stringify(boxed.result);
+          assert.equal(boxed.leaked, 0, 'rows were really committed');
+          assert.deepEqual(boxed.unhandled, [], 'unhandled rejections');
+          if (differs) {
+            assert.notEqual(seen, plain, 'no difference any more: take the note away');
+            const loud =
+              seen.includes(differs.code) ||
+              [...boxed.problems, ...boxed.strays].some((p) => p.message.includes(differs.code));
+            assert.ok(loud, `a silent difference: ${plain} became ${seen}`);
+          } else {
+            assert.equal(seen, plain);
+            assert.deepEqual(boxed.problems.map(String), []);
+            assert.deepEqual(boxed.strays.map(String), []);
+          }
+        });
+      }
+    });
+  }
+});
