@@ -1,5 +1,7 @@
 // The page as text: what is in it, and that it needs nothing else. How it looks and behaves: html-browser.test.ts.
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import vm from 'node:vm';
 import fc from 'fast-check';
 import { renderHtml } from '../../lib/report/html';
@@ -8,6 +10,8 @@ import { markup } from '../../lib/report/html/markup';
 import { createFormat } from '../../lib/report/html/page/format';
 import { layOut } from '../../lib/report/html/page/lanes';
 import { script } from '../../lib/report/html/script';
+import type { JsonReport } from '../../lib/report';
+import { project } from '../support/project';
 import { jsonReport, jsonTest, sampleTests } from './sample-report';
 
 const textOf = (page: string): string =>
@@ -91,6 +95,7 @@ describe('the figures of the HTML report', () => {
       jsonReport([
         jsonTest({ file: 'cheap.js', isolationMs: 1 }),
         jsonTest({ file: 'dear.js', isolationMs: 2, restoreMs: 1, tablesRestored: ['b', 'a'] }),
+        jsonTest({ file: 'cheap.js', mode: 'truncate', isolationMs: 0.5, restoreMs: 0.1 }),
         jsonTest({ file: 'dear.js', state: 'failed', restoreMs: 1, tablesRestored: ['b'] }),
       ]),
     );
@@ -98,7 +103,7 @@ describe('the figures of the HTML report', () => {
       files.map(({ file, tests, failed, restores }) => [file, tests, failed, restores]),
       [
         ['dear.js', 2, 1, 2],
-        ['cheap.js', 1, 0, 0],
+        ['cheap.js', 2, 0, 0],
       ],
     );
     assert.deepEqual(tables, [
@@ -180,5 +185,43 @@ describe("the timeline's lanes", () => {
 
   it('leave out what did not run', () => {
     assert.deepEqual(layOut([jsonTest({ state: 'pending' })], 3), []);
+  });
+});
+
+describe('the reporter option html', () => {
+  const files = { 'test/a.spec.js': "describe('a', () => { it('passes', () => {}); it('</script>', () => {}); });" };
+  const args = (html: string): string[] => [
+    '--reporter',
+    'mocha-rewind/reporter',
+    '--reporter-option',
+    `html=${html}`,
+    'test/a.spec.js',
+  ];
+
+  it('writes the page beside the JSON', async () => {
+    const p = project({ files });
+    try {
+      const { code, output } = await p.mocha(args('out/deep/rewind.html'));
+      assert.deepEqual([code, output], [0, '']);
+      const page = fs.readFileSync(path.join(p.dir, 'out/deep/rewind.html'), 'utf8');
+      const { tests } = JSON.parse(fs.readFileSync(path.join(p.dir, 'reports/rewind.json'), 'utf8')) as JsonReport;
+      assert.deepEqual(dataOf(page), tests);
+      assert.equal(tests.length, 2);
+    } finally {
+      p.remove();
+    }
+  });
+
+  it("that can't be written turns a green run red, and says so", async () => {
+    const p = project({ files: { ...files, taken: 'a file where a folder has to be' } });
+    try {
+      const { code, stderr } = await p.mocha(args('taken/rewind.html'));
+      assert.equal(code, 1, stderr);
+      assert.match(stderr, /^REWIND_CONFIG: mocha-rewind\/reporter could not write taken\/rewind\.html: /);
+      assert.match(stderr, /\n {2}Set the reporter option `html` to a file that can be written\.\n$/);
+      assert.ok(fs.existsSync(path.join(p.dir, 'reports/rewind.json')), 'the JSON is there all the same');
+    } finally {
+      p.remove();
+    }
   });
 });

@@ -92,7 +92,7 @@ function filesOf(tests: readonly JsonTest[]): FileLine[] {
       failed: mine.filter((test) => test.state === 'failed').length,
       durationMs: sum(mine.map((test) => test.durationMs)),
       isolationMs: sum(mine.map((test) => test.isolationMs ?? 0)),
-      restores: mine.filter((test) => test.restoreMs !== null).length,
+      restores: mine.filter((test) => test.tablesRestored.length > 0).length,
     }))
     .sort((a, b) => b.isolationMs - a.isolationMs);
 }

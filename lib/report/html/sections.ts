@@ -102,7 +102,7 @@ export function timeline({ tests }: JsonReport): Markup {
     </div>
     <p class="muted hint">
       From the top: phase, file, describes, tests, and below each test what isolating it cost (root scale). Drag to zoom
-      in; a click finds a test or describe in the table.
+      in, 0 shows all again; a click finds a test or describe in the table.
     </p>
   </section>`;
 }
@@ -112,7 +112,7 @@ const MOVES = [
   ['+', '+', 'Zoom in (+)'],
   ['ArrowLeft', '←', 'Earlier (←)'],
   ['ArrowRight', '→', 'Later (→)'],
-  ['0', 'all', 'The whole run (0, or a double click)'],
+  ['0', 'all', 'The whole run (0)'],
 ] as const;
 
 export function costs({ modes, tables, files }: Digest): Markup {

@@ -82,7 +82,6 @@ export function startTimeline({ browser, format, canvas, chart, search }: Timeli
     tip.style.setProperty('top', `${py + 18}px`);
   });
   canvas.addEventListener('mouseleave', () => (tip.hidden = true));
-  canvas.addEventListener('dblclick', () => MOVES['0']?.());
   canvas.addEventListener(
     'wheel',
     (event) => {
