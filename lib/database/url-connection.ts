@@ -2,8 +2,14 @@ import type { Client, QueryResult } from 'pg';
 import { requirePeer } from '../peers';
 import type { OwnConnection } from '../sql';
 
-/** A connection to `database` on the server, and with the settings, that `url` names. It does not hold the process. */
-export async function connectByUrl(url: string, database: string): Promise<OwnConnection> {
+/** A connection that can go on while nothing else does. */
+export interface UrlConnection extends OwnConnection {
+  /** From now on it does not hold the process. Not for a connection that anything is awaited of. */
+  unref(): void;
+}
+
+/** A connection to `database` on the server, and with the settings, that `url` names. */
+export async function connectByUrl(url: string, database: string): Promise<UrlConnection> {
   const pg = requirePeer<typeof import('pg')>('pg');
   const client: Client = new pg.Client({
     connectionString: urlWithDatabase(url, database),
@@ -12,12 +18,12 @@ export async function connectByUrl(url: string, database: string): Promise<OwnCo
   // An idle connection that the server ends must not end the process; the next query says so.
   client.on('error', () => {});
   await client.connect();
-  (client as unknown as { connection: { stream: { unref(): void } } }).connection.stream.unref();
   return {
     query: (async (sql: string, values?: unknown[]) =>
       (await client.query(sql, values)) as QueryResult) as OwnConnection['query'],
     pid: (client as unknown as { processID: number }).processID,
     end: () => client.end().catch(() => {}),
+    unref: () => (client as unknown as { connection: { stream: { unref(): void } } }).connection.stream.unref(),
   };
 }
 

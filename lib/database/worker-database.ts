@@ -1,10 +1,11 @@
 import { RewindError, messageOf } from '../errors';
 import { type OwnConnection, quoteIdent, quoteLiteral } from '../sql';
 import { sleep } from '../timers';
+import type { UrlConnection } from './url-connection';
 
 export interface WorkerDatabaseOptions {
   /** Opens a connection to a database of that name, with the settings the app has for `base`. */
-  readonly connect: (database: string) => Promise<OwnConnection>;
+  readonly connect: (database: string) => Promise<UrlConnection>;
   /** The database the app is configured for: every worker's is a clone of it. */
   readonly base: string;
   /** The same for all workers of one run, and for no other run. */
@@ -45,7 +46,9 @@ export async function claimWorkerDatabase(options: WorkerDatabaseOptions): Promi
     await maintenance.query(
       `comment on database ${quoteIdent(name)} is ${quoteLiteral(`mocha-rewind worker of ${options.base}`)}`,
     );
-    return { name, lease: await options.connect(name) };
+    const lease = await options.connect(name);
+    lease.unref();
+    return { name, lease };
   } finally {
     await maintenance.end();
   }

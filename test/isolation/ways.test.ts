@@ -1,0 +1,184 @@
+// The ways people run Mocha, and what they do to it.
+import assert from 'node:assert/strict';
+import { type TestDatabase, createDatabase } from '../support/database';
+import { project } from '../support/project';
+import { SPEC, assertGreen, run } from '../support/run';
+
+const SCHEMA = `
+  create table users (id serial primary key, name text unique not null);
+  insert into users (name) values ('ann'), ('bob');
+`;
+const MANAGED = `{ knex: require('./db') }`;
+
+describe('a run, however it is started and whatever it meets,', () => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await createDatabase(SCHEMA);
+  });
+  afterEach(() => database.drop());
+  const usersNow = async (): Promise<string> =>
+    (await database.query<{ name: string }>('select name from users order by name')).map((u) => u.name).join();
+
+  it('ends by itself though nobody destroys the pools', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          const pool = new (require('pg').Pool)({ connectionString: process.env.DATABASE_URL, idleTimeoutMillis: 0 });
+          it('rolls back', () => db('users').del());
+          it('commits @truncate', async () => { await Promise.all([db('users').first(), db('users').first(), db('users').del()]); });`,
+      },
+      {
+        database,
+        files: {
+          'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL, pool: { min: 2, max: 5 } });`,
+        },
+      },
+    );
+    assertGreen(outcome);
+  });
+
+  it('may get its plugin from a set-up file that calls rewind()', async () => {
+    const p = project({
+      files: {
+        'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL });`,
+        'setup.js': `module.exports = require('mocha-rewind').rewind({ knex: require('./db'), default: 'truncate' });`,
+        'a.spec.js': `${SPEC}
+          it('commits', async () => { await db('users').del(); assert.equal((await db.raw('select txid_current_if_assigned() as x')).rows[0].x, null); });
+          it('finds everything back', async () => assert.equal(await names(), 'ann,bob'));`,
+      },
+    });
+    try {
+      const finished = await p.mocha(['--require', './setup.js', 'a.spec.js'], { DATABASE_URL: database.url });
+      assert.equal(finished.code, 0, finished.output);
+      assert.match(finished.stderr, /rewind: 2 committed/);
+    } finally {
+      p.remove();
+    }
+  });
+
+  it('isolates each attempt of a test that is retried', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          for (const tag of ['', ' @truncate']) {
+            let attempts = 0;
+            it('fails twice' + tag, async function () {
+              this.retries(2);
+              attempts++;
+              assert.equal(await names(), 'ann,bob');
+              await db('users').insert({ name: 'cy' });
+              assert.equal(attempts, 3);
+            });
+          }`,
+      },
+      { database },
+    );
+    assertGreen(outcome);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('shares one test transaction among instances of one database, and has one for each database', async () => {
+    const other = await createDatabase('create table logs (line text)');
+    try {
+      const outcome = await run(
+        {
+          'a.spec.js': `
+            const all = require('./all');
+            it('writes', async () => {
+              await all.first('users').insert({ name: 'cy' });
+              assert.equal(await names(all.second), 'ann,bob,cy');
+              assert.equal((await all.pool.query('select * from users')).rows.length, 3);
+              await all.other('logs').insert({ line: 'x' });
+              assert.equal((await all.other('logs')).length, 1);
+            });
+            it('starts clean', async () => { assert.equal(await names(all.second), 'ann,bob'); assert.equal((await all.other('logs')).length, 0); });
+            it('commits to both @truncate', async () => { await all.first('users').del(); await all.other('logs').insert({ line: 'y' }); });
+            it('has both back @truncate', async () => { assert.equal(await names(), 'ann,bob'); assert.equal((await all.other('logs')).length, 0); });`,
+        },
+        {
+          database,
+          env: { OTHER_URL: other.url },
+          files: {
+            'all.js': `const knex = require('knex');
+              const make = (connection) => knex({ client: 'pg', connection, pool: { min: 0, max: 3 } });
+              exports.first = require('./db');
+              exports.second = make({ connectionString: process.env.DATABASE_URL });
+              exports.other = make(process.env.OTHER_URL);
+              exports.pool = new (require('pg').Pool)({ connectionString: process.env.DATABASE_URL });`,
+          },
+          config: `{ knex: (({ first, second, other }) => ({ first, second, other }))(require('./all')), pools: require('./all').pool }`,
+        },
+      );
+      assertGreen(outcome);
+      assert.equal(await usersNow(), 'ann,bob');
+      assert.deepEqual(await other.query('select * from logs'), []);
+    } finally {
+      await other.drop();
+    }
+  });
+
+  it('leaves instances alone that the config excludes', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `after(() => db.destroy()); it('writes', async () => { await db('users').insert({ name: 'cy' }); });`,
+      },
+      { database, config: `{ exclude: ({ database }) => database === '${database.name}' }` },
+    );
+    assertGreen(outcome);
+    assert.equal(await usersNow(), 'ann,bob,cy');
+  });
+
+  it('starts on the baseline after a run that was killed in a committing test', async () => {
+    const specs = {
+      'a.spec.js': `
+        it('is killed @truncate', async () => {
+          assert.equal(await names(), 'ann,bob');
+          await db('users').where({ name: 'ann' }).del();
+          await db('users').insert({ name: 'cy' });
+          if (process.env.KILL) process.kill(process.pid, 'SIGKILL');
+        });`,
+      'b.spec.js': `it('rolls back', async () => assert.equal(await names(), 'ann,bob'));`,
+    };
+    for (const config of [MANAGED, undefined]) {
+      const killed = await run(specs, { database, env: { KILL: '1' }, ...(config && { config }) }).catch(
+        (error: Error) => error,
+      );
+      assert.ok(killed instanceof Error, 'the run was killed');
+      assert.equal(await usersNow(), 'bob,cy');
+      const next = await run(specs, { database, ...(config && { config }) });
+      assertGreen(next);
+      assert.match(next.stderr, /killed.*baseline/);
+      assert.equal(await usersNow(), 'ann,bob');
+    }
+  });
+
+  it('gives each worker of --parallel its own database, and drops them all', async () => {
+    const spec = (name: string): string => `
+      const { Client } = require('pg');
+      const pause = () => new Promise((r) => setTimeout(r, 50));
+      describe('${name}', () => {
+        it('commits @truncate', async () => {
+          await db('users').del(); await pause();
+          assert.equal(await names(), '');
+          await db('users').insert({ name: '${name}' }); await pause();
+          const c = new Client(process.env.DATABASE_URL); await c.connect();
+          assert.deepEqual((await c.query('select name from users')).rows, [{ name: '${name}' }]);
+          await c.end();
+        });
+        it('rolls back', async () => { assert.equal(await names(), 'ann,bob,seeded'); await db('users').del(); });
+      });
+      it('is left alone @unmanaged', async () => { await db('users').insert({ name: '${name}' }); });`;
+    const files = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((n) => [`${n}.spec.js`, spec(n)]));
+    const outcome = await run(files, {
+      database,
+      args: ['--parallel', '--jobs', '2'],
+      config: `{ knex: require('./db'), seed: (k) => k('users').insert({ name: 'seeded' }).onConflict().ignore() }`,
+    });
+    assertGreen(outcome);
+    assert.equal(outcome.passed.length, 15);
+    assert.match(outcome.stderr, /rewind: 5 rolled back · 5 committed, undone .* · 5 left alone/);
+    assert.equal(await usersNow(), 'ann,bob', 'nobody has used the database itself');
+    const left = await database.query(`select datname from pg_database where datname like '${database.name}_%'`);
+    assert.deepEqual(left, []);
+  });
+});
