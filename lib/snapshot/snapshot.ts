@@ -4,7 +4,7 @@ import { describeBlockers, endBlockers, findBlockers } from './blockers';
 import type { Blocker, Difference, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
 import { removeSnapshot } from './remove';
 import { type ServerSide, eventTriggersSql, serverSide } from './server';
-import { type Session, codeOf, isLost, openSession } from './session';
+import { INSUFFICIENT_PRIVILEGE, type Session, codeOf, isLost, openSession } from './session';
 
 const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
@@ -78,6 +78,8 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#patiently(() => this.#query('select rewind.end_take($1)', [this.options.fingerprint ?? null]));
     this.#taken = true;
     this.#depth = 0;
+    const { rows } = await this.#query<{ limit: string }>('select rewind.limits() as limit');
+    for (const { limit } of rows) this.options.note(limit);
   }
 
   async push(): Promise<void> {
@@ -104,7 +106,7 @@ export class DatabaseSnapshot implements Snapshot {
 
   async verify(): Promise<readonly Difference[]> {
     const { result } = await this.#patiently(() =>
-      this.#query<Difference>('select name, extra::int, missing::int from rewind.verify()'),
+      this.#query<Difference>('select name, extra::float8, missing::float8 from rewind.verify()'),
     );
     return result.rows;
   }
@@ -181,7 +183,10 @@ export class DatabaseSnapshot implements Snapshot {
   async #install(): Promise<void> {
     const session = await this.#connected();
     const server = serverSide(session.serverVersion);
-    await this.#query(`begin; ${server.sql} ${session.superuser ? eventTriggersSql : ''} commit`);
+    // One message, so one transaction. It can be repeated: see #query.
+    await this.#patiently(() =>
+      this.#query(`drop schema if exists rewind cascade; ${server.sql} ${session.superuser ? eventTriggersSql : ''}`),
+    );
     await this.#query(
       `insert into rewind.state (version, self, status, fingerprint) values ($1, 'rewind.state'::regclass, 'taking', $2)`,
       [server.version, this.options.fingerprint ?? null],
@@ -217,13 +222,13 @@ export class DatabaseSnapshot implements Snapshot {
         `select pg_try_advisory_lock(hashtext('mocha-rewind'), 0) as got`,
       );
       if (rows[0]?.got) break;
-      if (realTimers.now() > limit) throw await this.#taken_by_other();
+      if (realTimers.now() > limit) throw await this.#usedByAnother();
       await sleep(50);
     }
     this.#locked = true;
   }
 
-  async #taken_by_other(): Promise<RewindError> {
+  async #usedByAnother(): Promise<RewindError> {
     const { rows } = await this.#query<{ pid: number; application: string; since: string }>(
       `select a.pid, a.application_name as application, to_char(a.backend_start, 'HH24:MI:SS') as since
        from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)
@@ -270,27 +275,52 @@ export class DatabaseSnapshot implements Snapshot {
     return this.#session;
   }
 
+  /** Where the connection is lost, another one tries once more: every statement of ours can be repeated. */
   async #query<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<{ rows: Row[] }> {
     const session = await this.#connected();
     try {
       return await session.query<Row>(sql, values);
     } catch (error) {
       if (!isLost(error)) throw error;
-      this.#session = undefined;
-      throw error;
+      await this.#reconnect(session);
+      return (await this.#connected()).query<Row>(sql, values);
     }
+  }
+
+  async #reconnect(lost: Session): Promise<void> {
+    await lost.end();
+    this.#session = undefined;
+    const limit = realTimers.now() + 5000;
+    for (;;) {
+      try {
+        await this.#connected();
+        break;
+      } catch (error) {
+        if (realTimers.now() > limit) throw error; // a server that restarts takes a moment
+        await sleep(100);
+      }
+    }
+    if (!this.#locked) return;
+    this.#locked = false;
+    await this.#lock();
   }
 }
 
 function explain(error: unknown, blockedBy?: string): RewindError {
   if (error instanceof RewindError) return error;
+  if (blockedBy) {
+    return new RewindError('REWIND_RESTORE', {
+      problem: `A table could not be locked, because of ${blockedBy}`,
+      remedy: 'End that session. Tests have to leave no transaction open.',
+      cause: error,
+    });
+  }
   return new RewindError('REWIND_RESTORE', {
-    problem: blockedBy
-      ? `A table could not be locked, because of ${blockedBy}`
-      : `The database could not be brought to its checkpoint: ${messageOf(error)}`,
-    remedy: blockedBy
-      ? 'End that session. Tests have to leave no transaction open.'
-      : 'Recreate the test database; the cause below says which statement failed.',
+    problem: `The database could not be brought to its checkpoint: ${messageOf(error)}`,
+    remedy:
+      codeOf(error) === INSUFFICIENT_PRIVILEGE
+        ? 'The role of the tests has to own the tables, and needs CREATE on the database for a schema of our own.'
+        : 'Recreate the test database; the cause below says which statement failed.',
     cause: error,
   });
 }

@@ -1,5 +1,6 @@
 // Databases, roles and connections for the tests of the snapshot, and an independent look at everything a database holds.
 import { randomBytes } from 'node:crypto';
+import type { Socket } from 'node:net';
 import { Client } from 'pg';
 import { type Snapshot, type SnapshotOptions, openSnapshot } from '../../lib/snapshot';
 import type { OwnConnection, Query } from '../../lib/sql';
@@ -79,7 +80,7 @@ export async function ground(setting: Setting, sql: string): Promise<Ground> {
       return snapshot;
     },
     async drop() {
-      for (const snapshot of snapshots) await snapshot.close();
+      for (const snapshot of snapshots) await Promise.race([snapshot.close(), new Promise((r) => setTimeout(r, 500))]);
       for (const client of [...clients, observer]) await client.end().catch(() => {});
       await admin.query(`drop database ${database} with (force)`);
       await admin.query(`drop role ${appRole}`);
@@ -89,12 +90,14 @@ export async function ground(setting: Setting, sql: string): Promise<Ground> {
   };
 }
 
-export async function own(url: string): Promise<OwnConnection> {
+/** A connection for a snapshot; `cut` does to it what the death of our process would. */
+export async function own(url: string): Promise<OwnConnection & { cut(): void }> {
   const client = await open(url, 'mocha-rewind');
   return {
     query: ((text: string, values?: unknown[]) => client.query(text, values)) as unknown as Query,
     pid: (client as unknown as { processID: number }).processID,
     end: async () => client.end().catch(() => {}),
+    cut: () => (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy(),
   };
 }
 

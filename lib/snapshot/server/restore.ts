@@ -166,7 +166,7 @@ end $$;
 create function rewind.restore(target int) returns jsonb language plpgsql as $$
 declare
   -- Before anything is read: whoever writes after this reading has this transaction id or a later one.
-  now_running xid := pg_snapshot_xmin(pg_current_snapshot())::xid;
+  now_running xid := rewind.oldest_writer();
   present_level int;
   change text;
   suspects oid[];
@@ -209,7 +209,7 @@ end $$;
 -- Makes the present contents a checkpoint. Only what was touched since the level below is copied.
 create function rewind.push(new_level int) returns void language plpgsql as $$
 declare
-  now_running xid := pg_snapshot_xmin(pg_current_snapshot())::xid;
+  now_running xid := rewind.oldest_writer();
   present_level int;
   m record;
   r oid;
@@ -237,7 +237,7 @@ end $$;
 -- capture until nothing is left, then end_take.
 create function rewind.begin_take() returns void language plpgsql as $$
 declare
-  now_running xid := pg_snapshot_xmin(pg_current_snapshot())::xid;
+  now_running xid := rewind.oldest_writer();
   m record;
 begin
   perform rewind.drop_levels_above(0);

@@ -40,6 +40,20 @@ begin
   return array(select relid from rewind.relation where relid = any (relids) and kind = 'r');
 end $$;
 
+-- Whoever writes to this database from now on has this transaction id or a later one. Transactions of other databases of
+-- the server are left out where we can see whose they are: they would make untouched rows look new, for no reason.
+create function rewind.oldest_writer() returns xid language plpgsql as $$
+declare s pg_snapshot := pg_current_snapshot();
+begin
+  if pg_snapshot_xmin(s) = pg_snapshot_xmax(s) then return pg_snapshot_xmax(s)::xid; end if;
+  return coalesce((
+    select x from pg_snapshot_xip(s) x
+    where not exists (
+      select from pg_catalog.pg_stat_activity a
+      where a.backend_xid = x::xid and a.datid <> (select oid from pg_catalog.pg_database where datname = current_database()))
+    order by x limit 1), pg_snapshot_xmax(s))::xid;
+end $$;
+
 -- For people and for deciding whether a checkpoint is worth making: never a false "no".
 create function rewind.touched() returns text[] language plpgsql as $$
 begin

@@ -51,6 +51,20 @@ begin
     where m.populated and (h.rows, h.hash) is distinct from (m.rows, m.hash);
 end $$;
 
+-- What can't be brought back, by name, in sentences.
+create function rewind.limits() returns setof text language sql stable set search_path = pg_catalog as $$
+  with spaces as (
+    select oid, nspname from pg_namespace where nspname not in ('rewind', 'information_schema') and nspname !~ '^pg_'
+  )
+  select format('not restored: %s (owned by another role)', string_agg(name, ', ' order by name)) from rewind.watchable where not ours having count(*) > 0
+  union all
+  select format('not restored: %s (foreign tables)', string_agg(oid::regclass::text, ', ' order by oid::regclass::text))
+  from pg_class where relkind = 'f' and relnamespace in (select oid from spaces) having count(*) > 0
+  union all
+  select format('not restored in sessions that hold values in their cache: %s (sequences with CACHE above 1)', string_agg(name, ', ' order by name))
+  from rewind.sequence_now join pg_sequence on seqrelid = seqid where seqcache > 1 having count(*) > 0
+$$;
+
 -- What a restore would run for the tables touched now.
 create function rewind.plan() returns text language plpgsql as $$
 declare
