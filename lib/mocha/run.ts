@@ -82,13 +82,14 @@ export class Run {
     this.#on('fail', (runnable: Runnable, error: unknown) => this.#hookTimedOut(runnable, error));
   }
 
-  /** Joins a run that is in its first root `before all` hook already. */
+  /** Joins a run that is in its first root `before all` hook already, and whose callback is out of reach. */
   join(hook: Hook): void {
     this.attach();
     this.#safely(() => {
       this.#begin(hook);
       this.#tracker.suiteBegan(this.runner.suite);
     });
+    this.runner.once('end', () => realTimers.setImmediate(() => void this.conclude(0).then(exitWith)));
   }
 
   /** After the reporter's epilogue: the result that goes to the callback of `Mocha#run`. Never rejects. */
@@ -255,4 +256,9 @@ function withFailures(result: RunResult, more: number): RunResult {
   if (typeof result === 'number') return result + more;
   result.failureCount += more;
   return result;
+}
+
+/** Mocha sets the exit code at `exit` (`exitMochaLater`), and was asked to before us. */
+function exitWith(failures: RunResult): void {
+  if (failures !== 0) process.once('exit', () => (process.exitCode ||= 1));
 }

@@ -151,6 +151,8 @@ export interface RecordedProject {
     args: readonly string[],
     env?: NodeJS.ProcessEnv,
   ): { child: ReturnType<typeof spawn>; finished: Promise<Finished> };
+  /** Runs a script of the project without mocha's CLI. */
+  node(script: string, env: NodeJS.ProcessEnv): Promise<Finished>;
   remove(): void;
 }
 
@@ -164,23 +166,28 @@ export function recordedProject(specs: ProjectOptions['files'], options: Recorde
   }
   const bin = path.join(repo, 'node_modules', MOCHAS[options.mocha ?? '12'], 'bin', 'mocha.js');
   const record = path.join(dir, 'record.jsonl');
+  const spawned: (args: readonly string[], env?: NodeJS.ProcessEnv) => ReturnType<RecordedProject['start']> = (
+    args,
+    env,
+  ) => {
+    const own = { PATH: process.env['PATH'], HOME: process.env['HOME'], NO_COLOR: '1', RECORD: record, ...env };
+    const child = spawn(process.execPath, args, { cwd: dir, env: own, stdio: ['ignore', 'pipe', 'pipe'] });
+    let stdout = '';
+    let stderr = '';
+    let output = '';
+    child.stdout.on('data', (d: Buffer) => ((stdout += d.toString()), (output += d.toString())));
+    child.stderr.on('data', (d: Buffer) => ((stderr += d.toString()), (output += d.toString())));
+    const finished = new Promise<Finished>((resolve, reject) => {
+      child.on('error', reject);
+      child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr, output }));
+    });
+    return { child, finished };
+  };
   return {
     dir,
     record,
-    start(args, env = {}) {
-      const own = { PATH: process.env['PATH'], HOME: process.env['HOME'], NO_COLOR: '1', RECORD: record, ...env };
-      const child = spawn(process.execPath, [bin, ...args], { cwd: dir, env: own, stdio: ['ignore', 'pipe', 'pipe'] });
-      let stdout = '';
-      let stderr = '';
-      let output = '';
-      child.stdout.on('data', (d: Buffer) => ((stdout += d.toString()), (output += d.toString())));
-      child.stderr.on('data', (d: Buffer) => ((stderr += d.toString()), (output += d.toString())));
-      const finished = new Promise<Finished>((resolve, reject) => {
-        child.on('error', reject);
-        child.on('close', (code, signal) => resolve({ code, signal, stdout, stderr, output }));
-      });
-      return { child, finished };
-    },
+    start: (args, env) => spawned([bin, ...args], env),
+    node: (script, env) => spawned([script], env).finished,
     remove: () => fs.rmSync(dir, { recursive: true, force: true }),
   };
 }
