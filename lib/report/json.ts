@@ -1,6 +1,6 @@
 import type { RunFacts, TestFacts } from '../facts';
 import type { Mode, Phase } from '../modes';
-import { summaryOf } from './summary';
+import { type ReportedTest, summaryOf } from './summary';
 
 export type JsonState = 'passed' | 'failed' | 'pending';
 
@@ -40,6 +40,8 @@ export interface JsonRun {
   readonly workers: number;
   /** Our own work around the tests: start, end. That of the workers of `--parallel` is not in it. */
   readonly setupMs: number;
+  /** Isolation's part of the whole run, 0 to 1, as the summary has it; with `--parallel`, of what all workers did. */
+  readonly isolationShare: number;
   /** Sentences for people: what was recovered, what could not be had, what was ignored. */
   readonly notes: readonly string[];
 }
@@ -95,14 +97,17 @@ export interface JsonTest {
 /** @param relative - makes a file's path the one to show. */
 export function reportOf(seen: readonly SeenTest[], run: SeenRun, relative: (file: string) => string): JsonReport {
   const tests = seen.map((test) => testOf(test, run, relative));
+  const { facts = { setupMs: 0, notes: [] } } = run;
+  const durationMs = run.endedAt - run.startedAt;
   return {
     version: 1,
     run: {
       startedAt: new Date(run.startedAt).toISOString(),
-      durationMs: rounded(run.endedAt - run.startedAt),
+      durationMs: rounded(durationMs),
       workers: new Set(tests.map((t) => t.worker).filter((worker) => worker !== null)).size || 1,
-      setupMs: rounded(run.facts?.setupMs ?? 0),
-      notes: run.facts?.notes ?? [],
+      setupMs: rounded(facts.setupMs),
+      isolationShare: Number(summaryOf(ranOf(seen), durationMs, facts).share.toFixed(4)),
+      notes: facts.notes,
     },
     totals: totalsOf(seen),
     tests,
@@ -110,8 +115,7 @@ export function reportOf(seen: readonly SeenTest[], run: SeenRun, relative: (fil
 }
 
 function totalsOf(seen: readonly SeenTest[]): JsonTotals {
-  const ran = seen.flatMap((t) => (t.state === 'pending' ? [] : [{ ...t, state: t.state }]));
-  const summary = summaryOf(ran, 0, { setupMs: 0, notes: [] });
+  const summary = summaryOf(ranOf(seen), 0, { setupMs: 0, notes: [] });
   const final = seen.filter((t) => !t.retried);
   const count = (state: JsonState): number => final.filter((t) => t.state === state).length;
   return {
@@ -125,6 +129,10 @@ function totalsOf(seen: readonly SeenTest[]): JsonTotals {
     restores: summary.restores,
     restoreMs: rounded(summary.restoreMs),
   };
+}
+
+function ranOf(seen: readonly SeenTest[]): ReportedTest[] {
+  return seen.flatMap((t) => (t.state === 'pending' ? [] : [{ ...t, state: t.state }]));
 }
 
 function testOf(seen: SeenTest, run: SeenRun, relative: (file: string) => string): JsonTest {

@@ -89,6 +89,7 @@ function assertReported(p: Project, output: string): void {
   const { version, run, totals, tests } = JSON.parse(fs.readFileSync(path.join(p.dir, output), 'utf8')) as JsonReport;
   assert.equal(version, 1);
   assert.equal(new Date(run.startedAt).toISOString(), run.startedAt);
+  assert.ok(run.isolationShare > 0 && run.isolationShare <= 1, String(run.isolationShare));
   assert.equal(run.workers, new Set(tests.flatMap((t) => t.worker ?? [])).size || 1);
   for (const { durationMs, state, startMs, endMs } of tests) {
     assert.equal(typeof durationMs, 'number');

@@ -29,9 +29,18 @@ export function jsonReport(tests: readonly JsonTest[], over: Partial<JsonReport[
   const count = (state: string): number => tests.filter((t) => t.state === state).length;
   const sum = (of: (test: JsonTest) => number | null): number => tests.reduce((ms, test) => ms + (of(test) ?? 0), 0);
   const isolationMs = sum((t) => t.isolationMs);
+  const isolationShare = isolationMs / (isolationMs + sum((t) => t.durationMs) || 1);
   return {
     version: 1,
-    run: { startedAt: '2026-01-02T03:04:05.678Z', durationMs: 1_234, workers: 1, setupMs: 56, notes: [], ...over },
+    run: {
+      startedAt: '2026-01-02T03:04:05.678Z',
+      durationMs: 1_234,
+      workers: 1,
+      setupMs: 56,
+      isolationShare,
+      notes: [],
+      ...over,
+    },
     totals: {
       tests: tests.length,
       passed: count('passed'),
@@ -39,7 +48,7 @@ export function jsonReport(tests: readonly JsonTest[], over: Partial<JsonReport[
       pending: count('pending'),
       modes: { rollback: 0, truncate: 0, nodb: 0, dirty: 0, unmanaged: 0 },
       isolationMs,
-      isolationShare: isolationMs / (isolationMs + sum((t) => t.durationMs)),
+      isolationShare,
       restores: tests.filter((t) => t.restoreMs !== null).length,
       restoreMs: sum((t) => t.restoreMs),
     },

@@ -23,10 +23,10 @@ export function cards({ totals, tests, run }: JsonReport, { tables }: Digest): M
     totals.pending > 0 && `${format.count(totals.pending)} pending`,
   ].filter(Boolean);
   const each = totals.restores > 0 ? `${format.ms(totals.restoreMs / totals.restores)} each · ` : '';
-  const around = run.setupMs > 0 ? ` · around them ${format.ms(run.setupMs)}` : '';
+  const around = run.setupMs > 0 ? `, ${format.ms(run.setupMs)} around them` : '';
   return markup`<section class="cards">
     ${card('tests', format.count(totals.tests), states.join(' · '))}
-    ${card('isolation', format.share(totals.isolationShare), `of the tests’ time: ${format.ms(totals.isolationMs)}${around}`)}
+    ${card('isolation', format.share(run.isolationShare), `of the run: ${format.ms(totals.isolationMs)} in tests${around}`)}
     ${card('per test', format.ms(quantile(costs, 0.5)), `median · 95 %: ${format.ms(quantile(costs, 0.95))} · most: ${format.ms(quantile(costs, 1))}`)}
     ${card('restores', format.count(totals.restores), `${each}${format.plural(tables.length, 'table')} in all`)}
   </section>`;
@@ -145,6 +145,10 @@ export function costs({ modes, tables, files }: Digest): Markup {
           </tbody>
         </table>
       </div>
+      <p class="muted hint">
+        What is done before and after a test. The savepoints of a rollback test travel with its own queries, and are part
+        of its time.
+      </p>
       ${shortened(
         files,
         8,
