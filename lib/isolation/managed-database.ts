@@ -21,6 +21,8 @@ export class ManagedDatabase {
   #own: OwnConnection | undefined;
   #snapshot: Snapshot | undefined;
   #unsettled = false;
+  /** Whether nothing but unmanaged tests has run since the last restore. */
+  #handsOff = false;
   /** Scopes whose committed rows are checkpoints, outermost first: `snapshot.depth` of them. */
   #checkpoints: Scope[] = [];
   /** Whether what root-level hooks committed is behind a checkpoint. */
@@ -97,6 +99,14 @@ export class ManagedDatabase {
 
   expectCommits(): void {
     this.#unsettled = true;
+    this.#handsOff = false;
+  }
+
+  /** What an unmanaged test leaves, the next one finds: they may build on each other, as they did without us. */
+  async keepHandsOff(): Promise<void> {
+    if (!this.#handsOff) await this.settle();
+    this.#unsettled = true;
+    this.#handsOff = true;
   }
 
   /** The `before` hooks of a committing suite are over: what they wrote is what its tests start from. */
@@ -140,6 +150,7 @@ export class ManagedDatabase {
     if (!this.#snapshot?.taken) return undefined;
     const restored = await this.#snapshot.restore();
     this.#unsettled = false;
+    this.#handsOff = false;
     return restored;
   }
 
@@ -192,6 +203,7 @@ export class ManagedDatabase {
       this.#rootPrepared = false;
       this.#checkpoints = [];
       this.#unsettled = false;
+      this.#handsOff = false;
       for (const pool of this.pools) pool.unref();
     }
   }
