@@ -71,7 +71,7 @@ if read -r server <"$lock"; then
   case $command in *"$directory/data"*)
     kill -QUIT "$server"
     tries=0
-    while kill -0 "$server" && [ $tries -lt 100 ]; do sleep 0.1; tries=$((tries + 1)); done
+    while [ -e "$lock" ] && kill -0 "$server" && [ $tries -lt 400 ]; do sleep 0.02; tries=$((tries + 1)); done
   esac
 fi
 if [ -e "$lock" ] && [ -e /proc/sysvipc/shm ]; then
