@@ -12,6 +12,8 @@ export interface Answer {
   readonly parts: Receiver;
   /** Whether it has to go through the simple protocol to get production's answer. */
   needsSimple(statement: Statement): boolean;
+  /** Changes the text of a query before it is sent. */
+  say(text: string): void;
   complete(command: string): undefined;
   /** A result of one row with one text column. */
   row(column: string, value: string, command: string): undefined;
@@ -39,6 +41,9 @@ export function executionOf(task: Task, connection: PgConnection): Answer {
       // `$1` without a value is "there is no parameter $1" (42P02) in the simple protocol, which pg uses then
       const query = form.kind === 'query' ? form.query : undefined;
       return statement.parameters && query !== undefined && !query.name && !query.values?.length;
+    },
+    say(text) {
+      if (form.kind === 'query') form.query.text = text;
     },
     complete(command) {
       synthetic = true;

@@ -1,7 +1,9 @@
 // Runs one task on the real connection: what the app sent becomes [what is pending] + [scopes to open] + [a guard] +
 // statement, and what comes back becomes what production would have answered.
 import { quoteIdent, quoteLiteral } from '../sql';
+import { realTimers } from '../timers';
 import { executionOf, type Answer } from './answer';
+import type { ClockUses, Moved } from './clock';
 import type { Pinned } from './pinned';
 import { boundaryLost, locksElsewhere, serverError, serverWarning, unsupported, whyOutside } from './refusals';
 import type { RollbackSandbox, Task } from './sandbox';
@@ -285,13 +287,16 @@ export class Executor {
       }
       outer = await this.settings(task, pinned, names as string[]);
     }
+    const moved = traits.clock && (await this.moved(task, pinned, traits.clock));
+    if (moved) answer.say(moved.text);
     const error =
       body === 'loan'
         ? await this.lend(task, pinned, statement.writes)
         : answer.needsSimple(statement)
           ? await this.simply(task, pinned, body, statement)
           : await this.plainly(task, pinned, body, statement.writes, statement.ddl);
-    if (error) return error;
+    if (moved) answer.say(statement.text);
+    if (error) return moved ? repositioned(error, moved) : error;
     if (undo && stack.top) stack.rollbackTo(stack.top);
     else if (tx) for (const [name, value] of outer) if (!tx.locals.has(name)) tx.locals.set(name, value);
     if (!tx && !undo) for (const [name, value] of outer) stack.queue(restoring(name, value));
@@ -300,6 +305,28 @@ export class Executor {
     if (traits.deallocatesAll) pinned.wire.forgetOwnPrepared();
     if (traits.sessionLock) this.sandbox.locks.used(task, traits.sessionLock);
     return undefined;
+  }
+
+  /** The statement with the time that production would have given it; undefined where the real now() is right. */
+  private async moved({ session, job }: Task, pinned: Pinned, uses: ClockUses): Promise<Moved | undefined> {
+    const { tx } = session;
+    const { stack } = this.sandbox;
+    // a named statement keeps its text as long as its connection lives
+    if (job.form.kind !== 'query' || job.form.query.name || tx?.failed) return undefined;
+    if (!tx) return stack.empty ? undefined : uses.at('statement_timestamp()');
+    if (tx.clock === undefined) {
+      if (stack.empty) tx.clock = 'now()';
+      else {
+        const elapsed = realTimers.now() - tx.begun;
+        await this.exchange(pinned, undefined);
+        const [row] = await pinned.ask<{ at: string }>(
+          "select extract(epoch from statement_timestamp() - $1::float8 * interval '1 ms')::text as at",
+          [elapsed],
+        );
+        tx.clock = `to_timestamp(${row?.at ?? 0})`;
+      }
+    }
+    return tx.clock === 'now()' ? undefined : uses.at(tx.clock);
   }
 
   /** What parameters are now, before a statement changes them until the end of its transaction. */
@@ -561,8 +588,14 @@ export class Executor {
   }
 }
 
+function repositioned(error: Error, moved: Moved): Error {
+  const located = error as { position?: string };
+  if (located.position !== undefined) located.position = String(moved.original(Number(located.position)));
+  return error;
+}
+
 function isOrdinary(statement: PlainStatement): boolean {
-  for (const trait in statement.traits) if (trait !== 'readsClock' && trait !== 'addsEnumValue') return false;
+  for (const trait in statement.traits) if (trait !== 'addsEnumValue') return false;
   return true;
 }
 

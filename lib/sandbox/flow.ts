@@ -1,6 +1,7 @@
 // Which code runs inside which transaction's callback. A query on another connection from there can never see, nor
 // outlive, that transaction's work, so it is refused at once instead of being waited for.
 import { AsyncLocalStorage } from 'node:async_hooks';
+import path from 'node:path';
 
 /** One call of `knex.transaction()`. The first connection acquired inside it is its own. */
 export interface Flow {
@@ -33,6 +34,10 @@ function siteIn(stack: string): string {
   const frame = stack
     .split('\n')
     .slice(1)
-    .find((line) => !/node:|[\\/]node_modules[\\/]|[\\/]sandbox[\\/](flow|knex)\.[jt]s/.test(line));
-  return /\(?([^()\s]+:\d+:\d+)\)?$/.exec(frame ?? '')?.[1] ?? 'an unknown place';
+    .find(
+      (line) =>
+        /:\d+:\d+\)?$/.test(line) && !/node:|[\\/]node_modules[\\/]|[\\/]sandbox[\\/](flow|knex)\.[jt]s/.test(line),
+    );
+  const place = /\(?([^()\s]+:\d+:\d+)\)?$/.exec(frame ?? '')?.[1];
+  return place === undefined ? 'an unknown place' : path.relative(process.cwd(), place.replace(/^file:\/\//, ''));
 }

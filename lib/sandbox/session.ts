@@ -1,5 +1,6 @@
 // What the sandbox knows of one virtual connection.
 import type { Scope } from '../scope';
+import { realTimers } from '../timers';
 import type { Flow } from './flow';
 import type { RealSource } from './pinned';
 import { mark, type Mark } from './stack';
@@ -41,6 +42,10 @@ export interface Transaction {
   readonly locals: Map<string, string | null>;
   /** Temporary tables that go at commit. */
   readonly drops: string[];
+  /** When it began, by our own clock. */
+  readonly begun: number;
+  /** What `now()` is in it, as SQL; undefined until somebody asks, `now()` where the real one is right. */
+  clock: string | undefined;
   /** Whether it has declared cursors, which are closed at commit. */
   cursors: boolean;
 }
@@ -58,6 +63,8 @@ export function transaction(modes: TransactionModes, site: string | undefined): 
     savepoints: [],
     locals: new Map(),
     drops: [],
+    begun: realTimers.now(),
+    clock: undefined,
     cursors: false,
   };
 }

@@ -31,6 +31,10 @@ export class SavepointStack {
     return this.marks.length === 0;
   }
 
+  get depth(): number {
+    return this.marks.length;
+  }
+
   has(wanted: Mark | undefined): wanted is Mark {
     return wanted !== undefined && this.marks.includes(wanted);
   }

@@ -1,4 +1,5 @@
 // What the sandbox has to know of a statement before it runs. Cached by text: an app has few distinct ones.
+import { clockUses, type ClockUses } from './clock';
 import { isPureFunction } from './functions';
 import { parse, type Node, type ParsedStatement } from './parser';
 
@@ -43,7 +44,7 @@ export interface Traits {
   readonly dropsAtCommit?: string;
   readonly declaresCursor?: true;
   readonly shows?: string;
-  readonly readsClock?: true;
+  readonly clock?: ClockUses;
   readonly addsEnumValue?: true;
   readonly deallocatesAll?: true;
 }
@@ -88,9 +89,7 @@ function toScript(parsed: readonly ParsedStatement[] | undefined): Script {
   return {
     kind: 'several',
     statements,
-    control: statements.some(
-      (s) => s.kind !== 'plain' || Object.keys(s.traits).some((trait) => trait !== 'readsClock'),
-    ),
+    control: statements.some((s) => s.kind !== 'plain' || Object.keys(s.traits).some((trait) => trait !== 'clock')),
     writes: statements.some((s) => s.writes),
   };
 }
@@ -163,7 +162,8 @@ function toStatement({ type, body, text }: ParsedStatement): Statement {
     default: {
       if (UTILITY.has(type)) return plain();
       if (!DML.has(type)) return plain({}, { ddl: true });
-      const traits = callTraits(body);
+      const clock = clockUses(text, type, body);
+      const traits = { ...callTraits(body), ...(clock && { clock }) };
       const into = type === 'SelectStmt' && body.intoClause !== undefined;
       return plain(traits, { writes: !readsOnly({ [type]: body }), ddl: into });
     }
@@ -245,14 +245,12 @@ const SESSION_LOCKS: Readonly<Record<string, SessionLockUse>> = {
 };
 
 function callTraits(body: Node): Traits {
-  const traits: { sessionLock?: SessionLockUse; locals?: LocalName[]; readsClock?: true } = {};
+  const traits: { sessionLock?: SessionLockUse; locals?: LocalName[] } = {};
   walk(body, (type, node) => {
-    if (type === 'SQLValueFunction' && /CURRENT_(DATE|TIME)|LOCALTIME/.test(String(node.op))) traits.readsClock = true;
     if (type !== 'FuncCall') return;
     const name = functionName(node);
     const lock = SESSION_LOCKS[name];
     if (lock) traits.sessionLock = lock;
-    if (name === 'now' || name === 'transaction_timestamp') traits.readsClock = true;
     if (name === 'set_config') {
       const [parameter, , local] = list(node.args);
       const constant = inner(local, 'A_Const');

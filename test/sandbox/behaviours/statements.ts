@@ -350,10 +350,69 @@ export const statements: Behaviour[] = [
   {
     name: 'now() advances from statement to statement',
     run: async ({ knex }) => {
-      const at = async (): Promise<number> => +(await knex.raw('select now() as n')).rows[0].n;
-      const a = await at();
+      const at = async (sql: string): Promise<number> => +(await knex.raw(sql)).rows[0].n;
+      const seen: boolean[] = [];
+      for (const expression of [
+        'now()',
+        'CURRENT_TIMESTAMP',
+        'pg_catalog.now()',
+        'current_timestamp(6)',
+        'localtimestamp(4)',
+      ]) {
+        const a = await at(`select ${expression} as n`);
+        await knex('pa').insert({ v: expression });
+        await sleep(5);
+        seen.push((await at(`select ${expression} as n`)) - a >= 4);
+      }
+      return seen;
+    },
+  },
+  {
+    name: 'now() stands still in a transaction, at its beginning',
+    run: async ({ knex }) => {
+      await knex('pa').insert({ v: 'a' });
+      const before = +(await knex.raw('select now() as n')).rows[0].n;
+      await sleep(8);
+      const [one, two] = await knex.transaction(async (t) => {
+        const first = +(await t.raw('select now() as n')).rows[0].n;
+        await sleep(8);
+        return [first, +(await t.raw('select CURRENT_TIMESTAMP as n')).rows[0].n];
+      });
+      await sleep(8);
+      const after = +(await knex.raw('select now() as n')).rows[0].n;
+      return [one! - before >= 7, one === two, after - two! >= 14];
+    },
+  },
+  {
+    name: 'columns and types of the time are as ever',
+    run: async ({ knex }) => {
+      await knex('pa').insert({ v: 'a' });
+      const { fields } = await knex.raw(
+        "select now(), current_timestamp, current_date, localtime, current_time(2), now() + interval '1 day', now()::date, (select now()), coalesce(now(), null), now() as x",
+      );
+      return (fields as { name: string; dataTypeID: number; dataTypeModifier: number }[]).map((f) => [
+        f.name,
+        f.dataTypeID,
+      ]);
+    },
+  },
+  {
+    name: 'the time in WHERE, in an UPDATE, and the position of an error behind it',
+    run: async ({ knex }) => {
+      await knex('stamped').insert({ v: 'a' });
       await sleep(5);
-      return (await at()) !== a;
+      await knex('stamped')
+        .where('at', '<', knex.fn.now())
+        .update({ v: 'older', at: knex.fn.now(6) });
+      const later = await knex.raw(
+        "select count(*)::int as n from stamped where at > now() - interval '4 ms' and v = 'older'",
+      );
+      await sleep(10);
+      const gone = await knex.raw("select count(*)::int as n from stamped where at > now() - interval '4 ms'");
+      const position = await knex
+        .raw("select 'ü', now(), nope from stamped")
+        .catch((e: { position: string }) => e.position);
+      return [later.rows, gone.rows, position];
     },
   },
 ];
