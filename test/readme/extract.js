@@ -3,7 +3,7 @@
 const fs = require('node:fs');
 const path = require('node:path');
 
-const BLOCK = /<!-- file: (\S+) (\S+) -->\s*\n```\w*\n([\s\S]*?)\n```/g;
+const BLOCK = /<!-- file: (\S+) (\S+) -->\s*```\w*\n([\s\S]*?)\n```/g;
 
 /** The files of one example of a README, path → contents. */
 function filesOf(markdown, example) {

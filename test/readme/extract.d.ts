@@ -1,0 +1,1 @@
+export function filesOf(markdown: string, example: string): Record<string, string>;

@@ -1,0 +1,82 @@
+// The README is tested code: what it shows is run, and what it promises by name exists.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import { createDatabase } from '../support/database';
+import { project, repo } from '../support/project';
+import { filesOf } from './extract.js';
+
+const README = fs.readFileSync(path.join(repo, 'README.md'), 'utf8');
+
+describe('the README', () => {
+  for (const [example, tests, packageJson] of [
+    ['five-minutes', 4, {}],
+    ['typescript', 2, {}],
+    ['esm', 2, { type: 'module' }],
+  ] as const) {
+    it(`shows an example that works: ${example}`, async () => {
+      const database = await createDatabase();
+      const p = project({ files: { ...filesOf(README, example), 'package.json': { name: 'app', ...packageJson } } });
+      try {
+        const { code, output } = await p.mocha([], { DATABASE_URL: database.url });
+        assert.equal(code, 0, output);
+        assert.match(output, new RegExp(`^ {2}${tests} passing`, 'm'));
+        assert.match(output, /^ {2}rewind: \d+ rolled back/m);
+      } finally {
+        p.remove();
+        await database.drop();
+      }
+    });
+  }
+
+  it('shows a set-up file that works', async () => {
+    const database = await createDatabase();
+    const files = { ...filesOf(README, 'five-minutes'), ...filesOf(README, 'setup-file') };
+    delete files['.mocharc.json'];
+    delete files['rewind.config.js'];
+    delete files['test/users.test.js'];
+    const p = project({
+      files: { ...files, 'test/a.test.js': `it('asks', () => require('../src/db').raw('select 1'));` },
+    });
+    try {
+      const { code, output } = await p.mocha(['--require', './test/setup.js', 'test/*.test.js'], {
+        DATABASE_URL: database.url,
+      });
+      assert.equal(code, 0, output);
+      assert.match(output, /^ {2}rewind: 1 rolled back/m);
+    } finally {
+      p.remove();
+      await database.drop();
+    }
+  });
+
+  it('has a heading for each error code, and for no other', () => {
+    const source = fs.readFileSync(path.join(repo, 'lib/errors.ts'), 'utf8');
+    const codes = [...source.matchAll(/^ {2}\| '(REWIND_\w+)'/gm)].map(([, code]) => code);
+    const headings = [...README.matchAll(/^### (REWIND_\w+)$/gm)].map(([, code]) => code);
+    assert.ok(codes.length > 10);
+    assert.deepEqual(headings.sort(), codes.sort());
+  });
+
+  it('names every key of the config', () => {
+    const source = fs.readFileSync(path.join(repo, 'lib/config/index.ts'), 'utf8');
+    const [, body] = /export interface RewindConfig \{([\s\S]*?)\n\}/.exec(source) ?? [];
+    const keys = [...(body ?? '').matchAll(/^ {2}(\w+)\?:/gm)].map(([, key]) => key);
+    assert.ok(keys.length > 8);
+    for (const key of keys) assert.match(README, new RegExp(`^\\|.*\`${key}\`.*\\|`, 'm'), `the table has no ${key}`);
+  });
+
+  it('links only to headings and files that exist', () => {
+    const anchors = [...README.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
+      (title ?? '')
+        .toLowerCase()
+        .replace(/[^\w -]/g, '')
+        .replaceAll(' ', '-'),
+    );
+    for (const [, target] of README.matchAll(/\]\(([^)]+)\)/g)) {
+      if (!target || target.startsWith('http')) continue;
+      if (target.startsWith('#')) assert.ok(anchors.includes(target.slice(1)), `no heading for ${target}`);
+      else assert.ok(fs.existsSync(path.join(repo, target.split('#')[0] ?? '')), `no file ${target}`);
+    }
+  });
+});
