@@ -199,7 +199,7 @@ begin
   return suspects;
 end $$;
 
--- The schema has moved. Says what is different, unless it is the checkpoint's again, or has been said before.
+-- The schema may have moved. Says what is different, unless it is the checkpoint's again, or has been said before.
 create function rewind.look_at_schema(target int, out change text, out suspects oid[]) language plpgsql as $$
 declare new oid;
 begin
@@ -207,7 +207,11 @@ begin
   perform rewind.note_glance();
   delete from rewind.object where level = -2;
   insert into rewind.object select -2, o.* from rewind.present_objects() o;
-  if rewind.schema_difference(rewind.schema_level(target), -2) is not null then change := rewind.schema_difference(-1, -2); end if;
+  if rewind.schema_difference(rewind.schema_level(target), -2) is not null then
+    -- On the way down from a checkpoint with another schema, what its hooks did not undo has not been said yet.
+    change := rewind.schema_difference(
+      case when exists (select from rewind.object where level > target) then rewind.schema_level(target) else -1 end, -2);
+  end if;
   delete from rewind.object where level = -1;
   update rewind.object set level = -1 where level = -2;
   perform rewind.forget_lost_sequences();

@@ -180,7 +180,9 @@ declare
 begin
   select level into strict present_level from rewind.state;
   if target > present_level then raise 'there is no checkpoint % (the highest is %)', target, present_level; end if;
-  if rewind.schema_moved() then select * into change, suspects from rewind.look_at_schema(target); end if;
+  if rewind.schema_moved() or (target < present_level and exists (select from rewind.object where level > target)) then
+    select * into change, suspects from rewind.look_at_schema(target);
+  end if;
   if rewind.journals_failed() then
     change := concat_ws('; ', change, 'a journalled table was altered, and not all of its rows can be brought back');
     perform rewind.note_journals_failed();

@@ -56,13 +56,12 @@ end $$;
 
 -- For people and for deciding whether a checkpoint is worth making: never a false "no".
 create function rewind.touched() returns text[] language plpgsql as $$
+declare names text[] := array(select name from rewind.relation where relid = any (rewind.holding_rows((rewind.moved()).relids)) order by name);
 begin
-  return array(
-    select name from rewind.relation where relid = any (rewind.holding_rows((rewind.moved()).relids))
-    union all select 'sequence ' || name from rewind.sequence_now where seqid = any (rewind.moved_sequences())
-    union all select 'large objects' where rewind.large_objects_moved()
-    union all select 'materialized view ' || name from rewind.moved_matviews() m
-    union all select 'the schema' where rewind.schema_moved()
-    order by 1);
+  if rewind.schema_moved() then return names || 'the schema'::text; end if; -- some of the others may be gone
+  return names
+    || array(select 'sequence ' || name from rewind.sequence_now where seqid = any (rewind.moved_sequences()) order by name)
+    || array(select 'large objects' where rewind.large_objects_moved())
+    || array(select 'materialized view ' || name from rewind.moved_matviews() order by name);
 end $$;
 `;

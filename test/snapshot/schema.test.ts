@@ -1,0 +1,269 @@
+// DDL: noticed and named when a test does it, out of the way when the app's tools do.
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import os from 'node:os';
+import path from 'node:path';
+import { spawnSync } from 'node:child_process';
+import createKnex, { type Knex } from 'knex';
+import type { Client } from 'pg';
+import type { Snapshot } from '../../lib/snapshot';
+import { type Ground, contents, differences, ground, servers } from './support';
+
+const SCHEMA = `
+  create type mood as enum ('sad', 'ok');
+  create domain posint as int check (value > 0);
+  create table users (id serial primary key, name text unique not null, mood mood, n posint);
+  create table notes (id int generated always as identity primary key, user_id int references users on delete cascade, body text);
+  create table parts (id int primary key) partition by range (id);
+  create table parts_1 partition of parts for values from (0) to (10);
+  create function f() returns int language sql as 'select 1';
+  insert into users (name, mood, n) values ('ann', 'ok', 1), ('bob', 'sad', 2);
+  insert into notes (user_id, body) values (1, 'hello');
+  insert into parts values (1);
+  grant usage on schema public to APP_ROLE;
+`;
+
+for (const server of servers()) {
+  for (const role of ['superuser', 'owner'] as const) {
+    describe(`a change of the schema, on ${server.name}, as ${role}`, () => {
+      let place: Ground;
+      let snapshot: Snapshot;
+      let app: Client;
+      beforeEach(async () => {
+        place = await ground({ server: server.url(), role }, SCHEMA);
+        snapshot = await place.snapshot();
+        await snapshot.take();
+        app = await place.connect();
+      });
+      afterEach(() => place.drop());
+
+      for (const [ddl, words] of [
+        ['create table newt (id serial)', 'table public.newt was created'],
+        ['alter table users add column extra int', 'table public.users was altered (now: column extra integer)'],
+        ['alter table notes drop column body', 'table public.notes was altered (before: column body text)'],
+        [
+          `alter table users alter name set default 'd'`,
+          `table public.users was altered (now: column name text not null default 'd'::text; before: column name text not null)`,
+        ],
+        ['alter table notes rename to remarks', 'table public.notes is now public.remarks'],
+        ['drop table notes', 'table public.notes was dropped'],
+        [`alter type mood add value 'new'`, `type public.mood was altered (now: label 'new')`],
+        ['create function ff() returns int language sql as $$ select 1 $$', 'function public.ff() was created'],
+        [
+          'create or replace function f() returns int language sql as $$ select 2 $$',
+          'function public.f() was altered',
+        ],
+        ['grant select on users to public', 'table public.users was altered'],
+        ['create index on notes (body)', 'table public.notes was altered (now: index CREATE INDEX notes_body_idx'],
+        ['create view v as select 1 as x', 'view public.v was created'],
+        ['create table parts_2 partition of parts for values from (10) to (20)', 'table public.parts_2 was created'],
+        ['create schema other', 'schema other was created'],
+        [
+          'drop table notes; create table notes (id int)',
+          'table public.notes was created; table public.notes was dropped',
+        ],
+      ] as const) {
+        it(`is named once: ${ddl}`, async () => {
+          await app.query(ddl);
+          assert.ok((await snapshot.touched()).includes('the schema'));
+          const { schemaChange } = await snapshot.restore();
+          assert.ok(schemaChange?.includes(words), schemaChange);
+          assert.equal((await snapshot.restore()).schemaChange, undefined);
+        });
+      }
+
+      it('is none if it is rolled back, undone by the test, or temporary', async () => {
+        for (const sql of [
+          'begin; create table rb (x int); rollback',
+          'create table rb (x int); drop table rb',
+          'alter table users add column x int; alter table users drop column x',
+          'create temp table rb (x int)',
+          'truncate notes restart identity',
+          `comment on table users is 'x'`,
+        ]) {
+          await app.query(sql);
+          assert.equal((await snapshot.restore()).schemaChange, undefined, sql);
+          assert.deepEqual(await snapshot.verify(), [], sql);
+        }
+      });
+
+      it('does not keep what else the test did from being undone', async () => {
+        const before = await contents(place.observer);
+        await app.query(`
+          alter table users add column extra int; delete from users; insert into users (name, extra) values ('x', 1);
+          create table newt (id int); insert into newt values (1)`);
+        await snapshot.restore();
+        assert.deepEqual(
+          (await app.query<{ name: string; extra: number | null }>('select name, extra from users order by id')).rows,
+          [
+            { name: 'ann', extra: null },
+            { name: 'bob', extra: null },
+          ],
+        );
+        assert.deepEqual(differences(before, await contents(place.observer)).sort(), ['newt', 'users']);
+        await app.query(`insert into newt values (2); delete from users`);
+        await snapshot.restore();
+        assert.equal((await app.query('select from newt')).rowCount, 1, 'a new table stays as the test left it');
+        assert.equal((await app.query('select from users')).rowCount, 2);
+      });
+
+      it('that drops a column loses its values, and no more', async () => {
+        await app.query('alter table users drop column mood; delete from users');
+        await snapshot.restore();
+        assert.deepEqual((await app.query('select name, n from users order by id')).rows, [
+          { name: 'ann', n: 1 },
+          { name: 'bob', n: 2 },
+        ]);
+      });
+
+      it('by fixtures that switch triggers off and on is healed', async () => {
+        const before = await contents(place.observer);
+        await app.query(
+          `alter table notes disable trigger user; delete from notes; alter table notes enable trigger user`,
+        );
+        assert.equal((await snapshot.restore()).schemaChange, undefined);
+        assert.deepEqual(differences(before, await contents(place.observer)), []);
+        await app.query(`insert into notes (body) values ('counted again')`);
+        assert.deepEqual(await snapshot.touched(), ['public.notes', 'sequence public.notes_id_seq']);
+      });
+
+      it('made by before hooks is part of their checkpoint', async () => {
+        await app.query(
+          `create table fixture (id serial primary key, v text); insert into fixture (v) values ('a'); alter table notes add column extra text default 'x'`,
+        );
+        await snapshot.push();
+        await app.query(`truncate fixture; delete from notes; insert into users (name) values ('cy')`);
+        const restored = await snapshot.restore();
+        assert.equal(restored.schemaChange, undefined);
+        assert.deepEqual((await app.query('select v from fixture')).rows, [{ v: 'a' }]);
+        assert.deepEqual((await app.query('select body, extra from notes')).rows, [{ body: 'hello', extra: 'x' }]);
+        await app.query('drop table fixture; alter table notes drop column extra');
+        assert.equal((await snapshot.pop()).schemaChange, undefined, 'the after hook has undone it');
+        assert.deepEqual(await snapshot.verify(), []);
+      });
+
+      it('that before hooks leave behind is named when their checkpoint goes', async () => {
+        await app.query('create table fixture (id int)');
+        await snapshot.push();
+        assert.match((await snapshot.pop()).schemaChange ?? '', /table public.fixture was created/);
+      });
+
+      it('between runs makes the next baseline', async () => {
+        await snapshot.close();
+        await app.query(`
+          alter table users drop column mood, add column age int default 7; drop table notes; drop type mood;
+          create table newt (id int primary key); insert into newt values (1)`);
+        const next = await place.snapshot();
+        assert.equal(await next.recover(), false);
+        await next.take();
+        const baseline = await contents(place.observer);
+        await app.query('update users set age = 1; truncate newt');
+        assert.equal((await next.restore()).schemaChange, undefined);
+        assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+        assert.deepEqual(await next.verify(), []);
+      });
+    });
+  }
+}
+
+describe("the app's tools", () => {
+  let place: Ground;
+  let snapshot: Snapshot;
+  let knex: Knex;
+  beforeEach(async () => {
+    place = await ground({ server: servers()[0]!.url(), role: 'owner' }, SCHEMA);
+    snapshot = await place.snapshot();
+    await snapshot.take();
+    knex = createKnex({ client: 'pg', connection: place.url, pool: { min: 0, max: 2 } });
+  });
+  afterEach(async () => {
+    await knex.destroy();
+    await place.drop();
+  });
+
+  it('migrate up and down over our triggers, types and domains included', async () => {
+    const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rewind-migrations-'));
+    fs.writeFileSync(
+      path.join(dir, '1.js'),
+      `exports.up = async (knex) => {
+         await knex.schema.alterTable('users', (t) => { t.string('email'); t.text('name').notNullable().alter(); });
+         await knex.raw('alter table users alter id type bigint');
+         await knex.schema.renameTable('notes', 'remarks');
+         await knex.raw('update users set n = n + 10');
+         await knex.raw('alter domain posint add constraint more check (value > 10)');
+         await knex.raw('alter table users drop column mood');
+         await knex.raw('drop type mood');
+         await knex.schema.createTable('added', (t) => { t.increments(); });
+       };
+       exports.down = async (knex) => {
+         await knex.schema.dropTable('added');
+         await knex.schema.dropTable('remarks');
+         await knex.raw('drop table users cascade; drop domain posint; drop table parts');
+       };`,
+    );
+    try {
+      const journals = await place.snapshot({ journalAbove: 1, kept: 'ignore' });
+      await snapshot.close();
+      await journals.take();
+      assert.deepEqual((await journals.status()).journalled, ['public.users']);
+      const migrations = { directory: dir };
+      await knex.migrate.latest(migrations);
+      await knex.migrate.rollback(migrations);
+      assert.equal(await knex.schema.hasTable('users'), false);
+      await journals.close();
+      const next = await place.snapshot();
+      await next.recover();
+      await next.take();
+      assert.deepEqual(await next.verify(), []);
+    } finally {
+      fs.rmSync(dir, { recursive: true });
+    }
+  });
+
+  it('see their own tables and columns, and nothing of ours in their schema', async () => {
+    assert.equal(await knex.schema.hasTable('users'), true);
+    assert.deepEqual(Object.keys(await knex('users').columnInfo()), ['id', 'name', 'mood', 'n']);
+    const { rows } = await knex.raw<{ rows: { table_name: string }[] }>(
+      'select table_name from information_schema.tables where table_schema = current_schema() order by 1',
+    );
+    assert.deepEqual(
+      rows.map((r) => r.table_name),
+      ['notes', 'parts', 'parts_1', 'users'],
+    );
+    const plan = await knex.raw<{ rows: Record<string, string>[] }>(
+      'explain (analyze, costs off, timing off, summary off) update users set n = n',
+    );
+    assert.doesNotMatch(JSON.stringify(plan.rows), /rewind/);
+  });
+
+  it('drop and make the schema anew', async () => {
+    await knex.raw(
+      'drop schema public cascade; create schema public; create table users (id int primary key); insert into users values (1)',
+    );
+    await snapshot.close();
+    const next = await place.snapshot();
+    await next.recover();
+    await next.take();
+    await knex('users').del();
+    await next.restore();
+    assert.deepEqual(await knex('users').select(), [{ id: 1 }]);
+  });
+
+  it('can dump the app without us: pg_dump --exclude-schema=rewind, after remove()', async function () {
+    const found = spawnSync('pg_dump', ['--version'], { encoding: 'utf8' });
+    const { rows } = await place.observer.query<{ version: number }>(
+      `select current_setting('server_version_num')::int / 10000 as version`,
+    );
+    if (found.status !== 0 || !found.stdout.includes(` ${rows[0]?.version}.`)) this.skip();
+    const dump = (): string => {
+      const { stdout, stderr, status } = spawnSync('pg_dump', ['--schema-only', '--exclude-schema=rewind', place.url], {
+        encoding: 'utf8',
+      });
+      assert.equal(status, 0, stderr);
+      return stdout;
+    };
+    assert.match(dump(), /rewind_counter/, 'the triggers are on the app’s tables: they are in a dump while we are');
+    await snapshot.remove();
+    assert.doesNotMatch(dump(), /rewind/);
+  });
+});
