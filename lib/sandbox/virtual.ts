@@ -87,7 +87,6 @@ export class VirtualConnection {
     Object.defineProperties(client, {
       processID: { get: () => this.route.processIdFor(this), configurable: true },
       query: method((config: unknown, values?: unknown, callback?: unknown) => this.query(config, values, callback)),
-      getTransactionStatus: method(() => this.route.statusFor(this)),
       connect: method(() => Promise.reject(new Error('Client has already been connected. You cannot reuse a client.'))),
       end: method((callback?: () => void) => {
         this.disposed = true;
@@ -99,6 +98,13 @@ export class VirtualConnection {
       _queryable: { get: () => !this.disposed, configurable: true },
       _ending: { get: () => this.disposed, configurable: true },
     });
+    if ('getTransactionStatus' in this.driver.prototype) {
+      Object.defineProperty(
+        client,
+        'getTransactionStatus',
+        method(() => this.route.statusFor(this)),
+      ); // since pg 8.17
+    }
     client.__knexUid = `__rewind${++serial}`;
     return client;
   }
@@ -183,7 +189,7 @@ export class VirtualConnection {
 
   /** `query_timeout` (client.js): the caller is told, the statement runs on. */
   private limit(query: PgQuery, own: number | undefined): void {
-    const ms = own ?? this.queryTimeout;
+    const ms = (hasOwnTimeouts(this.driver) && own) || this.queryTimeout;
     const given = query.callback;
     if (!ms || !given) return;
     const timer = realTimers.setTimeout(() => {
@@ -195,6 +201,12 @@ export class VirtualConnection {
       given(error, result);
     };
   }
+}
+
+/** A query's own `query_timeout` means something since pg 8.12; before, only the connection's did. */
+function hasOwnTimeouts(driver: ClientClass): boolean {
+  const source = String((driver.prototype as { query?: unknown }).query);
+  return !source.includes('query_timeout') || source.includes('config.query_timeout');
 }
 
 /** pg-cursor has `read` and `close`; pg-query-stream carries such a cursor in itself. */

@@ -19,6 +19,8 @@ export interface Behaviour {
   readonly name: string;
   readonly run: (env: Env) => Promise<unknown>;
   /** Why the sandbox can't do the same, and the code of the error with which it says so. */
+  /** A code that may be among the problems: what is told beside an answer that is the same. */
+  readonly may?: string;
   readonly differs?: { readonly code: string; readonly because: string };
 }
 

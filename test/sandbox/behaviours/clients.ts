@@ -42,6 +42,7 @@ export const clients: Behaviour[] = [
   },
   {
     name: 'a stream abandoned early',
+    may: 'REWIND_LEFT_OPEN', // before 3.3, Knex leaves its query open, and the connection with it
     run: async ({ knex }) => {
       await knex('pa').insert([...Array(50).keys()].map((i) => ({ v: `s${i}` })));
       let n = 0;

@@ -1,0 +1,135 @@
+// The walls we lean on, in every version we say we support: first by name, then by running all behaviours on them.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import path from 'node:path';
+import { KNEXES, PGS, repo } from '../support/project';
+
+type Bag = Record<string, unknown>;
+const load = (name: string): Bag => require(name) as Bag;
+const own = (object: unknown, name: string): unknown => (object as Bag)[name];
+
+describe('what the sandbox relies on', () => {
+  for (const [version, name] of Object.entries(KNEXES)) {
+    it(`is there in knex ${version}`, () => {
+      const knex = load(name);
+      const Client = knex.Client as { prototype: Bag };
+      assert.equal(
+        typeof Client.prototype.acquireConnection,
+        'function',
+        'Client#acquireConnection announces every instance',
+      );
+      const instance = (knex.default as (config: object) => { client: Bag })({
+        client: 'pg',
+        connection: { host: '/nowhere', user: 'u', database: 'd' },
+      });
+      const { client } = instance;
+      assert.equal(client.dialect, 'postgresql');
+      assert.equal(client.driverName, 'pg');
+      assert.ok(client instanceof (Client as unknown as new () => object), 'a dialect inherits from Client');
+      assert.ok(
+        !Object.hasOwn(client, 'acquireConnection') &&
+          !Object.hasOwn(Object.getPrototypeOf(client) as object, 'acquireConnection'),
+        'a dialect does not override acquireConnection',
+      );
+      assert.ok(client.connectionSettings, 'Client#connectionSettings');
+      assert.equal(typeof own(client.driver, 'Client'), 'function', 'Client#driver is pg');
+      const pool = client.pool as Bag;
+      for (const method of ['acquire', 'release', 'destroy'])
+        assert.equal(typeof pool[method], 'function', `client.pool.${method}`);
+      for (const limit of ['min', 'max', 'acquireTimeoutMillis'])
+        assert.equal(typeof pool[limit], 'number', `client.pool.${limit}`);
+      assert.ok('interval' in pool && 'free' in pool && 'used' in pool, 'what unref() reaches for');
+      assert.equal(typeof client.transaction, 'function', 'Client#transaction begins transactions');
+    });
+  }
+
+  for (const [version, name] of Object.entries(PGS)) {
+    it(`is there in pg ${version}`, () => {
+      const { Client } = load(name) as {
+        Client: { new (config: object): Bag; Query: { prototype: Bag }; prototype: Bag };
+      };
+      const client = new Client({ host: '/nowhere', user: 'u', database: 'd' });
+      assert.deepEqual(
+        [client.host, client.user, client.database, typeof client.port],
+        ['/nowhere', 'u', 'd', 'number'],
+      );
+      const connection = client.connection as Bag;
+      for (const method of [
+        'parse',
+        'bind',
+        'describe',
+        'execute',
+        'sync',
+        'query',
+        'on',
+        'prependListener',
+        'unref',
+      ]) {
+        assert.equal(typeof connection[method], 'function', `connection.${method}`);
+      }
+      assert.equal(typeof connection.parsedStatements, 'object', 'connection.parsedStatements');
+      assert.equal(typeof own(connection.stream, 'write'), 'function', 'connection.stream.write');
+      assert.equal(typeof Client.Query, 'function', 'Client.Query');
+      for (const method of [
+        'submit',
+        'requiresPreparation',
+        'handleRowDescription',
+        'handleDataRow',
+        'handleCommandComplete',
+        'handleEmptyQuery',
+        'handleError',
+        'handleReadyForQuery',
+      ]) {
+        assert.equal(typeof Client.Query.prototype[method], 'function', `Query#${method}`);
+      }
+      const query = new (Client.Query as unknown as new (c: object) => Bag)({ text: 'select 1' });
+      assert.ok('_result' in query && 'callback' in query && 'rows' in query, 'a query’s fields');
+    });
+  }
+});
+
+describe('all behaviours', () => {
+  const pairs = [
+    ['2.5', '8.11'],
+    ['3.0', '8.16'],
+    ['3.1', 'newest'],
+  ] as const;
+  for (const [knex, pg] of pairs) {
+    it(`are the same on knex ${knex} with pg ${pg}`, async function () {
+      this.timeout(120_000);
+      const { code, output } = await battery({ REWIND_TEST_KNEX: KNEXES[knex], REWIND_TEST_PG: PGS[pg] });
+      assert.equal(code, 0, output.slice(-6000));
+    });
+  }
+});
+
+function battery(env: NodeJS.ProcessEnv): Promise<{ code: number | null; output: string }> {
+  const args = [
+    '--no-config',
+    '-r',
+    path.join(__dirname, 'versions.cjs'),
+    '-r',
+    'ts-node/register',
+    '--extension',
+    'ts',
+    '-t',
+    '30000',
+    '--reporter',
+    'dot',
+  ];
+  const child = spawn(
+    process.execPath,
+    [path.join(repo, 'node_modules/mocha/bin/mocha.js'), ...args, path.join(__dirname, 'battery.test.ts')],
+    {
+      cwd: repo,
+      env: { ...process.env, ...env },
+    },
+  );
+  return new Promise((resolve, reject) => {
+    let output = '';
+    child.stdout.on('data', (d: Buffer) => (output += d.toString()));
+    child.stderr.on('data', (d: Buffer) => (output += d.toString()));
+    child.on('error', reject);
+    child.on('close', (code) => resolve({ code, output }));
+  });
+}
