@@ -94,7 +94,7 @@ export function loadedMochas(): MochaClass[] {
   return [...found];
 }
 
-function isMochaClass(exported: unknown): exported is MochaClass {
+export function isMochaClass(exported: unknown): exported is MochaClass {
   if (typeof exported !== 'function') return false;
   const { prototype, Runner } = exported as Partial<MochaClass>;
   return Boolean(Runner) && typeof prototype?.run === 'function';
