@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { Client } from 'pg';
+import { startServer } from '../../lib/database';
 import { findBinaries } from '../../lib/database/find-binaries';
 import { serverIdentity } from '../../lib/database/identity';
 import { makeRunDirectory } from '../../lib/database/places';
@@ -67,6 +69,52 @@ describe('the embedded server starts', () => {
       assert.equal(initdbs(), 2);
     });
   }
+
+  for (const mocha of ['10', '11'] as const) {
+    it(`under mocha ${mocha}, also with --parallel`, async () => {
+      const older = lab({ ...PASSES, 'more.js': `it('passes too', () => {});` }, { mocha });
+      try {
+        for (const args of [[], ['--parallel', '--jobs', '2']]) {
+          const ended = await older.run([...args, 'passes.js', 'more.js']);
+          assert.equal(ended.code, 0, ended.output);
+          assert.equal(new Set(ended.seen.map((seen) => seen.directory)).size, 1, ended.output);
+          assertNoTrace(ended);
+        }
+      } finally {
+        older.remove();
+      }
+    });
+  }
+
+  it('once for all runs of --watch', async () => {
+    const watching = l.start(['--watch', 'passes.js']);
+    const { directory } = await watching.sees();
+    await watching.says('1 passing');
+    await watching.says('waiting for changes');
+    const file = path.join(l.project.dir, 'passes.js');
+    fs.writeFileSync(file, `${fs.readFileSync(file, 'utf8')}\nit('passes again', () => {});`);
+    await watching.says('2 passing');
+    watching.child.kill('SIGINT');
+    const ended = await watching.finished;
+    assert.deepEqual([...new Set(ended.seen.map((seen) => seen.directory))], [directory], ended.output);
+    assert.ok(ended.seen.length >= 2);
+    assertNoTrace(ended);
+  });
+
+  it('for a program, as often as it likes, and ends when told to', async () => {
+    const first = startServer();
+    const second = startServer();
+    assert.notEqual(first.url, second.url);
+    await first.stop();
+    assert.deepEqual(processesOf(first.directory), []);
+    assert.equal(fs.existsSync(first.directory), false);
+    const client = new Client({ connectionString: second.url });
+    await client.connect();
+    assert.equal((await client.query('select 1')).rowCount, 1);
+    await client.end();
+    await Promise.all([second.stop(), second.stop()]);
+    assert.equal(fs.existsSync(second.directory), false);
+  });
 
   it('before the next plugin does: its factory and its top level may connect', async () => {
     l.project.write({

@@ -52,7 +52,7 @@ const client = async () => {
 const forever = () => new Promise((resolve) => setTimeout(resolve, 60_000));
 const directory = new URL(process.env.DATABASE_URL).searchParams.get('host');
 const lock = fs.readFileSync(directory + '/data/postmaster.pid', 'utf8').split('\\n');
-console.log('SEEN ' + JSON.stringify({ directory, postmaster: Number(lock[0]), segment: lock[6].trim() }));
+console.log('SEEN ' + JSON.stringify({ directory, postmaster: Number(lock[0]), segment: lock[6].trim() }) + ' END');
 `;
 
 export interface Lab {
@@ -94,6 +94,7 @@ export function lab(specs: Readonly<Record<string, string>>, options: Partial<Pr
   // Short, whatever TMPDIR is: sockets may lie in it.
   const temp = fs.mkdtempSync('/tmp/rewind-lab-');
   fs.chmodSync(temp, 0o1777);
+  const children: ChildProcess[] = [];
   const start: Lab['start'] = (
     args = Object.keys(specs),
     { env = {}, user = SELF, ownGroup = false, under = [] } = {},
@@ -106,6 +107,7 @@ export function lab(specs: Readonly<Record<string, string>>, options: Partial<Pr
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: ownGroup,
     });
+    children.push(child);
     return follow(child);
   };
   return {
@@ -114,6 +116,7 @@ export function lab(specs: Readonly<Record<string, string>>, options: Partial<Pr
     start,
     run: (args, more) => start(args, more).finished,
     remove: () => {
+      for (const child of children) if (child.exitCode === null) child.kill('SIGKILL'); // those of a test that failed
       p.remove();
       fs.rmSync(temp, { recursive: true, force: true });
     },
@@ -163,15 +166,14 @@ function follow(child: ChildProcess): Started {
     await Promise.race([heard, ended]);
   };
   const sees = async (): Promise<Seen> => {
-    await says('SEEN ');
-    const [seen] = seenIn(output);
-    return seen ?? sees(); // the line is not complete yet
+    await says('} END');
+    return seenIn(output)[0] ?? assert.fail(output);
   };
   return { child, finished, says, sees };
 }
 
 function seenIn(output: string): Seen[] {
-  return [...output.matchAll(/^SEEN (.*)\n/gm)].map((match) => JSON.parse(match[1] ?? '') as Seen);
+  return [...output.matchAll(/SEEN (.*) END/g)].map((match) => JSON.parse(match[1] ?? '') as Seen);
 }
 
 /** Processes whose command line names the directory. */
