@@ -13,7 +13,10 @@ export interface SnapshotOptions {
   readonly kept?: 'use' | 'ignore';
   /** Tables with more rows than this are journalled instead of copied. @default 20_000 */
   readonly journalAbove?: number;
-  /** How long a restore waits for other sessions' locks before it ends those sessions. @default 2000 */
+  /**
+   * How long we wait for other sessions: for their locks, before those sessions are ended, and (twice as long) for
+   * another run to let go of the database. @default 2000
+   */
   readonly patienceMs?: number;
 }
 

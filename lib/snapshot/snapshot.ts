@@ -35,7 +35,11 @@ export class DatabaseSnapshot implements Snapshot {
   #depth = 0;
   #locked = false;
 
-  constructor(private readonly options: SnapshotOptions) {}
+  readonly #patience: number;
+
+  constructor(private readonly options: SnapshotOptions) {
+    this.#patience = options.patienceMs ?? 2000;
+  }
 
   get taken(): boolean {
     return this.#taken;
@@ -216,7 +220,7 @@ export class DatabaseSnapshot implements Snapshot {
   /** One run at a time may hold a snapshot of a database. The lock goes with our session, however that ends. */
   async #lock(): Promise<void> {
     if (this.#locked) return;
-    const limit = realTimers.now() + 5000;
+    const limit = realTimers.now() + 2 * this.#patience;
     for (;;) {
       const { rows } = await this.#query<{ got: boolean }>(
         `select pg_try_advisory_lock(hashtext('mocha-rewind'), 0) as got`,
@@ -247,7 +251,6 @@ export class DatabaseSnapshot implements Snapshot {
    * it has run out again it is an error. Never a hang: no lock is waited for longer than `lock_timeout`.
    */
   async #patiently<T>(step: () => Promise<T>): Promise<{ result: T; blockers: Blocker[] }> {
-    const patience = this.options.patienceMs ?? 2000;
     const started = realTimers.now();
     const met = new Map<string, Blocker>();
     for (;;) {
@@ -259,8 +262,8 @@ export class DatabaseSnapshot implements Snapshot {
         const { query } = await this.#connected();
         const found = await findBlockers(query);
         const waited = realTimers.now() - started;
-        const ended = waited > patience;
-        if (waited > 2 * patience + 3000) throw explain(error, describeBlockers(found));
+        const ended = waited > this.#patience;
+        if (waited > 2 * this.#patience + 3000) throw explain(error, describeBlockers(found));
         for (const { gid, ...blocker } of found) met.set(gid ?? String(blocker.pid), { ...blocker, ended });
         if (ended) await endBlockers(query, found);
       }

@@ -1,0 +1,147 @@
+// Other sessions: those that hold on to what has to be restored, those that write late, and another run.
+import assert from 'node:assert/strict';
+import type { Client } from 'pg';
+import { RewindError } from '../../lib/errors';
+import type { Snapshot } from '../../lib/snapshot';
+import { serverUrl } from '../support/database';
+import { type Ground, contents, differences, ground } from './support';
+
+const SCHEMA = `
+  create table users (id serial primary key, name text unique not null);
+  create table notes (id int generated always as identity primary key, user_id int references users on delete cascade, body text);
+  insert into users (name) values ('ann'), ('bob');
+`;
+
+for (const role of ['superuser', 'owner'] as const) {
+  describe(`other sessions, as ${role}`, () => {
+    let place: Ground;
+    let snapshot: Snapshot;
+    let baseline: Record<string, string>;
+    beforeEach(async () => {
+      place = await ground({ server: serverUrl(), role }, SCHEMA);
+      snapshot = await place.snapshot({ patienceMs: 300 });
+      await snapshot.take();
+      baseline = await contents(place.observer);
+    });
+    afterEach(() => place.drop());
+    const isBaseline = async (): Promise<void> =>
+      assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+
+    it('that hold a transaction open are named, and ended when patience has run out', async () => {
+      const leaking = await place.connect({ application: 'shop api' });
+      await leaking.query('begin');
+      await leaking.query(`update users set name = 'leaked' where id = 1`);
+      const { blockers } = await snapshot.restore();
+      assert.deepEqual(
+        blockers.map(({ pid, ...rest }) => ({ ...rest, pid: pid > 0 })),
+        [
+          {
+            application: 'shop api',
+            state: 'idle in transaction',
+            query: `update users set name = 'leaked' where id = 1`,
+            ended: true,
+            pid: true,
+          },
+        ],
+      );
+      await assert.rejects(leaking.query('select 1'));
+      await isBaseline();
+    });
+
+    it('that only locked rows, or a table, are found too', async () => {
+      const [rows, table, app] = [await place.connect(), await place.connect(), await place.connect()];
+      await app.query(`update users set name = name || '!'; insert into notes (body) values ('x')`);
+      await rows.query('begin; select * from users where id = 1 for update');
+      await table.query('begin; lock table notes in share mode');
+      const { blockers } = await snapshot.restore();
+      assert.equal(blockers.filter((b) => b.ended).length, 2);
+      await isBaseline();
+    });
+
+    it('that end in time are waited for, and left alone', async () => {
+      place.notes.length = 0;
+      const patient = await place.snapshot({ patienceMs: 10_000 });
+      await snapshot.close();
+      await patient.take();
+      const slow = await place.connect();
+      await slow.query(`begin; insert into users (name) values ('slow')`);
+      const restoring = patient.restore();
+      await waitingForLock(place);
+      await slow.query('commit');
+      const { blockers } = await restoring;
+      assert.ok(blockers.every((b) => !b.ended));
+      await slow.query('select 1');
+      await isBaseline();
+    });
+
+    it('that only read are no trouble', async () => {
+      const [reader, app] = [await place.connect(), await place.connect()];
+      await reader.query('begin isolation level repeatable read; select * from users');
+      await app.query('delete from users');
+      assert.deepEqual((await snapshot.restore()).blockers, []);
+      await isBaseline();
+      assert.equal((await reader.query('select from users')).rowCount, 2);
+    });
+
+    it('that started before a restore and write after it are undone by the next', async () => {
+      const [late, app] = [await place.connect(), await place.connect()];
+      await late.query('begin; select pg_current_xact_id()');
+      await app.query(`update users set name = 'x' where id = 1`);
+      await snapshot.restore();
+      await late.query(`update users set name = 'late' where id = 1; insert into notes (body) values ('late'); commit`);
+      assert.deepEqual((await snapshot.touched()).slice(0, 2), ['public.notes', 'public.users']);
+      await snapshot.restore();
+      await isBaseline();
+      await app.query(`update users set name = 'y' where id = 1`);
+      await snapshot.restore();
+      await isBaseline();
+    });
+
+    it('that write all the time never spoil a baseline for good', async () => {
+      let stop = false;
+      const writers = await Promise.all([1, 2, 3].map(() => place.connect()));
+      const writing = writers.map(async (client, w) => {
+        for (let i = 0; !stop; i++) {
+          await client
+            .query(
+              `insert into users (name) values ('w${w}-${i}'); delete from users where name like 'w${w}%' and id % 3 = 0`,
+            )
+            .catch(() => {});
+        }
+      });
+      for (let i = 0; i < 40; i++) await snapshot.restore();
+      stop = true;
+      await Promise.all(writing);
+      await snapshot.restore();
+      await isBaseline();
+      assert.deepEqual(await snapshot.verify(), []);
+    });
+
+    it('of another run are named after a wait, and their snapshot is left alone', async () => {
+      const other = await place.snapshot({ patienceMs: 100 });
+      for (const attempt of [() => other.take(), () => other.recover(), () => other.remove()]) {
+        await assert.rejects(attempt, (error: unknown) => {
+          assert.ok(error instanceof RewindError);
+          assert.match(error.problem, /^Another run is using this database: session \d+ \("mocha-rewind"/);
+          return true;
+        });
+      }
+      const app: Client = await place.connect();
+      await app.query('delete from users');
+      await snapshot.restore();
+      await isBaseline();
+      await snapshot.close();
+      await other.take();
+      assert.equal(other.taken, true);
+    });
+  });
+}
+
+async function waitingForLock(place: Ground): Promise<void> {
+  for (;;) {
+    const { rowCount } = await place.observer.query(
+      `select from pg_stat_activity where datname = current_database() and application_name = 'mocha-rewind' and wait_event_type = 'Lock'`,
+    );
+    if (rowCount) return;
+  }
+}
