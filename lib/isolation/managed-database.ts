@@ -21,6 +21,8 @@ export class ManagedDatabase {
   #own: OwnConnection | undefined;
   #snapshot: Snapshot | undefined;
   #unsettled = false;
+  /** Statements that were sent through the sandbox before the last committing scope. */
+  #queriesSeen = 0;
   /** Whether nothing but unmanaged tests has run since the last restore. */
   #handsOff = false;
   /** Scopes whose committed rows are checkpoints, outermost first: `snapshot.depth` of them. */
@@ -89,7 +91,11 @@ export class ManagedDatabase {
       await this.sandbox.commitRoot();
       await this.#checkpoint(root);
       this.#rootPrepared = true;
+    } else if (this.sandbox.queries > this.#queriesSeen) {
+      // ROLLBACK does not give back the numbers that sequences have given out (manual, 9.17).
+      this.#unsettled = true;
     }
+    this.#queriesSeen = this.sandbox.queries;
     await this.sandbox.release();
     if (root && !this.#rootPrepared && scope !== root) {
       this.#rootPrepared = true;
