@@ -70,8 +70,7 @@ export type RunResult = number | { failureCount: number };
 
 export interface MochaInstance {
   files: string[];
-  isWorker?: boolean;
-  options: { parallel?: boolean; dryRun?: boolean };
+  _runnerClass?: { prototype: Partial<Pick<Runner, 'isParallelMode'>> };
 }
 
 export interface MochaClass {
@@ -98,6 +97,11 @@ export function isMochaClass(exported: unknown): exported is MochaClass {
   if (typeof exported !== 'function') return false;
   const { prototype, Runner } = exported as Partial<MochaClass>;
   return Boolean(Runner) && typeof prototype?.run === 'function';
+}
+
+/** Whether this is the main process of `--parallel` (with `--jobs 1` Mocha runs serially, whatever its options say). */
+export function isParallelMain(mocha: MochaInstance): boolean {
+  return mocha._runnerClass?.prototype.isParallelMode?.() ?? false;
 }
 
 export function isDryRun(runner: Runner): boolean {

@@ -1,6 +1,14 @@
 import { type Arrangement, arrangementFrom } from './arrange';
 import type { MochaPlugin, PlugOptions, RunHandler, RunPlan, Tagging } from './index';
-import { type Hook, type MochaClass, type Runner, type Suite, captureRunner, loadedMochas } from './mocha-private';
+import {
+  type Hook,
+  type MochaClass,
+  type Runner,
+  type Suite,
+  captureRunner,
+  isParallelMain,
+  loadedMochas,
+} from './mocha-private';
 import type { OrderOptions } from './order';
 import { queueCommittingFilesLast } from './file-order';
 import { carryFacts } from './results';
@@ -58,14 +66,24 @@ export function plug(tagging: Tagging, beginRun: (plan: RunPlan) => RunHandler, 
   return { mochaHooks: { beforeAll: joinUnseenRun(() => shared.plug) } };
 }
 
+const MAIN: RunPlan = {
+  role: 'main',
+  worker: undefined,
+  counts: { rollback: 0, truncate: 0, nodb: 0, dirty: 0, unmanaged: 0 },
+};
+
 function patch(mocha: MochaClass, current: () => Plug): void {
   const original = mocha.prototype.run;
   mocha.prototype.run = function (done) {
     const plug = current();
-    if (this.options.parallel && !this.isWorker) this.files = queueCommittingFilesLast(this.files, plug);
+    const main = isParallelMain(this);
+    if (main) this.files = queueCommittingFilesLast(this.files, plug);
+    // Before there are workers. What it throws is told by Mocha's command line.
+    const handler = main ? plug.beginRun(MAIN) : undefined;
     const runner = original.call(this, (result) => void run.conclude(result).then((told) => done?.(told)));
     const run = plug.follow(runner);
-    run.attach();
+    if (handler) run.attachToMain(handler);
+    else run.attach();
     return runner;
   };
   carryFacts(mocha);

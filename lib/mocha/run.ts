@@ -63,14 +63,7 @@ export class Run {
 
   /** Follows the runner from its `start` event on. */
   attach(): void {
-    this.#vigil = new Vigil(() => this.#where());
-    this.#results.listen(this.runner);
-    this.#on('end', () => this.#end());
-    if (this.runner.isParallelMode()) {
-      // It has emitted `start` already. All that follows happened elsewhere, some time ago.
-      this.#begin();
-      return;
-    }
+    this.#watch();
     onListenerError(this.runner, (error) => this.#listenerThrew(error));
     this.#on('start', () => this.#begin());
     this.#on('suite', (suite: Suite) => this.#tracker.suiteBegan(suite));
@@ -80,6 +73,19 @@ export class Run {
     this.#on('suite end', (suite: Suite) => this.#tracker.suiteEnded(suite));
     this.#on('retry', (test: Test) => this.#begun?.attempts.willRetry(test));
     this.#on('fail', (runnable: Runnable, error: unknown) => this.#hookTimedOut(runnable, error));
+  }
+
+  /** The main process of `--parallel`: it has started already, and all it hears happened elsewhere, some time ago. */
+  attachToMain(handler: RunHandler): void {
+    this.#startedAt = realTimers.now();
+    this.#handler = handler;
+    this.#watch();
+  }
+
+  #watch(): void {
+    this.#vigil = new Vigil(() => this.#where());
+    this.#results.listen(this.runner);
+    this.#on('end', () => this.#end());
   }
 
   /** Joins a run that is in its first root `before all` hook already, and whose callback is out of reach. */
@@ -104,11 +110,7 @@ export class Run {
   #begin(joining?: Hook): void {
     this.#startedAt = realTimers.now();
     try {
-      if (this.runner.isParallelMode()) {
-        this.#handler = this.plug.beginRun({ role: 'main', worker: undefined, counts: countsOf([]) });
-      } else {
-        this.#prepare(joining);
-      }
+      this.#prepare(joining);
     } catch (error) {
       this.#stop(failureOf(error));
     }

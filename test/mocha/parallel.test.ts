@@ -86,7 +86,6 @@ for (const mocha of VERSIONS) {
       const run = await recorded(files, {
         mocha,
         args: ['--parallel', '--jobs', '2'],
-        env: { MOCHA_JOBS: '1' },
         tagging: `{ rules: [{ files: (file) => file === 'legacy.spec.js', mode: 'unmanaged' }] }`,
       });
       // Two workers take files from one queue: in each of them the phases can only rise.
@@ -104,6 +103,40 @@ for (const mocha of VERSIONS) {
       }
       assert.equal(run.ran.length, 6);
       assert.equal(run.code, 0, run.output);
+    });
+
+    it('ask for the main process’s handler before there is a worker', async () => {
+      const run = await recorded(
+        {
+          'a.spec.js': `it('a', () => { if (process.env.FROM_MAIN !== 'yes') throw new Error('too late'); });`,
+          'b.spec.js': `T('b')`,
+        },
+        {
+          mocha,
+          args: PARALLEL,
+          handler: `(() => { if (plan.role === 'main') process.env.FROM_MAIN = 'yes'; return {}; })()`,
+        },
+      );
+      assert.equal(run.code, 0, run.output);
+    });
+
+    it('with --jobs 1 are serial runs', async () => {
+      const run = await recorded(
+        { 'a.spec.js': `T('a @truncate')`, 'b.spec.js': `T('b')` },
+        { mocha, args: ['--parallel', '--jobs', '1'] },
+      );
+      assertScopes(run);
+      assert.deepEqual(run.ran, ['b', 'a @truncate']);
+    });
+
+    it('are not begun where the main process’s handler can’t be had', async () => {
+      const run = await recorded(
+        { 'a.spec.js': `T('a')`, 'b.spec.js': `T('b')` },
+        { mocha, args: PARALLEL, handler: `(() => { throw new Error('oops'); })()` },
+      );
+      assert.deepEqual(run.ran, []);
+      assert.match(run.output, /oops/);
+      assert.equal(run.code, 1, run.output);
     });
 
     it('fail, with the message, where a worker can’t start', async () => {
