@@ -178,8 +178,11 @@ describe('a suite with cleaning of its own', () => {
     app.write(after(4));
     const run = await mocha(...alone);
     assert.equal(run.code, 0, run.output);
+    const parallel = await mocha('--parallel', '--jobs', '2');
+    assert.equal(parallel.code, 0, parallel.output);
+    assert.match(parallel.stdout, /^ {2}40 passing/m);
     const files = Object.keys(after(4)).filter((name) => name.endsWith('.test.js'));
-    app.write({ '.mocharc.json': { require: ['./test/setup.js', 'mocha-rewind/register'] } });
+    app.write({ '.mocharc.json': { require: ['mocha-rewind/register'] } });
     const reversed = await mocha(...files.sort().reverse());
     assert.equal(reversed.code, 0, reversed.output);
     assert.match(reversed.stdout, /^ {2}40 passing/m);
