@@ -36,6 +36,8 @@ export interface Seen {
   readonly postmaster: number;
   /** Key and id of the System V shared memory segment, as in `postmaster.pid`. */
   readonly segment: string;
+  /** PostgreSQL's major version. */
+  readonly major: string;
 }
 
 /** The head of a spec file: it tells the test which server it sees while it is imported, and has a function to connect. */
@@ -52,7 +54,8 @@ const client = async () => {
 const forever = () => new Promise((resolve) => setTimeout(resolve, 60_000));
 const directory = new URL(process.env.DATABASE_URL).searchParams.get('host');
 const lock = fs.readFileSync(directory + '/data/postmaster.pid', 'utf8').split('\\n');
-console.log('SEEN ' + JSON.stringify({ directory, postmaster: Number(lock[0]), segment: lock[6].trim() }) + ' END');
+console.log('SEEN ' + JSON.stringify({ directory, postmaster: Number(lock[0]), segment: lock[6].trim(),
+  major: fs.readFileSync(directory + '/data/PG_VERSION', 'utf8').trim() }) + ' END');
 `;
 
 export interface Lab {
