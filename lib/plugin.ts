@@ -24,14 +24,16 @@ export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     note,
     inspect: async (connection) => assertTestDatabase(await describeDatabase(connection.query), config.allowDatabase),
   });
-  const watch: KnexWatch = {
-    onPool: (pool) => (isWanted(pool, config) ? isolation.manage(pool) : undefined),
-    onIgnored: note,
-  };
   const instances = await resolveInstances(config);
-  if (instances) for (const knex of Object.values(instances)) manageKnex(knex, watch);
+  const named = instances && new Set<unknown>(Object.values(instances).map((knex): unknown => knex.client));
+  const watch: KnexWatch = {
+    onPool: (pool) => ((named?.has(pool.knexClient) ?? isWanted(pool, config)) ? isolation.manage(pool) : undefined),
+    onIgnored: note,
+    onLate: isolation.stray,
+  };
+  if (instances) for (const knex of Object.values(instances)) await manageKnex(knex, watch);
   else watchKnex(watch);
-  for (const pool of await resolvePools(config)) managePgPool(pool, isolation.manage);
+  for (const pool of await resolvePools(config)) managePgPool(pool, isolation.manage, { onLate: isolation.stray });
 
   return plugMocha(taggingOf(config, loaded.root), (plan) => {
     if (plan.role === 'main') expectWorkers();

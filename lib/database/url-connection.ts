@@ -1,4 +1,4 @@
-import type { Client, QueryResult } from 'pg';
+import type { Client } from 'pg';
 import { requirePeer } from '../peers';
 import type { OwnConnection } from '../sql';
 
@@ -19,8 +19,7 @@ export async function connectByUrl(url: string, database: string): Promise<UrlCo
   client.on('error', () => {});
   await client.connect();
   return {
-    query: (async (sql: string, values?: unknown[]) =>
-      (await client.query(sql, values)) as QueryResult) as OwnConnection['query'],
+    query: ((sql: string, values?: unknown[]) => client.query(sql, values)) as OwnConnection['query'],
     pid: (client as unknown as { processID: number }).processID,
     end: () => client.end().catch(() => {}),
     unref: () => (client as unknown as { connection: { stream: { unref(): void } } }).connection.stream.unref(),

@@ -17,6 +17,8 @@ export interface IsolationOptions {
 export interface IsolationRoom {
   /** For `KnexWatch.onPool`: takes the pool under management. */
   readonly manage: (pool: ManagedPool) => Gate;
+  /** Something went wrong in a scope that may be over: a late query was turned away. It fails the run, by name. */
+  readonly stray: (problem: Error, scope: Scope) => void;
   /** Before the first hook of a run: from now on scopes count. `counts` tells whether anything is going to commit. */
   begin(plan: { readonly counts: Readonly<Record<Mode, number>>; readonly role: 'serial' | 'worker' | 'main' }): void;
   /**

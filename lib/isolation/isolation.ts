@@ -1,7 +1,6 @@
-import { RewindError } from '../errors';
-import { type Mode, commits } from '../modes';
+import type { Mode } from '../modes';
 import type { Admission, Gate, ManagedPool } from '../sandbox';
-import { type Scope, nameOf, scopeContext } from '../scope';
+import type { Scope } from '../scope';
 import { realTimers } from '../timers';
 import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationRoom } from './index';
@@ -33,7 +32,7 @@ export class Isolation implements IsolationRoom {
   readonly manage = (pool: ManagedPool): Gate => {
     let database = this.#databases.get(pool.key);
     if (!database) {
-      database = new ManagedDatabase(pool.label, this.options, () => this.#needsSnapshot);
+      database = new ManagedDatabase(pool.label, this.options, () => this.#needsSnapshot, this.stray);
       this.#databases.set(pool.key, database);
       for (const scope of this.#path) database.sandbox.enter(scope);
     }
@@ -41,6 +40,8 @@ export class Isolation implements IsolationRoom {
     const managed = database;
     return () => this.#admit(managed);
   };
+
+  readonly stray = (problem: Error): void => void this.#errors.push(problem);
 
   begin({ counts, role }: { counts: Readonly<Record<Mode, number>>; role: string }): void {
     // A worker goes on to other files after unmanaged tests; nobody else does.
@@ -85,27 +86,11 @@ export class Isolation implements IsolationRoom {
     if (this.#stage !== 'running' || !scope) return { to: 'pool' };
     const strategy = strategyOf(scope);
     if (strategy === nodb) return strategy.admit(database, scope);
-    const late = this.#lateQuery(scope);
-    if (late) return { to: 'nowhere', error: late };
     if (this.#arrived.get(database) === scope) return strategy.admit(database, scope);
     return this.#arriveAt(database, scope).then(
       () => strategy.admit(database, scope),
       (error: Error) => ({ to: 'nowhere', error }),
     );
-  }
-
-  /**
-   * In the sandbox late queries are told by the connection they run on. On the real pool there is only the asynchronous
-   * context, which is right about a body that timed out, and too often wrong about anything else (research: servers and
-   * sockets that outlive the test that made them).
-   */
-  #lateQuery(current: Scope): RewindError | undefined {
-    const origin = scopeContext.getStore();
-    if (!commits(current.mode) || current.mode === 'unmanaged' || !origin?.ended || !origin.timedOut) return undefined;
-    return new RewindError('REWIND_LATE_QUERY', {
-      problem: `A query of ${nameOf(origin)}, which has timed out, arrived while ${nameOf(current)} was running.`,
-      remedy: 'It was not sent. Await every query of a test, or give the test more time.',
-    });
   }
 
   #arriveAt(database: ManagedDatabase, scope: Scope): Promise<void> {

@@ -36,8 +36,9 @@ export class ManagedDatabase {
     readonly label: string,
     private readonly options: IsolationOptions,
     private readonly needsSnapshot: () => boolean,
+    onStray: (problem: Error, scope: Scope) => void,
   ) {
-    this.sandbox = createSandbox();
+    this.sandbox = createSandbox({ onStray });
   }
 
   /** One step at a time: what is due may be found due by many queries at once. */

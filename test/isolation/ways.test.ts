@@ -128,6 +128,39 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.equal(await usersNow(), 'ann,bob,cy');
   });
 
+  it('manages the instances that the config names, and no others', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          const other = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL });
+          after(() => other.destroy());
+          it('writes', async () => { await db('users').insert({ name: 'in' }); await other('users').insert({ name: 'out' }); });`,
+      },
+      { database, config: MANAGED },
+    );
+    assertGreen(outcome);
+    assert.equal(await usersNow(), 'ann,bob,out');
+  });
+
+  it('turns away a late query of a test, and fails by its name', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          const later = () => new Promise((r) => setTimeout(r, 60));
+          for (const tag of ['', ' @truncate']) {
+            it('gives up' + tag, async function () { this.timeout(30); await later(); await db('users').insert({ name: 'late' }); });
+            it('is not disturbed' + tag, async () => { await later(); assert.equal(await names(), 'ann,bob'); });
+          }`,
+      },
+      { database, config: MANAGED },
+    );
+    assert.deepEqual(outcome.passed, ['is not disturbed', 'is not disturbed @truncate'], outcome.output);
+    const failures = Object.values(outcome.failed).join('\n');
+    assert.match(failures, /REWIND_LATE_QUERY: .*"gives up" after that test had ended/);
+    assert.match(failures, /REWIND_LATE_QUERY: .*"gives up @truncate" after that test had ended/);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
   it('starts on the baseline after a run that was killed in a committing test', async () => {
     const specs = {
       'a.spec.js': `
