@@ -20,9 +20,9 @@ class RewindReporter {
   constructor(runner: RunnerLike, options: RewindReporter.MochaOptions = {}) {
     const cwd = process.cwd();
     const { output = 'reports/rewind.json', html } = optionsOf(options);
-    watchRunner(runner, (tests, times) => {
+    watchRunner(runner, (tests, events) => {
       const relative = (file: string): string => path.relative(cwd, file).split(path.sep).join('/');
-      const report = reportOf(tests, { ...times, facts: currentRunFacts() }, relative);
+      const report = reportOf(tests, { ...events, facts: currentRunFacts() }, relative);
       const write = (option: string, file: string, text: string): void => {
         try {
           writeFile(path.resolve(cwd, file), text);

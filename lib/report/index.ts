@@ -4,7 +4,7 @@ import { type ReportedTest, summaryOf } from './summary';
 import type { RunFacts } from '../facts';
 import type { JsonReport } from './json';
 
-export { type JsonReport, type JsonRun, type JsonTest, type JsonTotals, reportOf } from './json';
+export { type JsonHook, type JsonReport, type JsonRun, type JsonTest, type JsonTotals, reportOf } from './json';
 export { renderSummary } from './render';
 export { type ReportedTest, type Summary, summaryOf } from './summary';
 export { type RunnerLike, watchRunner } from './runner-seam';

@@ -21,6 +21,7 @@ export interface SeenTest {
 export interface SeenRun {
   readonly startedAt: number;
   readonly endedAt: number;
+  readonly failedHooks: readonly JsonHook[];
   readonly facts: RunFacts | undefined;
 }
 
@@ -44,6 +45,14 @@ export interface JsonRun {
   readonly isolationShare: number;
   /** Sentences for people: what was recovered, what could not be had, what was ignored. */
   readonly notes: readonly string[];
+  /** Tests that did not run because of them are in no list: Mocha does not tell of them. */
+  readonly failedHooks: readonly JsonHook[];
+}
+
+export interface JsonHook {
+  /** As Mocha names it: `users "before all" hook for "are renamed"`. */
+  readonly title: string;
+  readonly error: string;
 }
 
 export interface JsonTotals {
@@ -108,6 +117,7 @@ export function reportOf(seen: readonly SeenTest[], run: SeenRun, relative: (fil
       setupMs: rounded(facts.setupMs),
       isolationShare: Number(summaryOf(ranOf(seen), durationMs, facts).share.toFixed(4)),
       notes: facts.notes,
+      failedHooks: run.failedHooks,
     },
     totals: totalsOf(seen),
     tests,

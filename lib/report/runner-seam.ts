@@ -5,7 +5,7 @@
  */
 import type { TestFacts } from '../facts';
 import { timestamp } from '../timers';
-import type { JsonState, SeenTest } from './json';
+import type { JsonHook, JsonState, SeenTest } from './json';
 
 /** The least we need of `Mocha.Runner`; our types must not depend on @types/mocha. */
 export interface RunnerLike {
@@ -38,25 +38,30 @@ interface Seen {
   error: string | undefined;
 }
 
-/** Milliseconds since 1970. */
-export interface SeenTimes {
+/** What there is to say of a run beside its tests. Times are milliseconds since 1970. */
+export interface SeenEvents {
   readonly startedAt: number;
   readonly endedAt: number;
+  readonly failedHooks: readonly JsonHook[];
 }
 
 /**
  * Calls back at the run's end with every attempt in the order they ended. Only then are the facts there: Mocha says `pass`
  * before the `afterEach` hooks. A test that an `afterEach` hook fails is told of twice; the last word counts.
  */
-export function watchRunner(runner: RunnerLike, onEnd: (tests: readonly SeenTest[], times: SeenTimes) => void): void {
+export function watchRunner(runner: RunnerLike, onEnd: (tests: readonly SeenTest[], events: SeenEvents) => void): void {
   let startedAt = timestamp();
   const attempts = new Map<unknown, Seen>();
+  const failedHooks: JsonHook[] = [];
   const see = (state: JsonState, retried: boolean) => (test: TestLike, error?: ErrorLike) => {
     if (test.type !== 'hook') attempts.set(test.__mocha_id__ ?? test, { test, state, retried, error: error?.message });
   };
   runner.on('start', () => (startedAt = timestamp()));
   runner.on('pass', see('passed', false));
   runner.on('fail', see('failed', false));
+  runner.on('fail', (hook: TestLike, error: ErrorLike) => {
+    if (hook.type === 'hook') failedHooks.push({ title: hook.fullTitle(), error: error.message });
+  });
   runner.on('pending', see('pending', false));
   runner.on('retry', see('failed', true));
   runner.on('end', () => {
@@ -71,7 +76,7 @@ export function watchRunner(runner: RunnerLike, onEnd: (tests: readonly SeenTest
         durationMs: test.duration ?? 0,
         facts: test.rewind,
       })),
-      { startedAt, endedAt: timestamp() },
+      { startedAt, endedAt: timestamp(), failedHooks },
     );
   });
 }

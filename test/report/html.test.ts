@@ -75,6 +75,13 @@ describe('the HTML report', () => {
     assert.match(text, /audit\.log 100 public\.users 100/);
   });
 
+  it('does not call a run passed in which a hook failed', () => {
+    const failedHooks = [{ title: '"before all" hook for "is never run"', error: 'broken <b>' }];
+    const text = textOf(renderHtml(jsonReport(sampleTests(10), { failedHooks })));
+    assert.match(text, /^ ?mocha-rewind: 1 failed mocha-rewind 1 failed /);
+    assert.match(text, /Failed hooks &#34;before all&#34; hook for &#34;is never run&#34;: broken &#60;b&#62; /);
+  });
+
   it('can be had of a run without tests, and of one that nobody isolated', () => {
     assert.match(textOf(renderHtml(jsonReport([]))), /tests 0 0 passed/);
     const page = renderHtml(jsonReport([jsonTest({ mode: null, phase: null, isolationMs: null })]));

@@ -90,6 +90,7 @@ function assertReported(p: Project, output: string): void {
   assert.equal(version, 1);
   assert.equal(new Date(run.startedAt).toISOString(), run.startedAt);
   assert.ok(run.isolationShare > 0 && run.isolationShare <= 1, String(run.isolationShare));
+  assert.deepEqual(run.failedHooks, [{ title: 'hooks "before all" hook for "is never run"', error: 'broken' }]);
   assert.equal(run.workers, new Set(tests.flatMap((t) => t.worker ?? [])).size || 1);
   for (const { durationMs, state, startMs, endMs } of tests) {
     assert.equal(typeof durationMs, 'number');

@@ -83,7 +83,9 @@ function filesOf(tests: readonly JsonTest[]): FileLine[] {
   const perFile = new Map<string, JsonTest[]>();
   for (const test of tests) {
     const file = test.file ?? '(no file)';
-    perFile.set(file, [...(perFile.get(file) ?? []), test]);
+    const known = perFile.get(file);
+    if (known) known.push(test);
+    else perFile.set(file, [test]);
   }
   return [...perFile]
     .map(([file, mine]) => ({

@@ -3,7 +3,7 @@ import type { JsonReport } from '../json';
 import { digestOf } from './digest';
 import { Markup, jsonFor, markup } from './markup';
 import { script } from './script';
-import { cards, costs, header, notes, testTable, timeline } from './sections';
+import { cards, costs, header, notes, testTable, timeline, verdictOf } from './sections';
 import { style } from './style';
 
 /** The report as one page that needs nothing else: no network, no other file, no server. */
@@ -16,7 +16,7 @@ export function renderHtml(report: JsonReport): string {
 <meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="${policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>mocha-rewind: ${report.totals.failed > 0 ? `${report.totals.failed} failed` : 'passed'}</title>
+<title>mocha-rewind: ${verdictOf(report)}</title>
 <link rel="icon" href="data:,">
 <style>${new Markup(style)}</style>
 </head>

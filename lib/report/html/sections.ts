@@ -5,12 +5,19 @@ import { createFormat } from './page/format';
 
 const format = createFormat();
 
-export function header({ run, totals }: JsonReport): Markup {
+/** `passed`, or how many tests and hooks failed. */
+export function verdictOf({ run, totals }: JsonReport): string {
+  const failed = totals.failed + run.failedHooks.length;
+  return failed > 0 ? `${format.count(failed)} failed` : 'passed';
+}
+
+export function header(report: JsonReport): Markup {
+  const { run } = report;
+  const verdict = verdictOf(report);
   const workers = run.workers > 1 ? `, ${run.workers} workers` : '';
   const when = `${run.startedAt.slice(0, 16).replace('T', ' ')} UTC · `;
-  const verdict = totals.failed > 0 ? `${format.count(totals.failed)} failed` : 'passed';
   return markup`<header>
-    <h1>mocha-rewind <span class="verdict ${totals.failed > 0 ? 'failed' : 'passed'}">${verdict}</span></h1>
+    <h1>mocha-rewind <span class="verdict ${verdict === 'passed' ? 'passed' : 'failed'}">${verdict}</span></h1>
     <p class="muted">${when}${format.ms(run.durationMs)}${workers}</p>
   </header>`;
 }
@@ -39,28 +46,33 @@ function card(title: string, figure: string, explanation: string): Markup {
   </div>`;
 }
 
-export function notes({ run }: JsonReport, { problems }: Digest): Markup {
-  return markup`${
-    run.notes.length > 0 &&
-    markup`<section class="notes">
-      <h2>Notes</h2>
-      <ul>
-        ${run.notes.map((note) => markup`<li>${note}</li>`)}
-      </ul>
-    </section>`
-  }
-  ${
-    problems.length > 0 &&
-    markup`<section class="notes bad">
-      <h2>Problems</h2>
-      <ul>
-        ${problems.map(
-          ({ code, tests }) =>
-            markup`<li><code>${code}</code> ${format.plural(tests.length, 'test')}: ${firstOf(tests, 3)}</li>`,
-        )}
-      </ul>
-    </section>`
-  }`;
+export function notes({ run }: JsonReport, { problems }: Digest): Markup[] {
+  const { failedHooks } = run;
+  return [
+    list('', 'Notes', run.notes),
+    list(
+      'bad',
+      'Failed hooks',
+      failedHooks.map(({ title, error }) => markup`${title}: <span class="failed-text">${error}</span>`),
+    ),
+    list(
+      'bad',
+      'Problems',
+      problems.map(
+        ({ code, tests }) => markup`<code>${code}</code> ${format.plural(tests.length, 'test')}: ${firstOf(tests, 3)}`,
+      ),
+    ),
+  ];
+}
+
+function list(kind: string, title: string, items: readonly (Markup | string)[]): Markup {
+  if (items.length === 0) return markup``;
+  return markup`<section class="notes ${kind}">
+    <h2>${title}</h2>
+    <ul>
+      ${items.map((item) => markup`<li>${item}</li>`)}
+    </ul>
+  </section>`;
 }
 
 function firstOf(titles: readonly string[], most: number): string {

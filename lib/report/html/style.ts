@@ -30,6 +30,7 @@ section { margin-bottom: 18px; padding: 16px 18px; border: 1px solid var(--line)
 .card b { font-size: 28px; font-weight: 600; line-height: 1.25; letter-spacing: -.02em; font-variant-numeric: tabular-nums; }
 .card span { color: var(--muted); font-size: 13px; }
 .notes { border-left: 4px solid var(--truncate); } .notes.bad { border-left-color: var(--failed); }
+.notes li { white-space: pre-wrap; overflow-wrap: anywhere; }
 .notes ul { margin: 6px 0 0; padding-left: 18px; }
 .title { display: flex; flex-wrap: wrap; align-items: center; gap: 8px 16px; margin-bottom: 10px; }
 .legend { display: flex; flex-wrap: wrap; gap: 4px 14px; margin: 0; color: var(--muted); font-size: 13px; flex: 1; }
