@@ -1,6 +1,6 @@
 import type { Mode } from '../modes';
 import type { Admission, Gate, ManagedPool } from '../sandbox';
-import type { Scope } from '../scope';
+import { type Scope, pathOf } from '../scope';
 import { realTimers } from '../timers';
 import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationRoom } from './index';
@@ -22,6 +22,8 @@ export class Isolation implements IsolationRoom {
   #path: Scope[] = [];
   /** The scope for which each database has been made right; a checkout of the same scope goes straight through. */
   #arrived = new WeakMap<ManagedDatabase, Scope>();
+  /** The outermost suite (or test) that has last used each database. */
+  readonly #outermost = new WeakMap<ManagedDatabase, Scope>();
   #needsSnapshot = false;
   #errors: Error[] = [];
   /** Milliseconds spent since the current test was entered. */
@@ -101,10 +103,21 @@ export class Isolation implements IsolationRoom {
         await database.takeIfNeeded();
       }
       const started = realTimers.now();
+      await this.#lookForLeaks(database, scope);
       await strategyOf(scope).arrive(database, scope);
       this.#arrived.set(database, scope);
       this.#spentMs += realTimers.now() - started;
     });
+  }
+
+  /** Once for each outermost suite: cheap enough to be always on, and near enough to the culprit to name it. */
+  async #lookForLeaks(database: ManagedDatabase, scope: Scope): Promise<void> {
+    const path = pathOf(scope);
+    const outermost = path[1];
+    const last = this.#outermost.get(database);
+    if (!outermost || outermost === last) return;
+    this.#outermost.set(database, outermost);
+    if (last && !path.some((s) => database.sandbox.hasOpened(s))) await database.lookForLeaks(last);
   }
 
   async arrive(scope: Scope): Promise<void> {
@@ -162,7 +175,8 @@ export class Isolation implements IsolationRoom {
     this.#errors = [];
     for (const database of this.#databases.values()) {
       try {
-        await database.finish();
+        await database.finish(this.#outermost.get(database));
+        this.#outermost.delete(database);
       } catch (error) {
         errors.push(error as Error);
       }

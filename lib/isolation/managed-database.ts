@@ -167,6 +167,28 @@ export class ManagedDatabase {
     if (this.#snapshot?.taken) await this.#snapshot.forget();
   }
 
+  /**
+   * Whether rows were committed that no restore is due for: by a connection we don't hold, while tests rolled back, or
+   * after the test that made it write. Only asked while the sandbox has nothing open: a restore would wait for its locks.
+   */
+  async lookForLeaks(culprit: Scope): Promise<void> {
+    if (!this.#snapshot?.taken || this.#unsettled) return;
+    await this.sandbox.flush();
+    const { tables = [] } = (await this.restore()) ?? {};
+    if (tables.length === 0) return;
+    const what = tables
+      .map((t) => `${t.name} (${t.added} rows gone or changed, ${t.removed} new or changed)`)
+      .join(', ');
+    this.report(
+      culprit,
+      new RewindError('REWIND_LEAK', {
+        problem: `While ${nameOf(culprit)} ran, rows were really committed to ${this.label} that no test has to answer for: ${what}. They have been restored.`,
+        remedy:
+          'A connection that is not managed, or another process, has written them. Name it in the config (`knex`, `pools`), or tag the test that makes it write @truncate and wait for it there.',
+      }),
+    );
+  }
+
   /** Remembers an error of a scope that its code may have swallowed. */
   report(scope: Scope, error: Error): void {
     const known = this.#problems.get(scope);
@@ -188,7 +210,7 @@ export class ManagedDatabase {
   }
 
   /** End of a run. Never leaves the app's pools holding a connection of ours, or the process held by a pool. */
-  async finish(): Promise<void> {
+  async finish(last: Scope | undefined): Promise<void> {
     if (!this.#ready) return;
     // A refusal has been reported where it happened.
     const usable = await this.#ready.then(
@@ -198,6 +220,7 @@ export class ManagedDatabase {
     try {
       if (usable) await this.sandbox.release();
       if (this.#snapshot?.taken) {
+        if (last && this.#checkpoints.length === 0) await this.lookForLeaks(last);
         await this.#dropCheckpoints(() => true);
         await this.restore();
       }

@@ -7,7 +7,7 @@ export interface Outcome extends Finished {
   /** Full titles in the order they ran. */
   readonly ran: readonly string[];
   readonly passed: readonly string[];
-  /** Full title → message of the failure. */
+  /** Full title → message of the failure, or of several. */
   readonly failed: Readonly<Record<string, string>>;
 }
 
@@ -58,7 +58,10 @@ function read(finished: Finished): Pick<Outcome, 'ran' | 'passed' | 'failed'> {
   return {
     ran: report.tests.map((t) => t.fullTitle),
     passed: report.passes.map((t) => t.fullTitle),
-    failed: Object.fromEntries(report.failures.map((t) => [t.fullTitle, t.err.message ?? ''])),
+    failed: report.failures.reduce<Record<string, string>>((failed, { fullTitle, err }) => {
+      failed[fullTitle] = [failed[fullTitle], err.message].filter(Boolean).join('\n');
+      return failed;
+    }, {}),
   };
 }
 
