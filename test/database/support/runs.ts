@@ -215,7 +215,12 @@ export function tracesOf(seen: Seen): string[] {
 
 export function assertNoTrace(ended: Pick<Ended, 'seen' | 'output'>): void {
   assert.ok(ended.seen.length > 0, `no server was seen:\n${ended.output}`);
-  for (const seen of ended.seen) assert.deepEqual(tracesOf(seen), []);
+  for (const seen of ended.seen) {
+    assert.equal(fs.existsSync(seen.directory), false, `${seen.directory} is still there`);
+    // The keeper's last act is to remove the directory: it may need another moment to exit.
+    if (tracesOf(seen).length > 0) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 500);
+    assert.deepEqual(tracesOf(seen), []);
+  }
 }
 
 /** The same where the process had no time to wait for it. */
