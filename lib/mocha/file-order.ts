@@ -1,5 +1,5 @@
 import fs from 'node:fs';
-import { type Phase, phaseOf } from '../modes';
+import { MODES, type Mode, type Phase, phaseOf } from '../modes';
 import type { Plug } from './plug';
 import { relativeFile, wordsIn } from './tags';
 
@@ -12,11 +12,20 @@ export function queueCommittingFilesLast(files: readonly string[], plug: Plug): 
   const phaseOfFile = (file: string): Phase => {
     const name = relativeFile(file) ?? file;
     const byRule = tagging.rules.find((rule) => !rule.title && rule.files?.(name))?.mode ?? tagging.default;
-    const modes = [byRule, ...wordsIn(read(file)).flatMap((word) => tags.modeOfWord(word) ?? [])];
+    const text = read(file);
+    const inTitles = wordsIn(text).flatMap((word) => tags.modeOfWord(word) ?? []);
+    const modes = [byRule, ...inTitles, ...modesInCode(text)];
     return modes.map(phaseOf).sort().at(-1) ?? 1;
   };
   const keyed = files.map((file) => ({ file, phase: phaseOfFile(file) }));
   return keyed.sort((a, b) => a.phase - b.phase).map(({ file }) => file);
+}
+
+/** `truncate.it(…)`. */
+const IN_CODE = new RegExp(String.raw`\b(${MODES.join('|')})\.(?:it|specify|test|describe|context|suite)\b`, 'g');
+
+function modesInCode(text: string): Mode[] {
+  return [...text.matchAll(IN_CODE)].map((match) => match[1] as Mode);
 }
 
 function read(file: string): string {

@@ -3,6 +3,7 @@
  * `test/mocha/canary.test.ts` says in words what a newer version has moved.
  */
 import { EventEmitter } from 'node:events';
+import { explicitModeOf, setExplicitMode } from '../explicit-mode';
 
 export type HookKind = 'beforeAll' | 'beforeEach' | 'afterEach' | 'afterAll';
 const HOOK_KINDS: readonly HookKind[] = ['beforeAll', 'beforeEach', 'afterEach', 'afterAll'];
@@ -202,6 +203,8 @@ export function cloneSuite(suite: Suite): Suite {
     hooksOf(clone, kind).push(...hooksOf(suite, kind).map((hook) => cloneHook(hook, clone)));
   }
   copyExpandos(suite, clone, SUITE_PROPERTIES);
+  const mode = explicitModeOf(suite);
+  if (mode) setExplicitMode(clone, mode);
   return clone;
 }
 

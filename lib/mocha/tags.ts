@@ -1,5 +1,6 @@
 import path from 'node:path';
 import { RewindError } from '../errors';
+import { explicitModeOf } from '../explicit-mode';
 import { MODES, type Mode } from '../modes';
 import type { Tagging } from './index';
 import type { Suite, Test } from './mocha-private';
@@ -15,7 +16,10 @@ export interface TagFindings {
   readonly warnings: readonly string[];
 }
 
-/** Says which mode a test or suite has: its own tag, else the nearest enclosing one, else a rule, else the default. */
+/**
+ * Says which mode a test or suite has: its own tag (in its title or in code), else the nearest enclosing one, else a rule,
+ * else the default.
+ */
 export class TagReader {
   readonly #modeOfWord = new Map<string, Mode>();
   readonly #modes = new WeakMap<Node, Mode>();
@@ -42,8 +46,11 @@ export class TagReader {
     visit(root, (node) => {
       const words = wordsIn(node.title);
       const tags = words.filter((word) => this.#modeOfWord.has(word));
-      if (new Set(tags.map((word) => this.#modeOfWord.get(word))).size > 1) {
-        contradictions.push(`${placeOf(node)} has ${tags.map((word) => `@${word}`).join(' and ')}`);
+      const inCode = explicitModeOf(node);
+      const modes = new Set([...tags.map((word) => this.#modeOfWord.get(word)), ...(inCode ? [inCode] : [])]);
+      if (modes.size > 1) {
+        const given = [...tags.map((word) => `@${word}`), ...(inCode ? [`${inCode} in code`] : [])];
+        contradictions.push(`${placeOf(node)} has ${given.join(' and ')}`);
       }
       for (const word of words) {
         if (this.#modeOfWord.has(word)) continue;
@@ -64,6 +71,8 @@ export class TagReader {
 
   #inheritedTag(node: Node): Mode | undefined {
     for (let n: Node | undefined = node; n; n = n.parent) {
+      const inCode = explicitModeOf(n);
+      if (inCode) return inCode;
       for (const word of wordsIn(n.title)) {
         const mode = this.#modeOfWord.get(word);
         if (mode) return mode;
