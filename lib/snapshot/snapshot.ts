@@ -320,10 +320,17 @@ function explain(error: unknown, blockedBy?: string): RewindError {
   }
   return new RewindError('REWIND_RESTORE', {
     problem: `The database could not be brought to its checkpoint: ${messageOf(error)}`,
-    remedy:
-      codeOf(error) === INSUFFICIENT_PRIVILEGE
-        ? 'The role of the tests has to own the tables, and needs CREATE on the database for a schema of our own.'
-        : 'Recreate the test database; the cause below says which statement failed.',
+    remedy: remedyFor(codeOf(error)),
     cause: error,
   });
+}
+
+function remedyFor(code: string | undefined): string {
+  if (code === INSUFFICIENT_PRIVILEGE) {
+    return 'The role of the tests has to own the tables, and needs CREATE on the database for a schema of our own.';
+  }
+  // 53200 is what PostgreSQL answers when its lock table is full (manual, "Lock Management").
+  if (code === '53200')
+    return 'Raise max_locks_per_transaction of the test server: a restore locks every touched table.';
+  return 'Recreate the test database; the cause below says which statement failed.';
 }

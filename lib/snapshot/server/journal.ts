@@ -128,7 +128,7 @@ begin
     for r in select * from rewind.relation where journal is not null loop perform rewind.stop_journal(r.relid); end loop;
     perform rewind.note_journals_failed();
   end if;
-  for r in select * from rewind.relation where relid = any (rewind.filled_journals()) loop
+  for r in select * from rewind.relation where relid = any ((select rewind.filled_journals())::oid[]) loop
     perform rewind.wait_for_writers(r.relid);
     execute format('delete from %s', r.journal);
     update rewind.journal_baseline b set (rows, hash) = (select h.rows, h.hash from rewind.hash_relation(r) h) where relid = r.relid;
@@ -151,7 +151,16 @@ begin
   get diagnostics removed = row_count;
   execute format('insert into %s (%s) overriding system value select %s from (%s) s where s.rewind_sign = -1', r.name, r.columns, r.restored, rewind.first_images(r)) using since;
   get diagnostics added = row_count;
-  execute format('delete from %s where rewind_n > $1', r.journal) using since;
+  perform rewind.clear_journal(r.journal, since);
+end $$;
+
+-- Dead rows would slow down every later undo: many go with their file, if no level below needs the journal.
+create function rewind.clear_journal(journal text, since bigint) returns void language plpgsql as $$
+declare keep boolean;
+begin
+  execute format('select exists (select from %s where rewind_n <= $1) or not exists (select from %1$s offset 2000)', journal) into keep using since;
+  if keep then execute format('delete from %s where rewind_n > $1', journal) using since;
+  else execute format('truncate %s', journal); end if;
 end $$;
 
 create function rewind.journals_of(targets oid[]) returns setof rewind.relation language sql stable as $$

@@ -70,7 +70,7 @@ begin
     done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, is_new);
   end;
   for root in select * from rewind.journals_of(targets) loop
-    execute format('delete from %s where rewind_n > $1', root.journal) using rewind.journal_position_at(at_level);
+    perform rewind.clear_journal(root.journal, rewind.journal_position_at(at_level));
   end loop;
   perform rewind.run(undo);
   return done;

@@ -246,7 +246,7 @@ begin
   update rewind.state set status = 'taking';
   if rewind.schema_moved() then perform rewind.discard_outdated(); end if;
   select * into m from rewind.moved();
-  delete from rewind.capture where relid = any (rewind.holding_rows(m.relids));
+  delete from rewind.capture where relid = any ((select rewind.holding_rows(m.relids))::oid[]);
   perform rewind.settle_journals();
   perform rewind.note_moved(m.relids, m.readings, m.groups, m.group_readings);
   insert into rewind.checkpoint values (0, now_running, '{}', nextval('rewind.journal_position'))

@@ -56,11 +56,11 @@ end $$;
 
 -- For people and for deciding whether a checkpoint is worth making: never a false "no".
 create function rewind.touched() returns text[] language plpgsql as $$
-declare names text[] := array(select name from rewind.relation where relid = any (rewind.holding_rows((rewind.moved()).relids)) order by name);
+declare names text[] := array(select name from rewind.relation where relid = any ((select rewind.holding_rows(relids) from rewind.moved())::oid[]) order by name);
 begin
   if rewind.schema_moved() then return names || 'the schema'::text; end if; -- some of the others may be gone
   return names
-    || array(select 'sequence ' || name from rewind.sequence_now where seqid = any (rewind.moved_sequences()) order by name)
+    || array(select 'sequence ' || name from rewind.sequence_now where seqid = any ((select rewind.moved_sequences())::oid[]) order by name)
     || array(select 'large objects' where rewind.large_objects_moved())
     || array(select 'materialized view ' || name from rewind.moved_matviews() order by name);
 end $$;
