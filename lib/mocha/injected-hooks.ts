@@ -51,7 +51,7 @@ export class InjectedHooks {
 
   /** A suite of rolled-back tests needs nothing: what its hooks write is undone with its scope. */
   #injectInto(suite: Suite): void {
-    if ((this.run.phases.get(suite) ?? 1) === 1 || suite.isPending()) return;
+    if ((this.run.phases.get(suite) ?? 1) === 1) return;
     const prepares = hooksOf(suite, 'beforeAll').length > 0;
     const cleans = hooksOf(suite, 'afterAll').length > 0;
     if (prepares) {

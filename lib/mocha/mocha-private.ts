@@ -137,6 +137,7 @@ export type HookPlace = 'first' | 'last' | { readonly after: Hook };
  * It has no time limit of Mocha's: a seed takes as long as it takes, and the limits are where the waiting is done.
  */
 export function addHook(suite: Suite, kind: HookKind, place: HookPlace, body: (hook: Hook) => Promise<void>): void {
+  if (suite.isPending()) return; // Mocha would take none
   const add = (suite as unknown as Record<HookKind, (title: string, fn: () => Promise<void>) => unknown>)[kind];
   add.call(suite, 'mocha-rewind', () => body(hook));
   const hooks = hooksOf(suite, kind);

@@ -13,10 +13,10 @@ import type { OrderOptions } from './order';
 import { queueCommittingFilesLast } from './file-order';
 import { carryFacts } from './results';
 import { Run } from './run';
-import { TagReader } from './tags';
+import { TagReader, wordsIn } from './tags';
 
 /** Title word of a describe that is not to be split. */
-const WHOLE = /(?:^|\s)@whole(?:\s|$)/;
+const WHOLE = 'whole';
 
 /** All that outlives a run: one per process, the last one made. */
 export class Plug {
@@ -33,7 +33,7 @@ export class Plug {
     const arrange: Arrangement = arrangementFrom(process.env);
     this.order = {
       modeOf: (node) => this.tags.modeOf(node),
-      splits: (suite) => options.split !== false && !WHOLE.test(suite.title),
+      splits: (suite) => options.split !== false && !wordsIn(suite.title).includes(WHOLE),
       arrange,
     };
   }

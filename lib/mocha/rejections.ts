@@ -2,7 +2,8 @@ import { messageOf } from '../errors';
 
 /**
  * Mocha swallows unhandled rejections of code under test: the test passes, exit code 0 (mochajs/mocha#5507). Node alone
- * would have ended the process. Who installs a listener of their own deals with them, and is left alone.
+ * would have ended the process. A test that installs a listener of its own deals with them, and is left alone; one that
+ * the app has installed for good is no excuse.
  */
 export class RejectionWatch {
   #known: ReadonlySet<unknown> = new Set();
@@ -12,6 +13,11 @@ export class RejectionWatch {
 
   start(): void {
     process.on('unhandledRejection', this.#listener);
+    this.testBegins();
+  }
+
+  /** Listeners that are there already are not this test's. */
+  testBegins(): void {
     this.#known = new Set(process.listeners('unhandledRejection'));
   }
 

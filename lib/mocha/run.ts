@@ -171,6 +171,7 @@ export class Run {
     const { handler, attempts } = this.#begun;
     if (scope.kind === 'test') {
       attempts.began(scope, node as Test);
+      this.#rejections.testBegins();
       attachFacts(node as Test, undefined);
     }
     try {

@@ -71,6 +71,16 @@ for (const mocha of VERSIONS) {
       assert.match(run.stderr, /before it had begun/);
     });
 
+    for (const fixture of ['mochaGlobalSetup', 'mochaGlobalTeardown']) {
+      it(`is not 0 where ${fixture} has thrown`, async () => {
+        const run = await recorded(
+          { 'global.js': `exports.${fixture} = async () => { throw new Error('no server'); };`, 'a.spec.js': `T('a')` },
+          { mocha, args: ['--require', './global.js'] },
+        );
+        assert.notEqual(run.code, 0, run.output);
+      });
+    }
+
     it('says SIGINT, in a serial run', async () => {
       const run = await signalled({ 'a.spec.js': SLOW }, { mocha });
       assert.equal(run.signal, 'SIGINT');

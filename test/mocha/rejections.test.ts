@@ -81,6 +81,13 @@ it('t', async () => { const seen = new Promise((r) => process.once('unhandledRej
       assert.equal(outcome.code, 0, outcome.output);
     });
 
+    it('are no less a failure where the app has a listener for good', async () => {
+      const outcome = await run(`
+before(() => { process.on('unhandledRejection', () => {}); });
+it('t', async () => { Promise.reject(new Error('x')); });`);
+      assert.deepEqual(failed(outcome), [['t', 'Unhandled rejection: x']]);
+    });
+
     it('are left alone if the options say so', async () => {
       const outcome = await run(`it('t', async () => { Promise.reject(new Error('x')); });`, {
         plug: `{ rejections: 'ignore' }`,
