@@ -203,10 +203,9 @@ export class VirtualConnection {
   }
 }
 
-/** A query's own `query_timeout` means something since pg 8.12; before, only the connection's did. */
+/** A query's own `query_timeout` counts since pg 8.12; before (client.js, query) only the connection's did. */
 function hasOwnTimeouts(driver: ClientClass): boolean {
-  const source = String((driver.prototype as { query?: unknown }).query);
-  return !source.includes('query_timeout') || source.includes('config.query_timeout');
+  return !String((driver.prototype as { query?: unknown }).query).includes('readTimeout = this.connectionParameters');
 }
 
 /** pg-cursor has `read` and `close`; pg-query-stream carries such a cursor in itself. */

@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 /* eslint-disable @typescript-eslint/no-explicit-any -- foreign private API */
 
 export interface PgConnection extends EventEmitter {
-  readonly stream: { write(bytes: Buffer): boolean; cork?(): void; uncork?(): void };
+  readonly stream: { readonly writable: boolean; write(bytes: Buffer): boolean };
   readonly parsedStatements: Record<string, string>;
   parse(message: { name?: string; text: string }): void;
   bind(message: { statement?: string; portal?: string; values?: readonly unknown[]; binary?: boolean }): void;
@@ -141,6 +141,9 @@ export function bodyOfPortal(
 /** Over all wires: a client that was given back and is pinned again still has the statements of its last wire. */
 let serial = 0;
 
+/** Our statements that come again and again: the server parses them once. */
+const REPEATED = /^(BEGIN|ROLLBACK|ROLLBACK AND CHAIN|(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) rewind_\w+)$/;
+
 /**
  * The wire to one real client. `send` puts our statements and one of the app's under a single Sync: one write, one round
  * trip, one ReadyForQuery; if one fails the server skips the rest (PostgreSQL manual, 53.2.3).
@@ -149,6 +152,11 @@ export class Wire {
   status: ServerStatus = 'I';
   /** Our statements that the server has already parsed: most are the same few, again and again. */
   private readonly prepared = new Map<string, Buffer>();
+  /** Messages that are to go out in one piece. */
+  private chunks: Buffer[] = [];
+  /** The connection, except that what it sends is kept in `chunks`. */
+  private readonly recorder: PgConnection;
+  /** The same, without Sync. */
   private readonly quiet: PgConnection;
   private readonly onReady = (message: { status: ServerStatus }): void => {
     this.status = message.status;
@@ -158,7 +166,9 @@ export class Wire {
     const connection = client.connection;
     // prepended, or the status would be one message old when pg calls handleReadyForQuery
     connection.prependListener('readyForQuery', this.onReady);
-    this.quiet = Object.create(connection, { sync: { value: () => {} } }) as PgConnection;
+    const stream = { writable: true, write: (bytes: Buffer) => this.chunks.push(bytes) > 0 };
+    this.recorder = Object.create(connection, { stream: { value: stream } }) as PgConnection;
+    this.quiet = Object.create(this.recorder, { sync: { value: () => {} } }) as PgConnection;
   }
 
   detach(): void {
@@ -186,52 +196,50 @@ export class Wire {
     this.prepared.clear();
   }
 
-  writePrefix(prefix: readonly string[]): void {
-    const stream = this.client.connection.stream;
-    for (const sql of prefix) {
-      const known = this.prepared.get(sql);
-      if (known) {
-        stream.write(known);
-        continue;
-      }
-      const keep =
-        /^(BEGIN|ROLLBACK|ROLLBACK AND CHAIN|(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) rewind_\w+)$/.test(
-          sql,
-        );
-      const connection = this.client.connection;
-      if (!keep) {
-        connection.parse({ text: sql });
-        connection.bind({});
-        connection.execute({});
-        if (sql === 'DEALLOCATE ALL') this.forgetPrepared();
-        continue;
-      }
-      const name = `rewind_${++serial}`;
-      connection.parse({ name, text: sql });
-      const bytes = recorded(connection, (shim) => {
-        shim.bind({ statement: name });
-        shim.execute({});
-      });
-      stream.write(bytes);
-      this.prepared.set(sql, bytes);
-    }
+  /** Writes one message, in one piece. Returns what pg says of the body before anything is sent. */
+  write(prefix: readonly string[], body: Body | undefined): Error | undefined {
+    this.chunks = [];
+    for (const sql of prefix) this.writeOwn(sql);
+    const early = body && this.writeBody(body);
+    if (body?.protocol !== 'simple' || early) this.recorder.sync();
+    const { stream } = this.client.connection;
+    if (stream.writable)
+      stream.write(this.chunks.length === 1 ? (this.chunks[0] as Buffer) : Buffer.concat(this.chunks));
+    this.chunks = [];
+    return early;
   }
 
-  writeBody(body: Body): Error | undefined {
+  private writeOwn(sql: string): void {
+    const known = this.prepared.get(sql);
+    if (known) {
+      this.chunks.push(known);
+      return;
+    }
+    const { recorder } = this;
+    if (!REPEATED.test(sql)) {
+      recorder.parse({ text: sql });
+      recorder.bind({});
+      recorder.execute({});
+      if (sql === 'DEALLOCATE ALL') this.forgetPrepared();
+      return;
+    }
+    const name = `rewind_${++serial}`;
+    recorder.parse({ name, text: sql });
+    const before = this.chunks.length;
+    recorder.bind({ statement: name });
+    recorder.execute({});
+    this.prepared.set(sql, Buffer.concat(this.chunks.slice(before)));
+  }
+
+  private writeBody(body: Body): Error | undefined {
+    const before = this.chunks.length;
     try {
       return body.write(this.quiet) ?? undefined;
     } catch (error) {
+      this.chunks.length = before;
       return error as Error;
     }
   }
-}
-
-/** What `write` would have sent. */
-function recorded(connection: PgConnection, write: (shim: PgConnection) => void): Buffer {
-  const chunks: Buffer[] = [];
-  const stream = { writable: true, write: (bytes: Buffer) => chunks.push(bytes) > 0 };
-  write(Object.create(connection, { stream: { value: stream } }) as PgConnection);
-  return Buffer.concat(chunks);
 }
 
 class Message {
@@ -263,20 +271,10 @@ class Message {
     return this.body?.text;
   }
 
-  submit(connection: PgConnection): null {
-    const { stream } = connection;
-    stream.cork?.();
-    try {
-      this.wire.writePrefix(this.prefix);
-      if (this.body) {
-        const query = this.body.receiver as Partial<PgQuery>;
-        if (this.binary && !query.binary) query.binary = true;
-        this.early = this.wire.writeBody(this.body);
-      }
-      if (this.body?.protocol !== 'simple' || this.early) connection.sync();
-    } finally {
-      stream.uncork?.();
-    }
+  submit(): null {
+    const query = this.body?.receiver as Partial<PgQuery> | undefined;
+    if (query && this.binary && !query.binary) query.binary = true;
+    this.early = this.wire.write(this.prefix, this.body);
     return null;
   }
 

@@ -422,6 +422,7 @@ export const transactions: Behaviour[] = [
       await c.query('begin');
       seen.push(c.getTransactionStatus?.());
       await err(c.query('selct'));
+      await sleep(5); // pg tells of an error before it learns the new status
       seen.push(c.getTransactionStatus?.());
       await c.query('rollback');
       seen.push(c.getTransactionStatus?.());
