@@ -97,6 +97,8 @@ export class InjectedHooks {
     if (!current) return;
     const { scope, test } = current;
     const errors: Error[] = [];
+    // From here on its code may do no more: a body that timed out could go on while we tidy up after it.
+    scope.ended = true;
     try {
       errors.push(...(await this.run.handler.depart(scope)));
       attachFacts(test, this.run.handler.facts(scope));

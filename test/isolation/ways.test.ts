@@ -180,6 +180,32 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
+  it('lets a body that timed out not begin again while its test is restored', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
+          it('holds a lock, and goes on when that is ended @truncate', async function () {
+            this.timeout(200);
+            for (;;) {
+              await db.transaction(async (trx) => { await trx('users').insert({ name: 'late' }); await sleep(5000); }).catch((e) => { if (/LATE/.test(e.message)) throw e; });
+              await db('users').insert({ name: 'later' }).catch((e) => { if (/LATE/.test(e.message)) throw e; });
+            }
+          });
+          it('sees nothing of it @truncate', async () => { await sleep(300); assert.equal(await names(), 'ann,bob'); });
+          it('sees nothing of it later @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
+      },
+      { database, config: MANAGED },
+    );
+    assert.deepEqual(
+      outcome.passed,
+      ['sees nothing of it @truncate', 'sees nothing of it later @truncate'],
+      outcome.output,
+    );
+    assert.doesNotMatch(Object.values(outcome.failed).join(), /REWIND_LEAK/);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
   it('starts on the baseline after a run that was killed in a committing test', async () => {
     const specs = {
       'a.spec.js': `
