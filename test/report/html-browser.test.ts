@@ -1,4 +1,4 @@
-// The page in a real browser: what a person would do with it. Skipped where there is none (set REWIND_TEST_BROWSER).
+// The page in a real browser: what a person would do with it.
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -9,20 +9,18 @@ import { type JsonReport, renderHtml } from '../../lib/report';
 import { findBrowser, launch } from './browser';
 import { jsonReport, jsonTest, sampleTests } from './sample-report';
 
-describe('the HTML report, in a browser', () => {
+const found = findBrowser();
+const title = 'the HTML report, in a browser';
+
+(found ? describe : describe.skip)(found ? title : `${title} (none found: see test/report/browser.ts)`, () => {
   let browser: Browser;
   let dir: string;
   const opened: Page[] = [];
   /** What the browser complained about, and what it wanted to load beside the page. */
   const complaints: string[] = [];
 
-  before(async function () {
-    const found = findBrowser();
-    if (!found) {
-      if (this.test) this.test.title += ': skipped, no Chromium on the PATH and no REWIND_TEST_BROWSER';
-      return this.skip();
-    }
-    browser = await launch(found);
+  before(async () => {
+    browser = await launch(found ?? '');
     dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rewind-html-'));
   });
   afterEach(async () => {
@@ -30,8 +28,8 @@ describe('the HTML report, in a browser', () => {
     assert.deepEqual(complaints.splice(0), []);
   });
   after(async () => {
-    await browser?.close();
-    if (dir) fs.rmSync(dir, { recursive: true });
+    await browser.close();
+    fs.rmSync(dir, { recursive: true });
   });
 
   async function open(report: JsonReport, colorScheme: 'light' | 'dark' = 'light'): Promise<Page> {
@@ -55,11 +53,11 @@ describe('the HTML report, in a browser', () => {
   async function until(condition: () => Promise<boolean>): Promise<void> {
     while (!(await condition())) await new Promise((resolve) => setTimeout(resolve, 10));
   }
-  const found = (page: Page): Promise<string | null> => page.locator('#found').textContent();
+  const shown = (page: Page): Promise<string | null> => page.locator('#found').textContent();
 
   it('opens with 5 000 tests, and makes rows only as far as one scrolls', async () => {
     const page = await open(jsonReport(sampleTests(5_000)));
-    assert.match((await found(page)) ?? '', /^5,000 · isolation /);
+    assert.match((await shown(page)) ?? '', /^5,000 · isolation /);
     const made = (await rows(page)).length;
     assert.ok(made >= 100 && made <= 500, String(made));
     await page.locator('#tests tbody tr').last().scrollIntoViewIfNeeded();
@@ -85,7 +83,7 @@ describe('the HTML report, in a browser', () => {
       ['nowhere', 0],
     ] as const) {
       await page.fill('#search', text);
-      assert.match((await found(page)) ?? '', new RegExp(`^${count} of 1,000 `), text);
+      assert.match((await shown(page)) ?? '', new RegExp(`^${count} of 1,000 `), text);
     }
   });
 
@@ -119,12 +117,12 @@ describe('the HTML report, in a browser', () => {
   it('filters by mode and state, and adds up what is shown', async () => {
     const page = await open(jsonReport(sampleTests(1_000)));
     await page.click('[data-filter=failed]');
-    assert.equal(await found(page), '2 of 1,000 · isolation 0.20 ms');
+    assert.equal(await shown(page), '2 of 1,000 · isolation 0.20 ms');
     await page.click('[data-filter=truncate]');
-    assert.match((await found(page)) ?? '', /^102 of 1,000 /);
+    assert.match((await shown(page)) ?? '', /^102 of 1,000 /);
     await page.click('[data-filter=failed]');
     await page.click('[data-filter=truncate]');
-    assert.match((await found(page)) ?? '', /^1,000 · /);
+    assert.match((await shown(page)) ?? '', /^1,000 · /);
     assert.equal(await page.locator('[data-filter=pending]').count(), 0, 'only what there is');
   });
 
@@ -197,7 +195,7 @@ describe('the HTML report, in a browser', () => {
       await page.mouse.down();
       await page.mouse.up();
       assert.equal(await page.inputValue('#search'), 'area 0');
-      assert.match((await found(page)) ?? '', /^20 of 60 /);
+      assert.match((await shown(page)) ?? '', /^20 of 60 /);
     });
 
     it('zooms to what one drags over, and back; by keys and buttons too', async () => {
