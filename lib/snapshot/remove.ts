@@ -26,7 +26,7 @@ export async function removeSnapshot(run: Run): Promise<void> {
     `select obj_description(oid, 'pg_namespace') as comment from pg_catalog.pg_namespace where nspname = 'rewind'`,
   );
   if (!schema) return;
-  if (!String(schema['comment'] ?? '').startsWith('mocha-rewind')) {
+  if (typeof schema['comment'] !== 'string' || !schema['comment'].startsWith('mocha-rewind')) {
     throw new RewindError('REWIND_RESTORE', {
       problem: 'The database has a schema named "rewind" that is not ours.',
       remedy: 'Rename it: mocha-rewind keeps its copies in a schema of that name.',

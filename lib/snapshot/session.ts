@@ -1,21 +1,12 @@
 import { RewindError, messageOf } from '../errors';
 import type { OwnConnection, Query } from '../sql';
 
-/** What our role may do decides how a restore is done. */
-export type Means =
-  | 'replica' // may set session_replication_role: triggers, rules and foreign keys are out of the way
-  | 'owner'; // owns the tables, and no more
-
 /** A connection of ours, set up for the server side. */
-export interface Session {
-  readonly query: Query;
-  readonly pid: number;
-  readonly means: Means;
+export interface Session extends OwnConnection {
   /** May create event triggers. */
   readonly superuser: boolean;
   /** As in `server_version_num`. */
   readonly serverVersion: number;
-  end(): Promise<void>;
 }
 
 // The app's search_path is left alone: check constraints, defaults and generated columns may call functions that rely on
@@ -45,11 +36,6 @@ export async function openSession(connect: () => Promise<OwnConnection>): Promis
       `select current_setting('server_version_num')::int as version, rolsuper as superuser
        from pg_catalog.pg_roles where rolname = current_user`,
     );
-    if (rows[0]?.superuser) await connection.query(`set deadlock_timeout = '100ms'`);
-    // Longer than deadlock_timeout: only then autovacuum, or a deadlock, gets out of our way.
-    await connection.query(
-      `select set_config('lock_timeout', (setting::int + 200)::text, false) from pg_catalog.pg_settings where name = 'deadlock_timeout'`,
-    );
     const { version = 0, superuser = false } = rows[0] ?? {};
     if (version < 140000) {
       throw new RewindError('REWIND_RESTORE', {
@@ -57,26 +43,29 @@ export async function openSession(connect: () => Promise<OwnConnection>): Promis
         remedy: 'Use a newer server for tests.',
       });
     }
-    return {
-      ...connection,
-      means: await meansOf(connection.query),
-      superuser,
-      serverVersion: version,
-      end: connection.end,
-    };
+    if (superuser) await connection.query(`set deadlock_timeout = '100ms'`);
+    // Longer than deadlock_timeout: only then autovacuum, or a deadlock, gets out of our way.
+    await connection.query(
+      `select set_config('lock_timeout', (setting::int + 200)::text, false) from pg_catalog.pg_settings where name = 'deadlock_timeout'`,
+    );
+    await switchTriggersOff(connection.query);
+    const { query, pid } = connection;
+    return { query, pid, end: () => connection.end(), superuser, serverVersion: version };
   } catch (error) {
     await connection.end();
     throw error;
   }
 }
 
-async function meansOf(query: Query): Promise<Means> {
+/**
+ * Triggers, rules and foreign keys are out of the way of a restore, if our role may do that: a superuser, or who was
+ * granted the parameter. Where it may not, the server side restores as a plain owner of the tables can.
+ */
+async function switchTriggersOff(query: Query): Promise<void> {
   try {
     await query(`set session_replication_role = 'replica'`);
-    return 'replica';
   } catch (error) {
-    if (codeOf(error) === INSUFFICIENT_PRIVILEGE) return 'owner';
-    throw error;
+    if (codeOf(error) !== INSUFFICIENT_PRIVILEGE) throw error;
   }
 }
 

@@ -1,23 +1,18 @@
-import { RewindError, messageOf } from '../errors';
-import { realTimers, sleep } from '../timers';
-import { describeBlockers, endBlockers, findBlockers } from './blockers';
-import type { Blocker, Difference, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
+import { realTimers } from '../timers';
+import { Connection } from './connection';
+import type { Difference, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
 import { removeSnapshot } from './remove';
-import { type ServerSide, eventTriggersSql, serverSide } from './server';
-import { INSUFFICIENT_PRIVILEGE, type Session, codeOf, isLost, openSession } from './session';
+import { eventTriggersSql, serverSide } from './server';
 
-const LOCK_NOT_AVAILABLE = '55P03';
-const DEADLOCK_DETECTED = '40P01';
 /** Relations armed, copied or let go in one transaction: each takes several locks, and the lock table is finite. */
 const BATCH = 100;
 
 interface State {
-  readonly version: string;
   readonly status: 'taking' | 'running' | 'kept';
   readonly level: number;
   readonly fingerprint: string | null;
-  /** False in a restored dump: no oid in it means anything. */
-  readonly native: boolean;
+  /** Made in this very database, by this version of ours. */
+  readonly usable: boolean;
 }
 
 interface RestoreReport {
@@ -29,16 +24,12 @@ interface RestoreReport {
 
 /** See {@link Snapshot}. What counts is in the database; this object only remembers how deep the stack should be. */
 export class DatabaseSnapshot implements Snapshot {
-  #session: Session | undefined;
-  #server: ServerSide | undefined;
+  readonly #connection: Connection;
   #taken = false;
   #depth = 0;
-  #locked = false;
-
-  readonly #patience: number;
 
   constructor(private readonly options: SnapshotOptions) {
-    this.#patience = options.patienceMs ?? 2000;
+    this.#connection = new Connection(options);
   }
 
   get taken(): boolean {
@@ -52,43 +43,53 @@ export class DatabaseSnapshot implements Snapshot {
   async recover(): Promise<boolean> {
     const state = await this.#state();
     if (!state || state.status === 'kept') return false;
-    await this.#lock();
-    const now = await this.#state();
-    if (!this.#isUsable(now) || now.status !== 'running') return false;
+    // A run that is still alive is waited for, and never recovered from under its feet.
+    await this.#connection.hold();
+    try {
+      return await this.#recover(await this.#state());
+    } finally {
+      await this.#connection.release();
+    }
+  }
+
+  async #recover(state: State | undefined): Promise<boolean> {
+    if (state?.status !== 'running') return false;
+    if (!state.usable) {
+      this.options.note(
+        'the last run was killed, and its baseline is of no use any more: the data are as it left them',
+      );
+      return false;
+    }
     const touched = await this.touched();
     await this.#restoreTo(0);
-    await this.#query(`update rewind.state set status = 'kept'`);
-    return now.level > 0 || touched.length > 0;
+    await this.#mark('kept');
+    return state.level > 0 || touched.length > 0;
   }
 
   async take(): Promise<void> {
-    await this.#lock();
+    await this.#connection.hold();
+    const fingerprint = this.options.fingerprint ?? null;
     const state = await this.#state();
-    const reusable =
-      this.options.kept !== 'ignore' &&
-      this.#isUsable(state) &&
-      state.status !== 'taking' &&
-      state.fingerprint === (this.options.fingerprint ?? null);
-    if (!reusable) {
+    const isWorthKeeping =
+      this.options.kept !== 'ignore' && state?.usable && state.status !== 'taking' && state.fingerprint === fingerprint;
+    if (!isWorthKeeping) {
       await this.remove();
       await this.#install();
     }
-    await this.#patiently(() => this.#query('select rewind.begin_take()'));
+    await this.#connection.insist('select rewind.begin_take()');
     await this.#untilDone('select rewind.arm_some($1) as n');
-    await this.#patiently(() =>
-      this.#query('select rewind.choose_journals($1)', [this.options.journalAbove ?? 20_000]),
-    );
+    await this.#connection.insist('select rewind.choose_journals($1)', [this.options.journalAbove ?? 20_000]);
     await this.#untilDone('select rewind.capture_some($1) as n');
-    await this.#patiently(() => this.#query('select rewind.end_take($1)', [this.options.fingerprint ?? null]));
+    await this.#connection.insist('select rewind.end_take($1)', [fingerprint]);
     this.#taken = true;
     this.#depth = 0;
-    const { rows } = await this.#query<{ limit: string }>('select rewind.limits() as limit');
-    for (const { limit } of rows) this.options.note(limit);
+    const limits = await this.#connection.query<{ sentence: string }>('select rewind.limits() as sentence');
+    for (const { sentence } of limits) this.options.note(sentence);
   }
 
   async push(): Promise<void> {
     const level = this.#depth + 1;
-    await this.#patiently(() => this.#query(`select rewind.push(${level})`));
+    await this.#connection.insist(`select rewind.push(${level})`);
     this.#depth = level;
   }
 
@@ -104,26 +105,24 @@ export class DatabaseSnapshot implements Snapshot {
   }
 
   async touched(): Promise<readonly string[]> {
-    const { rows } = await this.#query<{ names: string[] }>('select rewind.touched() as names');
-    return rows[0]?.names ?? [];
+    const [row] = await this.#connection.query<{ names: string[] }>('select rewind.touched() as names');
+    return row?.names ?? [];
   }
 
   async verify(): Promise<readonly Difference[]> {
-    const { result } = await this.#patiently(() =>
-      this.#query<Difference>('select name, extra::float8, missing::float8 from rewind.verify()'),
-    );
-    return result.rows;
+    const sql = 'select name, extra::float8, missing::float8 from rewind.verify()';
+    return (await this.#connection.insist<Difference>(sql)).rows;
   }
 
   async plan(): Promise<string> {
-    const { rows } = await this.#query<{ plan: string }>('select rewind.plan() as plan');
-    return rows[0]?.plan ?? '';
+    const [row] = await this.#connection.query<{ plan: string }>('select rewind.plan() as plan');
+    return row?.plan ?? '';
   }
 
   async status(): Promise<SnapshotStatus> {
     const state = await this.#state();
     if (!state) return { state: 'none', tables: 0, journalled: [], bytes: 0, takenAt: undefined };
-    const { rows } = await this.#query<Omit<SnapshotStatus, 'state' | 'takenAt'> & { takenAt: Date | null }>(
+    const [found] = await this.#connection.query<Omit<SnapshotStatus, 'state' | 'takenAt'> & { takenAt: Date | null }>(
       `select
          (select count(*)::int from rewind.relation where kind = 'r') as tables,
          array(select name from rewind.relation where journal is not null order by name) as journalled,
@@ -132,45 +131,41 @@ export class DatabaseSnapshot implements Snapshot {
          taken_at as "takenAt"
        from rewind.state`,
     );
-    const [found] = rows;
     if (!found) throw new Error('rewind.state has one row');
     return { ...found, state: state.status, takenAt: found.takenAt ?? undefined };
   }
 
   async forget(): Promise<void> {
-    await this.#query(`select rewind.drop_levels_above(0)`);
-    await this.#query(`update rewind.state set status = 'kept'`);
+    await this.#connection.insist('select rewind.drop_levels_above(0)');
+    await this.#mark('kept');
     this.#taken = false;
     this.#depth = 0;
   }
 
   async remove(): Promise<void> {
-    await this.#lock();
-    await removeSnapshot((sql) => this.#patiently(() => this.#query(sql)).then(({ result }) => result.rows));
+    await this.#connection.hold();
+    await removeSnapshot(async (sql) => (await this.#connection.insist(sql)).rows);
     this.#taken = false;
     this.#depth = 0;
   }
 
   async close(): Promise<void> {
     try {
-      if (this.#taken && this.#depth === 0 && (await this.touched()).length === 0) {
-        await this.#query(`update rewind.state set status = 'kept'`);
-      }
+      if (this.#taken && this.#depth === 0 && (await this.touched()).length === 0) await this.#mark('kept');
     } catch {
       // It stays marked as running: the next run recovers it.
     }
-    await this.#session?.end();
-    this.#session = undefined;
+    await this.#connection.end();
     this.#taken = false;
-    this.#locked = false;
+    this.#depth = 0;
   }
 
   async #restoreTo(level: number): Promise<Restored> {
     const started = realTimers.now();
-    const { result, blockers } = await this.#patiently(() =>
-      this.#query<{ report: RestoreReport }>(`select rewind.restore(${level}) as report`),
+    const { rows, blockers } = await this.#connection.insist<{ report: RestoreReport }>(
+      `select rewind.restore(${level}) as report`,
     );
-    const report = result.rows[0]?.report;
+    const report = rows[0]?.report;
     if (!report) throw new Error('rewind.restore() returns one row');
     for (const name of report.stale) {
       this.options.note(`materialized view ${name} was stale when its checkpoint was made, and is fresh now`);
@@ -185,152 +180,41 @@ export class DatabaseSnapshot implements Snapshot {
   }
 
   async #install(): Promise<void> {
-    const session = await this.#connected();
-    const server = serverSide(session.serverVersion);
-    // One message, so one transaction. It can be repeated: see #query.
-    await this.#patiently(() =>
-      this.#query(`drop schema if exists rewind cascade; ${server.sql} ${session.superuser ? eventTriggersSql : ''}`),
+    const { serverVersion, superuser } = await this.#connection.session();
+    const server = serverSide(serverVersion);
+    // One message, so one transaction. The first statement is for the case that it has to be sent twice.
+    await this.#connection.insist(
+      `drop schema if exists rewind cascade; ${server.sql} ${superuser ? eventTriggersSql : ''}`,
     );
-    await this.#query(
-      `insert into rewind.state (version, self, status, fingerprint) values ($1, 'rewind.state'::regclass, 'taking', $2)`,
-      [server.version, this.options.fingerprint ?? null],
+    await this.#connection.query(
+      `insert into rewind.state (version, self, status) values ($1, 'rewind.state'::regclass, 'taking') on conflict do nothing`,
+      [server.version],
     );
   }
 
   async #untilDone(step: string): Promise<void> {
     for (;;) {
-      const { result } = await this.#patiently(() => this.#query<{ n: number }>(step, [BATCH]));
-      if ((result.rows[0]?.n ?? 0) < BATCH) return;
+      const { rows } = await this.#connection.insist<{ n: number }>(step, [BATCH]);
+      if ((rows[0]?.n ?? 0) < BATCH) return;
     }
+  }
+
+  async #mark(status: State['status']): Promise<void> {
+    await this.#connection.query('update rewind.state set status = $1', [status]);
   }
 
   async #state(): Promise<State | undefined> {
-    const { rows } = await this.#query<{ there: boolean }>(`select to_regclass('rewind.state') is not null as there`);
-    if (!rows[0]?.there) return undefined;
-    const found = await this.#query<State>(
-      `select version, status, level, fingerprint, self = 'rewind.state'::regclass as native from rewind.state`,
+    const { serverVersion } = await this.#connection.session();
+    const [ours] = await this.#connection.query(
+      `select from pg_catalog.pg_namespace where nspname = 'rewind'
+         and obj_description(oid, 'pg_namespace') like 'mocha-rewind%' and to_regclass('rewind.state') is not null`,
     );
-    return found.rows[0];
-  }
-
-  #isUsable(state: State | undefined): state is State {
-    return state !== undefined && state.native && state.version === this.#server?.version;
-  }
-
-  /** One run at a time may hold a snapshot of a database. The lock goes with our session, however that ends. */
-  async #lock(): Promise<void> {
-    if (this.#locked) return;
-    const limit = realTimers.now() + 2 * this.#patience;
-    for (;;) {
-      const { rows } = await this.#query<{ got: boolean }>(
-        `select pg_try_advisory_lock(hashtext('mocha-rewind'), 0) as got`,
-      );
-      if (rows[0]?.got) break;
-      if (realTimers.now() > limit) throw await this.#usedByAnother();
-      await sleep(50);
-    }
-    this.#locked = true;
-  }
-
-  async #usedByAnother(): Promise<RewindError> {
-    const { rows } = await this.#query<{ pid: number; application: string; since: string }>(
-      `select a.pid, a.application_name as application, to_char(a.backend_start, 'HH24:MI:SS') as since
-       from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)
-       where l.locktype = 'advisory' and l.granted and l.classid = hashtext('mocha-rewind')::oid
-         and l.database = (select oid from pg_catalog.pg_database where datname = current_database())`,
+    if (!ours) return undefined;
+    // In a restored dump the table has another oid, and no oid in it means anything.
+    const [state] = await this.#connection.query<State>(
+      `select status, level, fingerprint, self = 'rewind.state'::regclass and version = $1 as usable from rewind.state`,
+      [serverSide(serverVersion).version],
     );
-    const [other] = rows;
-    return new RewindError('REWIND_RESTORE', {
-      problem: `Another run is using this database: session ${other?.pid ?? '?'} ("${other?.application ?? '?'}", connected since ${other?.since ?? '?'}).`,
-      remedy: 'Wait for it to end, or give each run a database of its own.',
-    });
+    return state;
   }
-
-  /**
-   * Retries a step that other sessions' locks are in the way of. When patience has run out those sessions are ended; when
-   * it has run out again it is an error. Never a hang: no lock is waited for longer than `lock_timeout`.
-   */
-  async #patiently<T>(step: () => Promise<T>): Promise<{ result: T; blockers: Blocker[] }> {
-    const started = realTimers.now();
-    const met = new Map<string, Blocker>();
-    for (;;) {
-      try {
-        return { result: await step(), blockers: [...met.values()] };
-      } catch (error) {
-        const code = codeOf(error);
-        if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw explain(error);
-        const { query } = await this.#connected();
-        const found = await findBlockers(query);
-        const waited = realTimers.now() - started;
-        const ended = waited > this.#patience;
-        if (waited > 2 * this.#patience + 3000) throw explain(error, describeBlockers(found));
-        for (const { gid, ...blocker } of found) met.set(gid ?? String(blocker.pid), { ...blocker, ended });
-        if (ended) await endBlockers(query, found);
-      }
-    }
-  }
-
-  async #connected(): Promise<Session> {
-    if (!this.#session) {
-      this.#session = await openSession(this.options.connect);
-      this.#server = serverSide(this.#session.serverVersion);
-    }
-    return this.#session;
-  }
-
-  /** Where the connection is lost, another one tries once more: every statement of ours can be repeated. */
-  async #query<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<{ rows: Row[] }> {
-    const session = await this.#connected();
-    try {
-      return await session.query<Row>(sql, values);
-    } catch (error) {
-      if (!isLost(error)) throw error;
-      await this.#reconnect(session);
-      return (await this.#connected()).query<Row>(sql, values);
-    }
-  }
-
-  async #reconnect(lost: Session): Promise<void> {
-    await lost.end();
-    this.#session = undefined;
-    const limit = realTimers.now() + 5000;
-    for (;;) {
-      try {
-        await this.#connected();
-        break;
-      } catch (error) {
-        if (realTimers.now() > limit) throw error; // a server that restarts takes a moment
-        await sleep(100);
-      }
-    }
-    if (!this.#locked) return;
-    this.#locked = false;
-    await this.#lock();
-  }
-}
-
-function explain(error: unknown, blockedBy?: string): RewindError {
-  if (error instanceof RewindError) return error;
-  if (blockedBy) {
-    return new RewindError('REWIND_RESTORE', {
-      problem: `A table could not be locked, because of ${blockedBy}`,
-      remedy: 'End that session. Tests have to leave no transaction open.',
-      cause: error,
-    });
-  }
-  return new RewindError('REWIND_RESTORE', {
-    problem: `The database could not be brought to its checkpoint: ${messageOf(error)}`,
-    remedy: remedyFor(codeOf(error)),
-    cause: error,
-  });
-}
-
-function remedyFor(code: string | undefined): string {
-  if (code === INSUFFICIENT_PRIVILEGE) {
-    return 'The role of the tests has to own the tables, and needs CREATE on the database for a schema of our own.';
-  }
-  // 53200 is what PostgreSQL answers when its lock table is full (manual, "Lock Management").
-  if (code === '53200')
-    return 'Raise max_locks_per_transaction of the test server: a restore locks every touched table.';
-  return 'Recreate the test database; the cause below says which statement failed.';
 }

@@ -1,0 +1,152 @@
+import { RewindError, messageOf } from '../errors';
+import { realTimers, sleep } from '../timers';
+import { describeBlockers, endBlockers, findBlockers } from './blockers';
+import type { Blocker, SnapshotOptions } from './index';
+import { INSUFFICIENT_PRIVILEGE, type Session, codeOf, isLost, openSession } from './session';
+
+const LOCK_NOT_AVAILABLE = '55P03';
+const DEADLOCK_DETECTED = '40P01';
+/** What PostgreSQL answers when its lock table is full (manual, "Lock Management"). */
+const OUT_OF_MEMORY = '53200';
+const RECONNECT_MS = 5000;
+
+/** One session after another, if need be: it survives a lost connection, and other sessions' locks. */
+export class Connection {
+  #session: Session | undefined;
+  #isHolder = false;
+  readonly #patience: number;
+
+  constructor(private readonly options: SnapshotOptions) {
+    this.#patience = options.patienceMs ?? 2000;
+  }
+
+  async session(): Promise<Session> {
+    return (this.#session ??= await openSession(this.options.connect));
+  }
+
+  /** Where the connection is lost, another one tries once more: so whatever is sent has to bear repeating. */
+  async query<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]> {
+    const session = await this.session();
+    try {
+      return (await session.query<Row>(sql, values)).rows;
+    } catch (error) {
+      if (!isLost(error)) throw explain(error);
+      await this.#reconnect(session);
+      return (await (await this.session()).query<Row>(sql, values)).rows;
+    }
+  }
+
+  /**
+   * The same, where other sessions' locks may be in the way. When patience has run out those sessions are ended; when it
+   * has run out again it is an error. Never a hang: no lock is waited for longer than `lock_timeout`.
+   */
+  async insist<Row = Record<string, unknown>>(
+    sql: string,
+    values?: readonly unknown[],
+  ): Promise<{ rows: Row[]; blockers: Blocker[] }> {
+    const started = realTimers.now();
+    const met = new Map<string, Blocker>();
+    for (;;) {
+      try {
+        return { rows: await this.query<Row>(sql, values), blockers: [...met.values()] };
+      } catch (error) {
+        const cause = error instanceof RewindError ? error.cause : error;
+        const code = codeOf(cause);
+        if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw error;
+        const { query } = await this.session();
+        const found = await findBlockers(query);
+        const waited = realTimers.now() - started;
+        const ended = waited > this.#patience;
+        if (waited > 2 * this.#patience + RECONNECT_MS) throw blocked(describeBlockers(found), cause);
+        for (const { gid, ...blocker } of found) met.set(gid ?? String(blocker.pid), { ...blocker, ended });
+        if (ended) await endBlockers(query, found);
+      }
+    }
+  }
+
+  /** One run at a time may use a database's snapshot. The lock goes with our session, however that ends. */
+  async hold(): Promise<void> {
+    if (this.#isHolder) return;
+    const limit = realTimers.now() + 2 * this.#patience;
+    for (;;) {
+      const [row] = await this.query<{ got: boolean }>(
+        `select pg_try_advisory_lock(hashtext('mocha-rewind'), 0) as got`,
+      );
+      if (row?.got) break;
+      if (realTimers.now() > limit) throw await this.#heldByAnother();
+      await sleep(50);
+    }
+    this.#isHolder = true;
+  }
+
+  async release(): Promise<void> {
+    if (!this.#isHolder) return;
+    this.#isHolder = false;
+    await this.query(`select pg_advisory_unlock(hashtext('mocha-rewind'), 0)`);
+  }
+
+  async end(): Promise<void> {
+    await this.#session?.end();
+    this.#session = undefined;
+    this.#isHolder = false;
+  }
+
+  async #heldByAnother(): Promise<RewindError> {
+    const [other] = await this.query<{ pid: number; application: string; since: string }>(
+      `select a.pid, a.application_name as application, to_char(a.backend_start, 'HH24:MI:SS') as since
+       from pg_catalog.pg_locks l join pg_catalog.pg_stat_activity a using (pid)
+       where l.locktype = 'advisory' and l.granted and l.classid = hashtext('mocha-rewind')::oid
+         and l.database = (select oid from pg_catalog.pg_database where datname = current_database())`,
+    );
+    const who = other && `session ${other.pid} ("${other.application}", connected since ${other.since})`;
+    return new RewindError('REWIND_RESTORE', {
+      problem: `Another run is using this database: ${who ?? 'it has just ended'}.`,
+      remedy: 'Wait for it to end, or give each run a database of its own.',
+    });
+  }
+
+  async #reconnect(lost: Session): Promise<void> {
+    await lost.end();
+    this.#session = undefined;
+    const limit = realTimers.now() + RECONNECT_MS;
+    for (;;) {
+      try {
+        await this.session();
+        break;
+      } catch (error) {
+        if (realTimers.now() > limit) throw error; // a server that restarts takes a moment
+        await sleep(100);
+      }
+    }
+    if (!this.#isHolder) return;
+    this.#isHolder = false;
+    await this.hold();
+  }
+}
+
+function blocked(by: string, cause: unknown): RewindError {
+  return new RewindError('REWIND_RESTORE', {
+    problem: `A table could not be locked, because of ${by}`,
+    remedy: 'End that session. Tests have to leave no transaction open.',
+    cause,
+  });
+}
+
+function explain(cause: unknown): RewindError {
+  return new RewindError('REWIND_RESTORE', {
+    problem: `The database could not be brought to its checkpoint: ${messageOf(cause)}`,
+    remedy: remedyFor(codeOf(cause)),
+    cause,
+  });
+}
+
+function remedyFor(code: string | undefined): string {
+  switch (code) {
+    case INSUFFICIENT_PRIVILEGE:
+      return 'The role of the tests has to own the tables, and needs CREATE on the database for a schema of our own.';
+    case OUT_OF_MEMORY:
+      return 'Raise max_locks_per_transaction of the test server: a restore locks every touched table.';
+    default:
+      return 'Recreate the test database; the cause below says which statement failed.';
+  }
+}
