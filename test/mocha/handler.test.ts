@@ -1,10 +1,7 @@
 // What the run's handler says is what Mocha's user sees: on that test, and on no other.
 import assert from 'node:assert/strict';
-import { MOCHAS } from '../support/project';
 import { assertScopes } from './support/assert-scopes';
-import { type RecordedRun, recorded } from './support/recorded';
-
-const VERSIONS = Object.keys(MOCHAS) as (keyof typeof MOCHAS)[];
+import { VERSIONS, type RecordedRun, recorded } from './support/recorded';
 
 const THREE = { 'a.spec.js': `describe('S', () => { hooks('S'); T('a'); T('b'); T('c'); });` };
 const on = (title: string): string => `scope.title === ${JSON.stringify(title)}`;
@@ -147,7 +144,8 @@ for (const mocha of VERSIONS) {
       },
       'the finish': { handler: `{ finish: () => { throw new Error('oops'); } }`, fails: ['run'] },
     };
-    for (const [when, { handler, fails }] of Object.entries(mistakes)) {
+    // All of this is code of ours: one Mocha tells as much as three.
+    for (const [when, { handler, fails }] of mocha === '12' ? Object.entries(mistakes) : []) {
       it(`throws at ${when}: ${fails.join()} fails, everything runs, and the exit code says so`, async () => {
         const run = await recorded(THREE, { mocha, handler });
         assert.equal(run.code, 1, run.output);

@@ -1,9 +1,6 @@
 import assert from 'node:assert/strict';
-import { MOCHAS } from '../support/project';
-import { type RecordedOptions, recorded } from './support/recorded';
+import { VERSIONS, type RecordedOptions, recorded } from './support/recorded';
 import { ONLY, ROOT_ONLY, TORTURE, assertSameButSorted } from './support/torture';
-
-const VERSIONS = Object.keys(MOCHAS) as (keyof typeof MOCHAS)[];
 
 async function compare(specs: Readonly<Record<string, string>>, options: RecordedOptions): Promise<void> {
   const [plain, sorted] = await Promise.all([

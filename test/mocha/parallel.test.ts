@@ -1,9 +1,7 @@
 import assert from 'node:assert/strict';
-import { MOCHAS } from '../support/project';
 import { assertScopes } from './support/assert-scopes';
-import { type Recorded, type RecordedRun, recorded } from './support/recorded';
+import { VERSIONS, type Recorded, type RecordedRun, recorded } from './support/recorded';
 
-const VERSIONS = Object.keys(MOCHAS) as (keyof typeof MOCHAS)[];
 const PARALLEL = ['--parallel', '--jobs', '2'];
 
 interface Ended {

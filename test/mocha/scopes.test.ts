@@ -1,10 +1,7 @@
 import assert from 'node:assert/strict';
-import { MOCHAS } from '../support/project';
 import { assertScopes } from './support/assert-scopes';
-import { type RecordedRun, recorded } from './support/recorded';
+import { VERSIONS, type RecordedRun, recorded } from './support/recorded';
 import { ONLY, ROOT_ONLY, TORTURE } from './support/torture';
-
-const VERSIONS = Object.keys(MOCHAS) as (keyof typeof MOCHAS)[];
 
 /** The handler's calls for one test (or suite), in order. */
 function callsOf(run: RecordedRun, name: string): string[] {
@@ -66,6 +63,14 @@ describe('only t @truncate', () => { T('x'); });`,
         dirty: 1,
         unmanaged: 0,
       });
+    });
+
+    it('of a suite with hooks and nothing to run follow its tag, if anything runs in that phase', async () => {
+      const idle = `describe('idle @truncate', () => { hooks('idle'); it('pending'); }); T('r');`;
+      const modeOfIdle = (run: RecordedRun): unknown =>
+        run.events.find((e) => e.what === 'enter' && e.of === 'suite idle @truncate')?.mode;
+      assert.equal(modeOfIdle(await recorded({ 'a.spec.js': `${idle} T('t @truncate');` }, { mocha })), 'truncate');
+      assert.equal(modeOfIdle(await recorded({ 'a.spec.js': `${idle} T('d @dirty');` }, { mocha })), 'rollback');
     });
 
     it('arrive first, prepare last and close last around the hooks of suites that commit, and of no others', async () => {

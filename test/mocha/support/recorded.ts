@@ -235,3 +235,5 @@ export function readRecord(record: string, finished: Finished): Omit<RecordedRun
         : (JSON.parse(finished.stdout.slice(json, finished.stdout.lastIndexOf('}') + 1)) as JsonReport),
   };
 }
+
+export const VERSIONS = Object.keys(MOCHAS) as (keyof typeof MOCHAS)[];
