@@ -6,10 +6,13 @@ import { type Snapshot, type SnapshotOptions, openSnapshot } from '../../lib/sna
 import type { OwnConnection, Query } from '../../lib/sql';
 import { serverUrl } from '../support/database';
 
+/** `owner`: owns the database, and no more. `granted`: an owner who may set session_replication_role. */
+export type Role = 'superuser' | 'owner' | 'granted';
+
 /** Which server, and what our role may do there. */
 export interface Setting {
   readonly server: string;
-  readonly role: 'superuser' | 'owner';
+  readonly role: Role;
 }
 
 /** The servers to test on: the embedded one, and PostgreSQL 15 where there is one. */
@@ -40,18 +43,19 @@ export async function ground(setting: Setting, sql: string): Promise<Ground> {
   const [database, owner, appRole] = [`rw_test_${id}`, `rw_owner_${id}`, `rw_app_${id}`];
   const admin = await open(setting.server);
   await admin.query(`create role ${appRole} login`);
-  if (setting.role === 'owner') await admin.query(`create role ${owner} login`);
-  await admin.query(`create database ${database} ${setting.role === 'owner' ? `owner ${owner}` : ''}`);
+  if (setting.role !== 'superuser') await admin.query(`create role ${owner} login`);
+  if (setting.role === 'granted') await admin.query(`grant set on parameter session_replication_role to ${owner}`);
+  await admin.query(`create database ${database} ${setting.role !== 'superuser' ? `owner ${owner}` : ''}`);
   const at = (role?: string): string => {
     const url = new URL(setting.server);
     url.pathname = `/${database}`;
-    if (role ?? (setting.role === 'owner' ? owner : undefined)) url.username = role ?? owner;
+    if (role ?? (setting.role !== 'superuser' ? owner : undefined)) url.username = role ?? owner;
     return url.href;
   };
   const superUrl = new URL(setting.server);
   superUrl.pathname = `/${database}`;
   const observer = await open(superUrl.href);
-  if (setting.role === 'owner') await observer.query(`grant all on schema public to ${owner}`);
+  if (setting.role !== 'superuser') await observer.query(`grant all on schema public to ${owner}`);
   const clients: Client[] = [];
   const snapshots: Snapshot[] = [];
   const notes: string[] = [];
@@ -84,7 +88,9 @@ export async function ground(setting: Setting, sql: string): Promise<Ground> {
       for (const client of [...clients, observer]) await client.end().catch(() => {});
       await admin.query(`drop database ${database} with (force)`);
       await admin.query(`drop role ${appRole}`);
-      if (setting.role === 'owner') await admin.query(`drop role ${owner}`);
+      if (setting.role === 'granted')
+        await admin.query(`revoke set on parameter session_replication_role from ${owner}`);
+      if (setting.role !== 'superuser') await admin.query(`drop role ${owner}`);
       await admin.end();
     },
   };

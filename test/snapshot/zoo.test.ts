@@ -141,8 +141,8 @@ const BY_SUPERUSER: Record<string, Change> = {
 };
 
 for (const server of servers()) {
-  for (const role of ['superuser', 'owner'] as const) {
-    for (const journalAbove of [20_000, 0]) {
+  for (const role of ['superuser', 'owner', 'granted'] as const) {
+    for (const journalAbove of role === 'granted' ? [20_000] : [20_000, 0]) {
       describe(`the zoo, on ${server.name}, as ${role}, with ${journalAbove ? 'copies' : 'journals'}`, () => {
         let place: Ground;
         let snapshot: Snapshot;
