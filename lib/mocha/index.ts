@@ -20,7 +20,7 @@ export interface Tagging {
 
 /** What is known of a run before its first hook. */
 export interface RunPlan {
-  /** `main` is the main process of `--parallel`: it runs no tests itself. */
+  /** `main` is the main process of `--parallel`: it runs no tests itself, and is asked about before it has a worker. */
   readonly role: 'serial' | 'worker' | 'main';
   /** `MOCHA_WORKER_ID` in a worker. */
   readonly worker: string | undefined;
@@ -44,13 +44,22 @@ export interface RunHandler {
   prepared(scope: Scope): Promise<void>;
   /** The body of a test is over (before its `afterEach` hooks). A returned error fails a test that would have passed. */
   bodyEnded(scope: Scope): Error | undefined;
-  /** After the last `afterEach` hook of a test. Each returned error fails that test, and no other. */
+  /**
+   * After the last `afterEach` hook of a test; the test is left right after. Each returned error fails that test, and no
+   * other; those of an attempt that is tried again are dropped.
+   */
   depart(scope: Scope): Promise<readonly Error[]>;
-  /** After the last `after` hook of a suite of phase 2 to 4 (skipped by Mocha where a user's `after` hook failed). */
+  /**
+   * After the last `after` hook of a suite of phase 2 to 4 that has `before` or `after` hooks (skipped by Mocha where a
+   * user's `after` hook failed).
+   */
   closing(scope: Scope): Promise<void>;
-  /** What to attach to a test for reporters: asked for once, after {@link depart}. */
+  /** What to attach to a test for reporters, as `test.rewind`: asked for once, after {@link depart}. */
   facts(scope: Scope): TestFacts | undefined;
-  /** In the last root `after all` hook. Each returned error fails the run. */
+  /**
+   * In the last root `after all` hook, also where {@link start} was rejected; or, where Mocha skipped that hook, when the
+   * run has ended. Each returned error fails the run.
+   */
   finish(): Promise<readonly Error[]>;
   /** The runner has ended and the reporter has written its epilogue: the moment to print. `tests` in run order. */
   ended(tests: readonly FinishedTest[], totalMs: number): void;
@@ -82,6 +91,7 @@ export interface PlugOptions {
 /**
  * Hooks into the Mocha that is running: sorts the tests of every run by phase, says in which scope it is, and gives
  * `beginRun`'s handler its moments. Under `--dry-run` the order is shown and no handler is asked for.
+ * `REWIND_SHUFFLE` and `REWIND_REVERSE` change the order inside the phases.
  */
 export function plugMocha(
   tagging: Tagging,
