@@ -416,6 +416,9 @@ export class Executor {
       // from here on each autocommit statement checks constraints at its own end, as its own commit would
       if (bottom && pinned.facts.deferrable) stack.queue('SET CONSTRAINTS ALL IMMEDIATE');
     }
+    if (this.sandbox.searchPaths.size > 1 && !(tx && stack.has(tx.mark))) {
+      stack.queue(`SET search_path TO ${session.source.searchPath ?? 'DEFAULT'}`);
+    }
     if (!tx) return this.refreshGuard();
     if (!stack.has(tx.mark)) {
       stack.push(tx.mark);

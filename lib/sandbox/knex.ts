@@ -4,7 +4,7 @@
 // transaction begins in `client.transaction()`; `client.driver` is pg, `client.connectionSettings` what it connects with.
 import { requirePeer, resolvePeer } from '../peers';
 import { scopeContext } from '../scope';
-import type { OwnConnection } from '../sql';
+import { quoteIdent, type OwnConnection } from '../sql';
 import { admission } from './checkout';
 import { inFlow } from './flow';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
@@ -42,6 +42,7 @@ interface KnexClient {
   readonly connectionConfigProvider?: () => unknown;
   readonly config: { readonly connectionPool?: unknown };
   readonly transacting?: boolean;
+  readonly searchPath?: string | readonly string[];
   acquireConnection(): Promise<unknown>;
   transaction(container: unknown, config?: { connection?: unknown }, outer?: unknown): unknown;
 }
@@ -140,6 +141,7 @@ function adoptTarnPool(client: KnexClient, pool: TarnPool, settings: unknown, wa
     return;
   }
   const managed = new ManagedTarnPool(client, pool, driver, settings);
+  tellOtherUser(watch, managed);
   const gate = watch.onPool(managed);
   seen.set(pool, gate ? managed : 'left alone');
   if (!gate) return;
@@ -162,10 +164,28 @@ function watchTransactions(client: KnexClient): void {
   };
 }
 
+const usersOf = new WeakMap<KnexWatch, Map<string, string>>();
+
+/** Two users can't share a session, so they don't share a transaction, and that can't go unnoticed. */
+function tellOtherUser(watch: KnexWatch, { address }: ManagedTarnPool): void {
+  const users = usersOf.get(watch) ?? new Map<string, string>();
+  usersOf.set(watch, users);
+  const place = `${address.host}:${address.port}/${address.database}`;
+  const first = users.get(place) ?? address.user;
+  users.set(place, first);
+  if (first === address.user) return;
+  ignore(
+    watch,
+    `Database "${address.database}" is used as "${first}" and as "${address.user}": in rolled-back tests neither sees what the other has written.`,
+  );
+}
+
 class ManagedTarnPool implements ManagedPool, RealSource {
   readonly key: string;
   readonly label: string;
   readonly knexClient: Knex.Client;
+  readonly searchPath: string | undefined;
+  readonly address: ReturnType<typeof addressOf>;
   /** Per sandbox: a pool of the same kind and size that holds virtual connections. */
   private readonly shadows = new Map<RollbackSandbox, TarnPool>();
   private readonly real: Pick<TarnPool, 'acquire' | 'release' | 'destroy'>;
@@ -177,10 +197,12 @@ class ManagedTarnPool implements ManagedPool, RealSource {
     private readonly driver: ConnectingClass & ClientClass,
     settings: unknown,
   ) {
-    const address = addressOf(driver, settings);
+    const address = (this.address = addressOf(driver, settings));
     this.key = keyOf(address);
     this.label = `database "${address.database}" (knex)`;
     this.knexClient = client as unknown as Knex.Client;
+    const path = client.searchPath ?? [];
+    this.searchPath = path.length === 0 ? undefined : [path].flat().map(quoteIdent).join(', ');
     const { acquire, release, destroy } = pool;
     this.real = {
       acquire: () => acquire.call(pool),

@@ -5,6 +5,8 @@ import { Wire, type PgClient } from './wire';
 
 /** A pool's own way of handing out and taking back real connections. */
 export interface RealSource {
+  /** The schemas its connections look in, as SQL for SET search_path; undefined where the server's default holds. */
+  readonly searchPath?: string | undefined;
   take(): Promise<PgClient>;
   give(client: PgClient): void;
   /** A connection of our own with the pool's settings. */

@@ -55,6 +55,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   readonly open = new Set<Session>();
   pinned: Pinned | undefined;
   readonly locks = new SessionLocks();
+  /** Those of all pools that share this sandbox: with more than one, each statement has to say which it means. */
+  readonly searchPaths = new Set<string | undefined>();
 
   /** Sessions with an open cursor or stream, and the scope it was opened in. */
   private readonly portals = new Map<Session, Level>();
@@ -132,6 +134,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   /** Whatever has to be there before the first statement can run; rejects as the pool does where there is no server. */
   async prepare(source: RealSource): Promise<void> {
+    this.searchPaths.add(source.searchPath);
     await this.ready(source);
   }
 

@@ -1,0 +1,211 @@
+// The ways in: how pools are found, where the gate can send a checkout, and what an app's process is like afterwards.
+import assert from 'node:assert/strict';
+import knexFactory, { type Knex } from 'knex';
+import Cursor from 'pg-cursor';
+import { Pool } from 'pg';
+import {
+  countQueries,
+  createSandbox,
+  expectQueries,
+  manageKnex,
+  managePgPool,
+  watchKnex,
+  type Admission,
+  type ManagedPool,
+  type Sandbox,
+} from '../../lib/sandbox';
+import { createDatabase, type TestDatabase } from '../support/database';
+import { project, repo } from '../support/project';
+import { err, SCHEMA, scope, vs } from './arena';
+
+describe('pools', () => {
+  let db: TestDatabase;
+  let sandbox: Sandbox;
+  let unwatch: () => void;
+  let admission: Admission | Promise<Admission>;
+  let pools: ManagedPool[];
+  let ignored: string[];
+  const made: Knex[] = [];
+
+  before(
+    async () => (db = await createDatabase(`${SCHEMA}; create schema other; create table other.pa(id serial, v text)`)),
+  );
+  after(() => db.drop());
+  beforeEach(() => {
+    sandbox = createSandbox({ interleaveTimeout: 200 });
+    sandbox.enter(scope('root', ''));
+    admission = { to: 'sandbox', sandbox };
+    pools = [];
+    ignored = [];
+    unwatch = watchKnex(watch);
+  });
+  afterEach(async () => {
+    for (const knex of made.splice(0)) await knex.destroy();
+    await sandbox.release();
+    unwatch();
+  });
+
+  const watch = {
+    onPool: (pool: ManagedPool) => {
+      pools.push(pool);
+      return pool.key.includes(db.name) ? () => admission : undefined;
+    },
+    onIgnored: (reason: string) => void ignored.push(reason),
+  };
+  const connect = (options: Partial<Knex.Config> = {}): Knex => {
+    const knex = knexFactory({
+      client: 'pg',
+      connection: db.url,
+      pool: { min: 0, max: 4 },
+      log: { warn() {} },
+      ...options,
+    });
+    made.push(knex);
+    return knex;
+  };
+
+  it('are announced once each, at their first checkout', async () => {
+    const [one, two] = [connect(), connect()];
+    assert.equal(pools.length, 0);
+    await Promise.all([one('pa'), one('pa'), one.withUserParams({})('pa')]);
+    assert.equal(pools.length, 1);
+    await two('pa');
+    assert.equal(pools.length, 2);
+    assert.equal(pools[0]?.key, pools[1]?.key);
+    assert.equal(pools[0]?.knexClient, one.client);
+  });
+
+  it('of an instance that is named in the config are announced before it is used', async () => {
+    const knex = connect();
+    const undo = await manageKnex(knex, watch);
+    assert.equal(pools.length, 1);
+    await knex('pa');
+    assert.equal(pools.length, 1);
+    undo();
+  });
+
+  it('of other drivers are left alone, and that is said once', async () => {
+    for (let i = 0; i < 2; i++)
+      await err(
+        connect({ client: 'cockroachdb', connection: { host: '/nowhere' }, acquireConnectionTimeout: 50 })(
+          'pa',
+        ).select(),
+      );
+    assert.equal(ignored.length, 1);
+    assert.match(ignored[0] ?? '', /cockroachdb/);
+  });
+
+  it('of two users of one database do not share a transaction, and that is said', async () => {
+    const url = new URL(db.url);
+    url.username = 'somebody';
+    await connect()('pa');
+    await err(connect({ connection: url.href, acquireConnectionTimeout: 50 })('pa').select());
+    assert.match(ignored.join(), /"somebody"/);
+  });
+
+  it('with different search paths share a transaction', async () => {
+    const [one, two] = [connect(), connect({ searchPath: ['other'] })];
+    await one('pa').insert({ v: 'public' });
+    await two('pa').insert({ v: 'other' });
+    await err(two.raw('selct'));
+    await two.transaction(async (t) => t('pa').insert({ v: 'other 2' }));
+    assert.deepEqual([await vs(one), await vs(two)], ['public', 'other,other 2']);
+    assert.deepEqual(await one('other.pa').orderBy('id').pluck('v'), ['other', 'other 2']);
+  });
+
+  it('can be sent to themselves: nothing in between', async () => {
+    admission = { to: 'pool' };
+    const knex = connect();
+    await knex('pa').insert({ v: 'real' });
+    assert.deepEqual(await db.query('select v from pa'), [{ v: 'real' }]);
+    await knex('pa').del();
+  });
+
+  it('wait for a gate that takes its time', async () => {
+    admission = new Promise((resolve) => setTimeout(() => resolve({ to: 'sandbox', sandbox }), 20));
+    assert.equal(await vs(connect()), '');
+  });
+
+  it('can be sent nowhere: every use fails with the error, and no server is needed', async () => {
+    admission = { to: 'nowhere', error: Object.assign(new Error('not here'), { code: 'NOT_HERE' }) };
+    const logged: string[] = [];
+    const url = `postgresql://u@127.0.0.1:1/${db.name}`;
+    const knex = connect({ connection: url, log: { warn: (m: string) => void logged.push(m) } });
+    const query = (use: (c: { query(...args: unknown[]): unknown }) => unknown): Promise<string> =>
+      err(async () => use((await knex.client.acquireConnection()) as never));
+    assert.equal(await err(knex('pa').select()), 'NOT_HERE');
+    assert.equal(await err(knex.transaction(async (t) => t('pa'))), 'NOT_HERE');
+    assert.equal(
+      await err(async () => {
+        for await (const _row of knex('pa').stream());
+      }),
+      'NOT_HERE',
+    );
+    assert.equal(await query((c) => c.query('select 1')), 'NOT_HERE');
+    assert.equal(await query((c) => new Promise((_resolve, reject) => c.query('select 1', reject))), 'NOT_HERE');
+    assert.equal(
+      await query((c) => (c.query(new Cursor('select 1')) as { read(n: number): unknown }).read(1)),
+      'NOT_HERE',
+    );
+    assert.deepEqual(logged, []);
+    const pool = new Pool({ connectionString: url });
+    managePgPool(pool, watch.onPool);
+    assert.equal(await err(pool.query('select 1')), 'NOT_HERE');
+    await pool.end();
+  });
+
+  it('reject as ever where there is no server', async () => {
+    const knex = connect({ connection: `postgresql://u@127.0.0.1:1/${db.name}`, acquireConnectionTimeout: 100 });
+    assert.equal(await err(knex('pa').select()), 'ECONNREFUSED');
+  });
+
+  it('count the statements that a piece of code sends, and no others', async () => {
+    const knex = connect();
+    const noise = setInterval(() => void knex('pa').then(), 1);
+    const counted = await countQueries(async () => {
+      await knex.transaction(async (t) => t('pa').insert({ v: 'a' }));
+      await knex('pa').where({ v: 'a' });
+    });
+    clearInterval(noise);
+    assert.deepEqual(
+      counted.map((q) => q.sql),
+      ['insert into "pa" ("v") values ($1)', 'select * from "pa" where "v" = $1'],
+    );
+    assert.equal(await expectQueries(1, async () => ((await knex('pa')) as unknown[]).length), 1);
+    await assert.rejects(
+      () => expectQueries(0, () => knex('pa').where({ v: 'x' })),
+      /REWIND_QUERY_COUNT.*Expected 0 queries, but 1 ran.*where "v" = \$1 -- \["x"\]/s,
+    );
+    await knex.destroy();
+  });
+
+  it('let the process end by itself once they are told to, though nobody destroys them', async () => {
+    const fixture = project({
+      files: {
+        'spec.js': `
+          require('${repo}/node_modules/ts-node/register/transpile-only');
+          const { watchKnex, createSandbox } = require('${repo}/lib/sandbox');
+          const sandbox = createSandbox();
+          let pool;
+          watchKnex({ onPool: (p) => ((pool = p), () => ({ to: global.real ? 'pool' : 'sandbox', sandbox })), onIgnored() {} });
+          const knex = require('knex')({ client: 'pg', connection: process.env.DATABASE_URL, pool: { min: 2, max: 4 } });
+          const root = { kind: 'root', title: '', mode: 'rollback', ended: false };
+          it('uses it', async () => {
+            sandbox.enter(root);
+            await knex.raw('select 1');
+            await sandbox.release();
+            global.real = true;
+            await Promise.all([knex.raw('select 1'), knex.raw('select 2')]);
+          });
+          after(() => pool.unref());`,
+      },
+    });
+    const { code, output } = await fixture.mocha(
+      ['spec.js'],
+      { DATABASE_URL: db.url, TS_NODE_PROJECT: `${repo}/tsconfig.json` },
+      15_000,
+    );
+    fixture.remove();
+    assert.equal(code, 0, output);
+  });
+});
