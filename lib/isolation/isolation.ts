@@ -77,7 +77,7 @@ export class Isolation implements IsolationRoom {
   leave(scope: Scope): void {
     this.#path.pop();
     for (const database of this.#databases.values()) {
-      for (const problem of database.sandbox.leave(scope)) this.#errors.push(problem);
+      this.#errors.push(...database.leaveSandbox(scope));
       this.#errors.push(...database.takeProblems(scope));
     }
   }
@@ -143,7 +143,7 @@ export class Isolation implements IsolationRoom {
     const restores = [];
     const started = realTimers.now();
     for (const database of this.#used()) {
-      errors.push(...database.takeProblems(scope), ...database.sandbox.takeProblems());
+      errors.push(...database.takeProblems(scope), ...database.sandbox.takeProblems(), ...database.leaveSandbox(scope));
       try {
         const restored = await database.exclusively(() => strategyOf(scope).depart(database, scope));
         if (!restored) continue;

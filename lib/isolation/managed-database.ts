@@ -21,6 +21,8 @@ export class ManagedDatabase {
   #own: OwnConnection | undefined;
   #snapshot: Snapshot | undefined;
   #unsettled = false;
+  /** The last scope that the sandbox has been told to leave. */
+  #left: Scope | undefined;
   /** Statements that were sent through the sandbox before the last committing scope. */
   #queriesSeen = 0;
   /** Whether nothing but unmanaged tests has run since the last restore. */
@@ -187,6 +189,13 @@ export class ManagedDatabase {
           'A connection that is not managed, or another process, has written them. Name it in the config (`knex`, `pools`), or tag the test that makes it write @truncate and wait for it there.',
       }),
     );
+  }
+
+  /** Ends the sandbox's side of a scope, once: a test's when its hooks are over, so that what it left open is its own. */
+  leaveSandbox(scope: Scope): readonly Error[] {
+    if (this.#left === scope) return [];
+    this.#left = scope;
+    return this.sandbox.leave(scope);
   }
 
   /** Remembers an error of a scope that its code may have swallowed. */

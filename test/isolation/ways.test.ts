@@ -180,6 +180,23 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
+  it('fails a test that leaves a transaction open, and no other', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          it('forgets it', async () => { const trx = await db.transaction(); await trx('users').insert({ name: 'cy' }); });
+          it('starts clean', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'cy' }); });
+          it('forgets it @truncate', async () => { const trx = await db.transaction(); await trx('users').insert({ name: 'cy' }); });
+          it('starts clean @truncate', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'cy' }); });`,
+      },
+      { database, config: MANAGED },
+    );
+    assert.deepEqual(Object.keys(outcome.failed).sort(), ['forgets it', 'forgets it @truncate'], outcome.output);
+    for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_LEFT_OPEN: /);
+    assert.ok(outcome.passed.includes('starts clean') && outcome.passed.includes('starts clean @truncate'));
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
   it('lets a body that timed out not begin again while its test is restored', async () => {
     const outcome = await run(
       {
