@@ -269,6 +269,7 @@ export function testTable({ tests }: JsonReport): Markup {
       </table>
     </div>
     <button id="more" hidden></button>
+    <noscript>The timeline and this table need JavaScript, which is switched off here.</noscript>
   </section>`;
 }
 

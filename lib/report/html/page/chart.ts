@@ -196,10 +196,10 @@ export function createChart(browser: Browser, canvas: PageCanvas, lanes: readonl
     }
   }
 
-  const momentAt = (in_: View, px: number): number => in_.from + (px / width) * (in_.to - in_.from);
+  const momentAt = (within: View, px: number): number => within.from + (px / width) * (within.to - within.from);
 
-  function at(in_: View, px: number, py: number): Hit | undefined {
-    const [moment, slack] = [momentAt(in_, px), (in_.to - in_.from) / width];
+  function at(within: View, px: number, py: number): Hit | undefined {
+    const [moment, slack] = [momentAt(within, px), (within.to - within.from) / width];
     const under = <T extends { startMs: number; endMs: number }>(items: readonly T[]): T | undefined => {
       const item = items[firstAfter(items, moment - slack)];
       return item && item.startMs <= moment + slack ? item : undefined;
