@@ -49,7 +49,8 @@ async function connectors({ config }: LoadedConfig): Promise<Connect[]> {
   if (!url) {
     throw new RewindError('REWIND_CONFIG', {
       problem: 'Which database? Neither `knex` in a rewind.config.* nor DATABASE_URL names one.',
-      remedy: 'Run it in the package whose config has `knex`, or set DATABASE_URL. (An embedded server is gone when its run is.)',
+      remedy:
+        'Run it in the package whose config has `knex`, or set DATABASE_URL. (An embedded server is gone when its run is.)',
     });
   }
   Object.assign(process.env, named?.env);

@@ -15,9 +15,12 @@ const USES_KNEX = /(?:\bfrom\s*|\brequire\s*\(\s*|\bimport\s*\(\s*)(['"])knex\1/
 const FACTORY = String.raw`(?:${IDENTIFIER}\s*\.\s*)?(?:[kK]nex|createKnex|knexFactory|makeKnex)(?:\.default)?\s*(?:<[^=;]*?>)?\s*\(|require\s*\(\s*['"]knex['"]\s*\)(?:\s*\.\s*(?:knex|default))?\s*\(`;
 const TYPE = String.raw`(?:\s*:\s*[^=;]+?)?`;
 
-/** Modules that export an instance, the likeliest first. Told from their text: nothing is loaded. */
+/**
+ * Modules that export an instance, the likeliest first; those of tests and scripts only where the app has none. Told from
+ * their text: nothing is loaded.
+ */
 export function findKnexModules(files: readonly SourceFile[]): KnexModule[] {
-  return files
+  const found = files
     .filter(
       (file) => !/(?:^|\/)(?:knexfile|rewind\.config)\.[cm]?[jt]s$|(?:^|\/)(?:migrations|seeds)\//.test(file.path),
     )
@@ -27,7 +30,11 @@ export function findKnexModules(files: readonly SourceFile[]): KnexModule[] {
       return exported === undefined ? [] : [{ path: file.path, exported }];
     })
     .sort((a, b) => likelihood(b.path) - likelihood(a.path));
+  const ofApp = found.filter((module) => !FOR_TESTS.test(module.path));
+  return ofApp.length > 0 ? ofApp : found;
 }
+
+const FOR_TESTS = /(?:^|\/)(?:tests?|spec|specs|__tests__|scripts|bench|examples?)\//;
 
 export function findKnexfile(files: readonly SourceFile[]): string | undefined {
   return files.find((file) => /(?:^|\/)knexfile\.[cm]?[jt]s$/.test(file.path))?.path;
@@ -74,10 +81,8 @@ function matchAfter(text: string, pattern: string): string | undefined {
   return new RegExp(pattern, 'm').exec(text)?.[1];
 }
 
-/** `src/db.ts` before `src/billing/report-db.ts` before `test/helpers/db.ts`. */
+/** `src/db.ts` before `src/billing/report-db.ts`. */
 function likelihood(path: string): number {
-  const depth = path.split('/').length;
   const named = /(?:^|\/)(?:db|knex|database|connection|pg|postgres)(?:\/index)?\.[cm]?[jt]s$/i.test(path) ? 10 : 0;
-  const forTests = /(?:^|\/)(?:tests?|spec|specs|__tests__|scripts|bench|examples?)\//.test(path) ? -20 : 0;
-  return named + forTests - depth;
+  return named - path.split('/').length;
 }

@@ -3,7 +3,7 @@ import { packageRoot } from '../config';
 import { configName, configText } from './config-text';
 import { diffLines } from './diff';
 import { type ProjectFacts, inProject, projectFacts } from './project-facts';
-import { requiresPlugin, withRequired } from './require-line';
+import { requires, withRequired } from './require-line';
 import { confirm, count, isInteractive, pc, say } from './terminal';
 
 /** `ask`: somebody at the terminal; `yes`: `--yes`; `show`: nobody to ask, so nothing is written. */
@@ -23,7 +23,7 @@ interface Change {
 export async function init(options: { readonly yes: boolean }): Promise<number> {
   const facts = projectFacts(packageRoot(process.cwd()));
   describe(facts);
-  const plugins = [...(facts.embeddedPostgres ? ['mocha-rewind/embedded'] : []), 'mocha-rewind/register'];
+  const plugins = missingPlugins(facts);
   const changes = planChanges(facts, plugins);
   const byHand = mustBeEditedByHand(facts, plugins);
 
@@ -33,10 +33,15 @@ export async function init(options: { readonly yes: boolean }): Promise<number> 
   }
   for (const change of changes) show(change);
   if (byHand) say(`\n${pc.bold('By hand:')} ${byHand}`);
-  if (changes.length > 0 && !(await apply(facts, changes, options.yes ? 'yes' : isInteractive() ? 'ask' : 'show')))
-    return 0;
+  const consent = options.yes ? 'yes' : isInteractive() ? 'ask' : 'show';
+  if (changes.length > 0 && !(await apply(facts, changes, consent))) return 0;
   nextStep(facts);
   return 0;
+}
+
+function missingPlugins({ mocha, embeddedPostgres }: ProjectFacts): string[] {
+  const wanted = [...(embeddedPostgres ? ['mocha-rewind/embedded'] : []), 'mocha-rewind/register'];
+  return wanted.filter((name) => !requires(mocha, name));
 }
 
 function describe(facts: ProjectFacts): void {
@@ -68,8 +73,8 @@ function planChanges(facts: ProjectFacts, plugins: readonly string[]): Change[] 
     changes.push({ path, before: undefined, after: configText(choices), undo: `delete ${path}` });
   }
   const { mocha } = facts;
-  const after = mocha.kind === 'foreign' || requiresPlugin(mocha) ? undefined : withRequired(mocha, plugins);
-  if (after !== undefined) {
+  const after = mocha.kind === 'foreign' ? undefined : withRequired(mocha, plugins);
+  if (plugins.length > 0 && after !== undefined) {
     const isNew = mocha.kind === 'none';
     changes.push({
       path: mocha.path,
@@ -82,7 +87,7 @@ function planChanges(facts: ProjectFacts, plugins: readonly string[]): Change[] 
 }
 
 function mustBeEditedByHand({ mocha }: ProjectFacts, plugins: readonly string[]): string | undefined {
-  if (requiresPlugin(mocha) || (mocha.kind !== 'foreign' && withRequired(mocha, plugins) !== undefined))
+  if (plugins.length === 0 || (mocha.kind !== 'foreign' && withRequired(mocha, plugins) !== undefined))
     return undefined;
   return /\.ya?ml$/.test(mocha.path)
     ? `add this to \`require:\` in ${mocha.path}, after what is there:\n${plugins.map((p) => `  - ${p}`).join('\n')}`

@@ -59,6 +59,9 @@ function exit(code: number): void {
   process.stdout.write('', () => process.stderr.write('', () => process.exit(code)));
 }
 
+// Whoever reads us through a pipe may have seen enough (`| head`).
+process.stdout.on('error', () => process.exit(1));
+
 main(process.argv.slice(2)).then(exit, (error: unknown) => {
   // A mistake of the user's has its place in its message; anything else is a bug, and its stack is what helps.
   if (error instanceof RewindError) complain(pc.red(error.message));

