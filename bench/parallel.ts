@@ -27,7 +27,8 @@ function multiplied(): Record<string, string> {
       else for (let i = 1; i <= copies; i++) files[file.replace('.test.ts', `.${i}.test.ts`)] = text;
     }
   }
-  for (const file of ['rewind.config.ts', 'tsconfig.json']) files[file] = fs.readFileSync(path.join(app, file), 'utf8');
+  files['rewind.config.ts'] = fs.readFileSync(path.join(app, 'rewind.config.ts'), 'utf8');
+  files['tsconfig.json'] = fs.readFileSync(path.join(repo, 'tsconfig.json'), 'utf8');
   return files;
 }
 

@@ -13,6 +13,8 @@ export interface TestFacts {
   readonly endedAt?: number;
   /** `MOCHA_WORKER_ID`, in a worker of `--parallel`. */
   readonly worker?: string;
+  /** With `REWIND_SQL=failed`: the statements of the test, in order, each with its values. */
+  readonly sql?: readonly string[];
 }
 
 export interface RestoreFacts {

@@ -4,8 +4,16 @@ import { RewindError, messageOf } from './errors';
 import { createIsolation } from './isolation';
 import { phaseOf } from './modes';
 import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, plugMocha } from './mocha';
-import { printSummary } from './report';
-import { type Knex, type KnexWatch, type ManagedPool, manageKnex, managePgPool, watchKnex } from './sandbox';
+import { printSqlOfFailures, printSummary } from './report';
+import {
+  type Knex,
+  type KnexWatch,
+  type ManagedPool,
+  manageKnex,
+  managePgPool,
+  tapQueries,
+  watchKnex,
+} from './sandbox';
 import { publishRunFacts } from './run-facts';
 import { type Scope } from './scope';
 import { realTimers, timestamp } from './timers';
@@ -20,8 +28,12 @@ export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   const notes = new Set<string>();
   const note = (sentence: string): void => void notes.add(sentence);
 
+  const { REWIND_FRESH, REWIND_VERIFY, CI } = process.env;
   const isolation = createIsolation({
     note,
+    // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
+    kept: REWIND_FRESH || CI ? 'ignore' : 'use',
+    verify: REWIND_VERIFY ? 'at-end' : 'never',
     inspect: async (connection) => assertTestDatabase(await describeDatabase(connection.query), config.allowDatabase),
   });
   const instances = await resolveInstances(config);
@@ -46,6 +58,7 @@ class RewindRun implements RunHandler {
   readonly #facts = new Map<Scope, TestFacts>();
   #setupMs = 0;
   #testStartedAt = 0;
+  #sql: string[] = [];
   readonly enter;
   readonly leave;
   readonly arrive;
@@ -59,7 +72,10 @@ class RewindRun implements RunHandler {
     private readonly notes: Set<string>,
   ) {
     this.enter = (scope: Scope): void => {
-      if (scope.kind === 'test') this.#testStartedAt = timestamp();
+      if (scope.kind === 'test') {
+        this.#testStartedAt = timestamp();
+        this.#sql = [];
+      }
       isolation.enter(scope);
     };
     this.leave = (scope: Scope): void => isolation.leave(scope);
@@ -67,6 +83,8 @@ class RewindRun implements RunHandler {
     this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
     this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
     publishRunFacts(() => this.#runFacts());
+    if (showsSql())
+      tapQueries(({ sql, values }) => this.#sql.push(values.length ? `${sql} -- ${JSON.stringify(values)}` : sql));
   }
 
   async start(): Promise<void> {
@@ -88,6 +106,7 @@ class RewindRun implements RunHandler {
       startedAt: this.#testStartedAt,
       endedAt: timestamp(),
       ...(this.plan.worker !== undefined && { worker: this.plan.worker }),
+      ...(showsSql() && { sql: this.#sql }),
     });
     return errors;
   }
@@ -107,6 +126,7 @@ class RewindRun implements RunHandler {
 
   ended(tests: readonly FinishedTest[], totalMs: number): void {
     if (this.plan.role === 'worker') return;
+    if (showsSql()) printSqlOfFailures(tests);
     printSummary(tests, totalMs, this.#runFacts());
     this.notes.clear();
   }
@@ -114,6 +134,10 @@ class RewindRun implements RunHandler {
   #runFacts(): RunFacts {
     return { setupMs: this.#setupMs, notes: [...this.notes] };
   }
+}
+
+function showsSql(): boolean {
+  return process.env['REWIND_SQL'] === 'failed';
 }
 
 function isWanted(pool: ManagedPool, config: RewindConfig): boolean {

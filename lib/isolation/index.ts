@@ -11,6 +11,10 @@ export interface IsolationOptions {
   readonly inspect: (connection: OwnConnection, pool: ManagedPool) => Promise<void>;
   /** A sentence for the end of the run. */
   readonly note: (sentence: string) => void;
+  /** Whether a snapshot that an earlier run has kept may be used. */
+  readonly kept: 'use' | 'ignore';
+  /** Whether to compare each restored database with its snapshot, row by row, when the run ends. */
+  readonly verify: 'at-end' | 'never';
 }
 
 /** What a run needs of isolation; one per process, used by one run after another. */

@@ -68,6 +68,7 @@ export class ManagedDatabase {
         return own;
       },
       note: this.options.note,
+      kept: this.options.kept,
     });
     if (await this.#snapshot.recover()) {
       this.options.note(`${this.label}: the last run was killed; its baseline has been restored`);
@@ -191,6 +192,17 @@ export class ManagedDatabase {
     );
   }
 
+  async #verify(snapshot: Snapshot): Promise<void> {
+    const differences = await snapshot.verify();
+    if (differences.length === 0) return;
+    const what = differences.map((d) => `${d.name} (${d.extra} rows too many, ${d.missing} missing)`).join(', ');
+    throw new RewindError('REWIND_RESTORE', {
+      problem: `${this.label} does not equal its snapshot at the end of the run: ${what}`,
+      remedy:
+        '`npx mocha-rewind restore` repairs it. A restore that leaves a difference is a mistake of ours: please report it.',
+    });
+  }
+
   /** Ends the sandbox's side of a scope, once: a test's when its hooks are over, so that what it left open is its own. */
   leaveSandbox(scope: Scope): readonly Error[] {
     if (this.#left === scope) return [];
@@ -232,6 +244,7 @@ export class ManagedDatabase {
         if (last && this.#checkpoints.length === 0) await this.lookForLeaks(last);
         await this.#dropCheckpoints(() => true);
         await this.restore();
+        if (this.options.verify === 'at-end') await this.#verify(this.#snapshot);
       }
     } finally {
       await this.#snapshot?.close();

@@ -17,6 +17,15 @@ export function printSummary(tests: readonly ReportedTest[], totalMs: number, ru
   process.stderr.write(renderSummary(summaryOf(tests, totalMs, run)));
 }
 
+/** What each failed test has sent, for `REWIND_SQL=failed`. */
+export function printSqlOfFailures(tests: readonly ReportedTest[]): void {
+  for (const { title, state, facts } of tests) {
+    if (state !== 'failed' || !facts?.sql) continue;
+    const lines = facts.sql.length === 0 ? ['(no query)'] : facts.sql.map((sql, i) => `${i + 1}. ${sql}`);
+    process.stderr.write(`  SQL of "${title}":\n${lines.map((line) => `    ${line}\n`).join('')}\n`);
+  }
+}
+
 /** The report as one page that needs nothing else: no network, no other file, no server. */
 export function renderHtml(report: JsonReport): string {
   // Required late: few runs want a page, and every run loads this file.

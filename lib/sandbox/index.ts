@@ -75,7 +75,7 @@ export function createSandbox(options?: SandboxOptions): Sandbox {
   return new RollbackSandbox(options);
 }
 
-export { countQueries, expectQueries, type CountedQuery } from './count';
+export { countQueries, expectQueries, tapQueries, type CountedQuery } from './count';
 export { manageKnex, watchKnex } from './knex';
 export { detached } from './origin';
 export { managePgPool } from './pgpool';

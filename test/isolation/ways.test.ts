@@ -197,6 +197,18 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
+  it('shows the SQL of failed tests on request, and of no other', async () => {
+    const specs = {
+      'a.spec.js': `
+        it('fails', async () => { await db('users').where({ name: 'ann' }).first(); assert.fail('on purpose'); });
+        it('passes', async () => { await db('users').where({ name: 'bob' }).first(); });`,
+    };
+    const outcome = await run(specs, { database, env: { REWIND_SQL: 'failed' } });
+    assert.match(outcome.stderr, /SQL of "fails":\n {4}1\. select .*"users".* -- \["ann",1\]/);
+    assert.doesNotMatch(outcome.stderr, /bob/);
+    assert.doesNotMatch((await run(specs, { database })).stderr, /SQL of/);
+  });
+
   it('lets a body that timed out not begin again while its test is restored', async () => {
     const outcome = await run(
       {

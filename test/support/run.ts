@@ -38,7 +38,7 @@ export async function run(specs: Readonly<Record<string, string>>, options: RunO
   try {
     const finished = await p.mocha(
       ['--require', 'mocha-rewind/register', '--reporter', 'json', ...(options.args ?? []), ...Object.keys(specs)],
-      { DATABASE_URL: options.database.url, ...options.env },
+      { DATABASE_URL: options.database.url, REWIND_VERIFY: '1', ...options.env },
     );
     return { ...finished, ...read(finished) };
   } finally {
