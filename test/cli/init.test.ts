@@ -240,7 +240,7 @@ module.exports = defineConfig({
       ],
       [
         'an ES module',
-        { ...ESM, 'src/db.js': "import { knex } from 'knex';\nexport const db = knex({});" },
+        { ...ESM, 'src/db.js': "import knex from 'knex';\nexport const db = knex({});" },
         "import { db as knex } from './src/db.js';",
       ],
       [
@@ -269,6 +269,33 @@ module.exports = defineConfig({
         const config = await configOf(files);
         assert.equal(config.split('\n')[1], line);
         assert.match(config, /^ {2}knex,$/m);
+      });
+    }
+
+    for (const [what, files] of [
+      ['CommonJS', { 'src/db.js': CJS_DB }],
+      [
+        'an ES module',
+        { ...ESM, 'src/db.js': "import knex from 'knex';\nexport const db = knex({ client: 'pg' });" },
+      ],
+      ['TypeScript', { ...TS, 'src/knex.ts': TS_DB }],
+      [
+        'TypeScript with export =',
+        { ...TS, 'src/knex.ts': "import { knex } from 'knex';\nexport = knex({ client: 'pg' });" },
+      ],
+    ] as const) {
+      it(`is found by the plugin in what was written for ${what}`, async () => {
+        const options = { compilerOptions: { module: 'node16', target: 'es2022', rootDir: '.' } };
+        await init(
+          { ...files, 'tsconfig.json': { ...options, 'ts-node': { transpileOnly: true } } },
+          ['--yes'],
+          async (p) => {
+            p.write({ 'a.spec.cjs': "it('runs', () => {});" });
+            const run = await p.mocha(['a.spec.cjs']);
+            assert.equal(run.code, 0, run.output);
+            assert.match(run.output, /rewind: 1 rolled back/);
+          },
+        );
       });
     }
 
