@@ -274,10 +274,7 @@ module.exports = defineConfig({
 
     for (const [what, files] of [
       ['CommonJS', { 'src/db.js': CJS_DB }],
-      [
-        'an ES module',
-        { ...ESM, 'src/db.js': "import knex from 'knex';\nexport const db = knex({ client: 'pg' });" },
-      ],
+      ['an ES module', { ...ESM, 'src/db.js': "import knex from 'knex';\nexport const db = knex({ client: 'pg' });" }],
       ['TypeScript', { ...TS, 'src/knex.ts': TS_DB }],
       [
         'TypeScript with export =',
