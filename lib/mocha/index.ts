@@ -45,7 +45,7 @@ export interface RunHandler {
   /** The body of a test is over (before its `afterEach` hooks). A returned error fails a test that would have passed. */
   bodyEnded(scope: Scope): Error | undefined;
   /**
-   * After the last `afterEach` hook of a test; the test is left right after. Each returned error fails that test, and no
+   * After the last `afterEach` hook of a test, whose `scope.ended` is true by now; it is left right after. Each returned error fails that test, and no
    * other; those of an attempt that is tried again are dropped.
    */
   depart(scope: Scope): Promise<readonly Error[]>;

@@ -199,7 +199,8 @@ export class Run {
   #charge(error: Error): void {
     const origin = scopeContext.getStore();
     const current = this.#tracker.currentTest;
-    if (origin?.kind === 'test' && origin.ended) {
+    // A test that is departing has ended, but can still fail.
+    if (origin?.kind === 'test' && origin.ended && origin !== current?.scope) {
       error.message += ` (in "${origin.title}", after it had ended)`;
       this.#problems.push(failureOf(error));
     } else if (current) {

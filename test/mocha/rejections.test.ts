@@ -45,6 +45,13 @@ describe('B', () => { before(async () => { Promise.reject(new Error('b')); }); T
       ]);
     });
 
+    it('fail the test also while it departs', async () => {
+      const outcome = await run(`it('t', () => { setTimeout(() => Promise.reject(new Error('x')), 5); }); T('next');`, {
+        handler: `{ depart: (scope) => scope.title === 't' ? new Promise((r) => setTimeout(() => r([]), 40)) : undefined }`,
+      });
+      assert.deepEqual(failed(outcome), [['t', 'Unhandled rejection: x']]);
+    });
+
     it('explain a time-out they have caused', async () => {
       const outcome = await run(
         `it('waits in vain', function (done) { this.timeout(30); Promise.reject(new Error('lost')); });`,
