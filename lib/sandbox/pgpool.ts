@@ -71,7 +71,10 @@ class ManagedPgPool implements ManagedPool, RealSource {
     this.label = `database "${address.database}" (pg.Pool)`;
     this.knexClient = options.knexClient;
     const { connect, end } = pool;
-    this.real = { connect: () => (connect as () => Promise<PooledClient>).call(pool), end: () => end.call(pool) };
+    this.real = {
+      connect: () => Reflect.apply(connect, pool, []) as unknown as Promise<PooledClient>,
+      end: () => end.call(pool),
+    };
   }
 
   connect(applicationName: string): Promise<OwnConnection> {

@@ -3,6 +3,8 @@ import { RewindError } from '../errors';
 import { shorten } from './origin';
 import type { Transaction } from './session';
 
+export const ABORTED = 'current transaction is aborted, commands ignored until end of transaction block';
+
 const TRUNCATE = 'Tag the test @truncate: it then runs on real connections that really commit.';
 
 /** An error as the server would have sent it, for what is decided here. */

@@ -1,5 +1,6 @@
 // The sandbox itself: a queue of jobs, the scopes, and the state of the one real transaction. One job is on the wire at a
 // time. A job goes: accept → queue → admit (admission.ts) → run → settle → answered.
+import { RewindError } from '../errors';
 import { nameOf, type Scope } from '../scope';
 import { realTimers } from '../timers';
 import { admit, type Verdict } from './admission';
@@ -113,7 +114,9 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   report(problem: Error): void {
-    this.current.problems.push(problem);
+    // Knex puts the SQL in front of the messages of errors that pass through it: what we keep is a copy
+    const kept = problem instanceof RewindError ? new RewindError(problem.code, problem) : problem;
+    this.current.problems.push(kept);
   }
 
   // --- checkouts
@@ -285,10 +288,10 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   private refuseInterleaved(task: Task): void {
     const owner = [...this.open].find((s) => s !== task.session && s.tx && this.stack.has(s.tx.mark));
     const tx = (owner ?? [...this.open].find((s) => s !== task.session))?.tx;
-    this.report(interleaved(task.job.text, tx));
+    const error = interleaved(task.job.text, tx);
+    this.report(error);
     if (task.session.tx) task.session.tx.failed = true;
-    // Knex puts the SQL in front of an error's message: two errors, or ours would have it twice
-    fail(task.job, interleaved(task.job.text, tx));
+    fail(task.job, error);
   }
 
   private refuseStray(job: Job, error: Error, origin: Scope): void {

@@ -33,6 +33,8 @@ export type Statement = Common &
     | { readonly kind: 'plain'; readonly traits: Traits }
   );
 
+export type PlainStatement = Extract<Statement, { kind: 'plain' }>;
+
 /** The rarer things a plain statement can do. Empty for nearly all. */
 export interface Traits {
   /** PostgreSQL's own words when it is run outside a transaction block: an error, or a warning and no effect. */

@@ -1,7 +1,7 @@
 // The seam to pg's protocol objects. Read on pg 8.11.3, 8.16.3 and 8.23.1 (lib/client.js, lib/query.js, lib/connection.js).
 // What is relied on: a "submittable" has submit(connection) and gets the server's messages through handle…(); the
 // connection has parse, bind, describe, execute, sync, query and emits `readyForQuery` with the transaction status.
-import { EventEmitter } from 'node:events';
+import { type EventEmitter } from 'node:events';
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- foreign private API */
 

@@ -105,7 +105,7 @@ export async function work(knex: Knex, steps: readonly Step[], log: unknown[]): 
     const nested = on !== knex || connection !== undefined;
     const raw = async (sql: string): Promise<unknown> => {
       const query = on.raw(sql);
-      if (connection) void query.connection(connection as never);
+      if (connection) void query.connection(connection);
       return essence((await query) as Result);
     };
     for (const step of body) {

@@ -300,7 +300,7 @@ export const statements: Behaviour[] = [
     name: 'a named statement that fails when it runs stays prepared',
     run: async ({ knex }) => {
       const insert = (v: string): Promise<unknown> =>
-        knex.raw('insert into pa(v) values(?)', [v]).options({ name: 'ins2' }) as unknown as Promise<unknown>;
+        knex.raw('insert into pa(v) values(?)', [v]).options({ name: 'ins2' });
       await insert('a');
       const e = await err(insert('a'));
       await insert('b');
@@ -380,7 +380,7 @@ export const statements: Behaviour[] = [
       });
       await sleep(8);
       const after = +(await knex.raw('select now() as n')).rows[0].n;
-      return [one! - before >= 7, one === two, after - two! >= 14];
+      return [one - before >= 7, one === two, after - two >= 14];
     },
   },
   {
@@ -404,15 +404,13 @@ export const statements: Behaviour[] = [
       await knex('stamped')
         .where('at', '<', knex.fn.now())
         .update({ v: 'older', at: knex.fn.now(6) });
-      const later = await knex.raw(
-        "select count(*)::int as n from stamped where at > now() - interval '4 ms' and v = 'older'",
+      const updated = await knex.raw(
+        "select at <= now() as past, at > now() - interval '1 min' as recent, v from stamped",
       );
-      await sleep(10);
-      const gone = await knex.raw("select count(*)::int as n from stamped where at > now() - interval '4 ms'");
       const position = await knex
         .raw("select 'ü', now(), nope from stamped")
         .catch((e: { position: string }) => e.position);
-      return [later.rows, gone.rows, position];
+      return [updated.rows, position];
     },
   },
 ];

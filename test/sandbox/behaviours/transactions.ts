@@ -117,7 +117,7 @@ export const transactions: Behaviour[] = [
     name: 'BEGIN, ROLLBACK and COMMIT by hand on an acquired connection',
     run: async ({ knex }) => {
       const c: unknown = await knex.client.acquireConnection();
-      const on = (sql: string): Promise<unknown> => knex.raw(sql).connection(c as never) as unknown as Promise<unknown>;
+      const on = (sql: string): Promise<unknown> => knex.raw(sql).connection(c);
       await on('BEGIN');
       await on("insert into pa(v) values('r')");
       await on('ROLLBACK');

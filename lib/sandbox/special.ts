@@ -1,0 +1,131 @@
+// Plain statements with something special about them: what they mean depends on the transaction they are in.
+import { quoteLiteral } from '../sql';
+import { realTimers } from '../timers';
+import type { Answer } from './answer';
+import type { ClockUses, Moved } from './clock';
+import type { Executor } from './executor';
+import type { Pinned } from './pinned';
+import { locksElsewhere, serverError, serverWarning, unsupported } from './refusals';
+import type { RollbackSandbox, Task } from './sandbox';
+import type { PlainStatement } from './statement';
+import type { Body } from './wire';
+
+export class Special {
+  constructor(
+    private readonly sandbox: RollbackSandbox,
+    private readonly executor: Executor,
+  ) {}
+
+  /** A plain statement with something special about it. */
+  async run(
+    task: Task,
+    pinned: Pinned,
+    statement: PlainStatement,
+    answer: Answer,
+    body: Body | 'loan',
+  ): Promise<Error | undefined> {
+    const { session } = task;
+    const { tx } = session;
+    const { traits } = statement;
+    const { stack } = this.sandbox;
+    let undo = false;
+    if (traits.onlyInTransaction && !tx) {
+      const { what, then } = traits.onlyInTransaction;
+      const text = `${what} can only be used in transaction blocks`;
+      if (then === 'error') return serverError('25P01', text);
+      answer.notice(serverWarning('25P01', text));
+      undo = true;
+    }
+    if (traits.dropsAtCommit !== undefined && !tx) undo = true;
+    if (traits.sessionLock === 'take' || traits.sessionLock === 'try') {
+      if (this.sandbox.locks.heldByOther(session)) {
+        const error = locksElsewhere(statement.text);
+        this.sandbox.report(error);
+        return error;
+      }
+    }
+    if (traits.shows === 'transaction_isolation' && tx?.isolation && !tx.failed) {
+      tx.started = true;
+      return answer.row('transaction_isolation', tx.isolation, 'SHOW');
+    }
+    let outer = new Map<string, string | null>();
+    if (traits.locals && !tx?.failed) {
+      const names = traits.locals.map((local) => answer.nameOf(local));
+      if (names.includes(undefined)) {
+        const error = unsupported(
+          statement.text,
+          'set_config() with a computed name',
+          'its effect would outlive its transaction',
+        );
+        this.sandbox.report(error);
+        return error;
+      }
+      outer = await this.settings(task, pinned, names as string[]);
+    }
+    const moved = traits.clock && (await this.moved(task, pinned, traits.clock));
+    if (moved) answer.say(moved.text);
+    const error =
+      body === 'loan'
+        ? await this.executor.lend(task, pinned, statement.writes)
+        : answer.needsSimple(statement)
+          ? await this.executor.simply(task, pinned, body, statement)
+          : await this.executor.plainly(task, pinned, body, statement.writes, statement.ddl);
+    if (moved) answer.say(statement.text);
+    if (error) return moved ? repositioned(error, moved) : error;
+    if (undo && stack.top) stack.rollbackTo(stack.top);
+    else if (tx) for (const [name, value] of outer) if (!tx.locals.has(name)) tx.locals.set(name, value);
+    if (!tx && !undo) for (const [name, value] of outer) stack.queue(restoring(name, value));
+    if (tx && traits.dropsAtCommit !== undefined) tx.drops.push(traits.dropsAtCommit);
+    if (tx && traits.declaresCursor) tx.cursors = true;
+    if (traits.deallocatesAll) pinned.wire.forgetOwnPrepared();
+    if (traits.sessionLock) this.sandbox.locks.used(task, traits.sessionLock);
+    return undefined;
+  }
+
+  /** The statement with the time that production would have given it; undefined where the real now() is right. */
+  private async moved({ session, job }: Task, pinned: Pinned, uses: ClockUses): Promise<Moved | undefined> {
+    const { tx } = session;
+    const { stack } = this.sandbox;
+    // a named statement keeps its text as long as its connection lives
+    if (job.form.kind !== 'query' || job.form.query.name || tx?.failed) return undefined;
+    if (!tx) return stack.empty ? undefined : uses.at('statement_timestamp()');
+    if (tx.clock === undefined) {
+      if (stack.empty) tx.clock = 'now()';
+      else {
+        const elapsed = realTimers.now() - tx.begun;
+        await this.executor.exchange(pinned, undefined);
+        const [row] = await pinned.ask<{ at: string }>(
+          "select extract(epoch from statement_timestamp() - $1::float8 * interval '1 ms')::text as at",
+          [elapsed],
+        );
+        tx.clock = `to_timestamp(${row?.at ?? 0})`;
+      }
+    }
+    return tx.clock === 'now()' ? undefined : uses.at(tx.clock);
+  }
+
+  /** What parameters are now, before a statement changes them until the end of its transaction. */
+  private async settings(task: Task, pinned: Pinned, names: readonly string[]): Promise<Map<string, string | null>> {
+    this.executor.prepareStack(task, pinned);
+    await this.executor.exchange(pinned, undefined);
+    const found = new Map<string, string | null>();
+    for (const name of names) {
+      const [row] = await pinned.ask<{ value: string | null }>('select pg_catalog.current_setting($1, true) as value', [
+        name,
+      ]);
+      found.set(name, row?.value ?? null);
+    }
+    return found;
+  }
+}
+
+function repositioned(error: Error, moved: Moved): Error {
+  const located = error as { position?: string };
+  if (located.position !== undefined) located.position = String(moved.original(Number(located.position)));
+  return error;
+}
+
+/** An unset custom parameter reads as an empty string after its transaction, in production too. */
+export function restoring(name: string, value: string | null): string {
+  return `SELECT pg_catalog.set_config(${quoteLiteral(name)}, ${quoteLiteral(value ?? '')}, true)`;
+}
