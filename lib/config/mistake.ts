@@ -1,4 +1,5 @@
 import { inspect, types } from 'node:util';
+import { editDistance } from '../edit-distance';
 import { RewindError, type RewindErrorParts } from '../errors';
 
 /** A mistake in the config: one message that names the file and the key, and nothing else. */
@@ -27,22 +28,8 @@ export function nearest(word: string, known: readonly string[]): string | undefi
   const allowed = Math.max(1, Math.floor(word.length / 3));
   let best: { name: string; distance: number } | undefined;
   for (const name of known) {
-    const d = distance(word.toLowerCase(), name.toLowerCase());
+    const d = editDistance(word.toLowerCase(), name.toLowerCase());
     if (d <= allowed && (!best || d < best.distance)) best = { name, distance: d };
   }
   return best?.name;
-}
-
-/** Levenshtein, one row at a time. */
-function distance(a: string, b: string): number {
-  let row = Array.from({ length: b.length + 1 }, (_, j) => j);
-  for (let i = 1; i <= a.length; i++) {
-    const next = [i];
-    for (let j = 1; j <= b.length; j++) {
-      const replace = (row[j - 1] ?? 0) + (a[i - 1] === b[j - 1] ? 0 : 1);
-      next.push(Math.min(replace, (row[j] ?? 0) + 1, (next[j - 1] ?? 0) + 1));
-    }
-    row = next;
-  }
-  return row[b.length] ?? 0;
 }
