@@ -2,7 +2,8 @@
 import type { LocalName, Statement } from './statement';
 import type { Task } from './sandbox';
 import { guarded } from './virtual';
-import { bodyOfPortal, bodyOfQuery, bodyOfText, type Body, type PgConnection, type Receiver } from './wire';
+import { bodyOfPortal, bodyOfQuery, bodyOfText } from './bodies';
+import type { Body, PgConnection, Receiver } from './wire';
 
 export interface Answer {
   /** The app's whole text. */

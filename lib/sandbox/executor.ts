@@ -6,22 +6,25 @@ import { Control } from './control';
 import type { Pinned } from './pinned';
 import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './refusals';
 import type { RollbackSandbox, Task } from './sandbox';
+import { Several } from './several';
 import { Special } from './special';
 import { mark } from './stack';
 import type { PlainStatement, Statement } from './statement';
-import { bodyOfText, type Body, type Outcome } from './wire';
+import type { Body, Outcome } from './wire';
 
 const UNKNOWN: PlainStatement = { kind: 'plain', text: '', writes: true, ddl: false, parameters: false, traits: {} };
 const GUARD = 'rewind_g';
 
 export class Executor {
   private stale = false;
-  private readonly controls: Control;
-  private readonly specials: Special;
+  readonly controls: Control;
+  readonly specials: Special;
+  private readonly strings: Several;
 
   constructor(private readonly sandbox: RollbackSandbox) {
     this.controls = new Control(sandbox, this);
     this.specials = new Special(sandbox, this);
+    this.strings = new Several(sandbox, this);
   }
 
   /** The list of deferred constraints has to be read again before it is used. */
@@ -53,7 +56,7 @@ export class Executor {
       }
     }
     const run =
-      script.kind === 'one' ? this.one(task, pinned, script.statement, answer) : this.several(task, pinned, answer);
+      script.kind === 'one' ? this.one(task, pinned, script.statement, answer) : this.strings.run(task, pinned, answer);
     run.then(
       (error) => this.answered(task, answer, error),
       (error: Error) => this.answered(task, answer, error),
@@ -179,7 +182,7 @@ export class Executor {
   }
 
   /** Brings the model in line with what the server has done. `top` is the mark the statement ran above. */
-  private settle(
+  settle(
     task: Task,
     pinned: Pinned,
     outcome: Outcome,
@@ -232,68 +235,6 @@ export class Executor {
     this.sandbox.transactionGone();
     this.sandbox.stack.queue('ROLLBACK');
     return problem;
-  }
-
-  // --- several statements in one string
-
-  private async several(task: Task, pinned: Pinned, answer: Answer): Promise<Error | undefined> {
-    const { script } = task;
-    if (script.kind !== 'several') return undefined;
-    await this.refreshIfStale(pinned);
-    if (!script.control)
-      return this.together(
-        task,
-        pinned,
-        answer,
-        script.writes,
-        script.statements.some((s) => s.ddl),
-      );
-    for (const statement of script.statements) {
-      const error = await this.part(task, pinned, statement, answer);
-      if (!error) continue;
-      const { tx } = task.session;
-      if (tx?.implicit) this.controls.rollback(task, tx);
-      else if (tx) tx.failed = true;
-      return error;
-    }
-    const { tx } = task.session;
-    return tx?.implicit ? this.controls.commit(task, pinned, tx) : undefined;
-  }
-
-  /** A string of statements is one transaction, except for what its own BEGIN, COMMIT and ROLLBACK say (manual, 53.2.2.1). */
-  private part(task: Task, pinned: Pinned, statement: Statement, answer: Answer): Promise<Error | undefined> {
-    const { session } = task;
-    if (!session.tx && statement.kind !== 'begin' && statement.kind !== 'commit' && statement.kind !== 'rollback') {
-      this.controls.begin(task, {}).implicit = true;
-    }
-    const body = bodyOfText(statement.text, answer.parts);
-    if (statement.kind === 'plain') return this.specials.run(task, pinned, statement, answer, body);
-    return this.controls.run(task, pinned, statement, answer, body);
-  }
-
-  /** Without control statements, PostgreSQL itself treats them as one: deferred constraints are checked at the end. */
-  private async together(
-    task: Task,
-    pinned: Pinned,
-    answer: Answer,
-    writes: boolean,
-    ddl: boolean,
-  ): Promise<Error | undefined> {
-    const { tx } = task.session;
-    const { stack } = this.sandbox;
-    if (tx?.failed && !stack.has(tx.mark)) return serverError('25P02', ABORTED);
-    this.prepareStack(task, pinned);
-    const top = stack.top;
-    const deferring = !tx && pinned.facts.deferred !== '';
-    if (deferring) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);
-    let outcome = await this.exchange(pinned, undefined);
-    if (!outcome.error) outcome = await this.exchange(pinned, answer.body('simple'));
-    if (!outcome.error && deferring) {
-      stack.queue('SET CONSTRAINTS ALL IMMEDIATE');
-      const check = await this.exchange(pinned, undefined);
-      if (check.error) outcome = { error: check.error, where: check.where === 'connection' ? 'connection' : 'body' };
-    }
-    return this.settle(task, pinned, outcome, top, writes, ddl);
   }
 
   // --- for the sandbox

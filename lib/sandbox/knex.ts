@@ -1,51 +1,13 @@
 // The seam to Knex. Read on knex 2.5.1, 3.0.1, 3.1.0 and 3.3.0 (lib/client.js, lib/execution/transaction.js,
-// lib/dialects/postgres/index.js) and tarn 3.1.2 (Pool.js). What is relied on: connections are taken by
+// lib/dialects/postgres/index.js). What is relied on: connections are taken by
 // `client.acquireConnection()` from `client.pool.acquire().promise`, and given back by `client.pool.release()`; a
 // transaction begins in `client.transaction()`; `client.driver` is pg, `client.connectionSettings` what it connects with.
 import { requirePeer, resolvePeer } from '../peers';
-import { scopeContext } from '../scope';
-import { quoteIdent, type OwnConnection } from '../sql';
-import { admission } from './checkout';
 import { inFlow } from './flow';
-import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
+import type { Knex, KnexWatch } from './index';
 import { watchServers } from './origin';
-import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
 import { adoptPgPool, type PgPool } from './pgpool';
-import type { RealSource } from './pinned';
-import type { RollbackSandbox } from './sandbox';
-import { nowhere, virtualOf, type ClientClass, type VirtualConnection } from './virtual';
-import type { PgClient } from './wire';
-
-interface Acquiring {
-  readonly promise: Promise<PgClient>;
-  abort(): void;
-}
-
-interface TarnPool {
-  readonly min: number;
-  readonly max: number;
-  readonly acquireTimeoutMillis: number;
-  readonly free?: { resource: PgClient }[];
-  readonly used?: { resource: PgClient }[];
-  interval?: NodeJS.Timeout | null;
-  acquire(): Acquiring;
-  release(client: PgClient): boolean;
-  destroy(): Promise<unknown>;
-}
-
-interface KnexClient {
-  pool?: TarnPool;
-  readonly dialect?: string;
-  readonly driverName?: string;
-  readonly driver?: { readonly Client: ConnectingClass & ClientClass };
-  readonly connectionSettings?: unknown;
-  readonly connectionConfigProvider?: () => unknown;
-  readonly config: { readonly connectionPool?: unknown };
-  readonly transacting?: boolean;
-  readonly searchPath?: string | readonly string[];
-  acquireConnection(): Promise<unknown>;
-  transaction(container: unknown, config?: { connection?: unknown }, outer?: unknown): unknown;
-}
+import { ManagedTarnPool, type KnexClient, type TarnPool } from './tarn';
 
 /** Pools that were looked at, and what became of them. */
 const seen = new WeakMap<object, { unref(): void } | 'left alone'>();
@@ -77,21 +39,37 @@ export async function manageKnex(knex: Knex, watch: KnexWatch): Promise<() => vo
   return announce(prototype as KnexClient, watch);
 }
 
-const announced = new WeakSet<object>();
+/** Whom instances are announced to, by the prototype that was wrapped; the one that came last is told. */
+const watches = new WeakMap<object, KnexWatch[]>();
 
 function announce(prototype: KnexClient, watch: KnexWatch): () => void {
-  if (announced.has(prototype)) return () => {};
-  announced.add(prototype);
-  const original = prototype.acquireConnection;
-  prototype.acquireConnection = function (this: KnexClient): Promise<unknown> {
-    const adopting = adopt(this, watch);
-    if (!adopting) return original.call(this);
-    return adopting.then(() => original.call(this));
-  };
+  const told = watches.get(prototype) ?? wrap(prototype);
+  told.push(watch);
   return () => {
-    prototype.acquireConnection = original;
-    announced.delete(prototype);
+    told.splice(told.indexOf(watch), 1);
+    if (told.length === 0) unwrap(prototype);
   };
+}
+
+const originals = new WeakMap<object, (this: KnexClient) => Promise<unknown>>();
+
+function wrap(prototype: KnexClient): KnexWatch[] {
+  const told: KnexWatch[] = [];
+  const original = Reflect.get(prototype, 'acquireConnection');
+  watches.set(prototype, told);
+  originals.set(prototype, original);
+  prototype.acquireConnection = function (this: KnexClient): Promise<unknown> {
+    const watch = told.at(-1);
+    const adopting = watch && adopt(this, watch);
+    return adopting ? adopting.then(() => original.call(this)) : original.call(this);
+  };
+  return told;
+}
+
+function unwrap(prototype: KnexClient): void {
+  const original = originals.get(prototype);
+  if (original) prototype.acquireConnection = original;
+  watches.delete(prototype);
 }
 
 /** Looks at a client's pool, once. Asynchronous only where the settings come from a function. */
@@ -112,7 +90,7 @@ function adopt(client: KnexClient, watch: KnexWatch): Promise<void> | undefined 
     seen.set(pool, 'left alone');
     adoptPgPool(native as PgPool, (managed) => watch.onPool(managed), {
       knexClient: client as never,
-      onLate: watch.onLate,
+      onLate: watch.onLate?.bind(watch),
     });
     watchTransactions(client);
     return undefined;
@@ -156,7 +134,7 @@ function watchTransactions(client: KnexClient): void {
   const prototype = (client.constructor as { prototype: KnexClient }).prototype;
   if (withFlows.has(prototype)) return;
   withFlows.add(prototype);
-  const original = prototype.transaction;
+  const original = Reflect.get(prototype, 'transaction');
   prototype.transaction = function (this: KnexClient, container, config, outer): unknown {
     // nested ones use their parent's connection
     if (this.transacting || config?.connection) return original.call(this, container, config, outer);
@@ -178,148 +156,4 @@ function tellOtherUser(watch: KnexWatch, { address }: ManagedTarnPool): void {
     watch,
     `Database "${address.database}" is used as "${first}" and as "${address.user}": in rolled-back tests neither sees what the other has written.`,
   );
-}
-
-class ManagedTarnPool implements ManagedPool, RealSource {
-  readonly key: string;
-  readonly label: string;
-  readonly knexClient: Knex.Client;
-  readonly searchPath: string | undefined;
-  readonly address: ReturnType<typeof addressOf>;
-  /** Per sandbox: a pool of the same kind and size that holds virtual connections. */
-  private readonly shadows = new Map<RollbackSandbox, TarnPool>();
-  private readonly real: Pick<TarnPool, 'acquire' | 'release' | 'destroy'>;
-  private unreffed = false;
-
-  constructor(
-    private readonly client: KnexClient,
-    private readonly pool: TarnPool,
-    private readonly driver: ConnectingClass & ClientClass,
-    settings: unknown,
-  ) {
-    const address = (this.address = addressOf(driver, settings));
-    this.key = keyOf(address);
-    this.label = `database "${address.database}" (knex)`;
-    this.knexClient = client as unknown as Knex.Client;
-    const path = client.searchPath ?? [];
-    this.searchPath = path.length === 0 ? undefined : [path].flat().map(quoteIdent).join(', ');
-    const { acquire, release, destroy } = pool;
-    this.real = {
-      acquire: () => acquire.call(pool),
-      release: (connection) => release.call(pool, connection),
-      destroy: () => destroy.call(pool),
-    };
-  }
-
-  async connect(applicationName: string): Promise<OwnConnection> {
-    const { connectionConfigProvider, connectionSettings } = this.client;
-    return connectOwn(
-      this.driver,
-      connectionConfigProvider ? await connectionConfigProvider() : connectionSettings,
-      applicationName,
-    );
-  }
-
-  unref(): void {
-    this.unreffed = true;
-    this.pool.interval?.unref();
-    for (const { resource } of [...(this.pool.free ?? []), ...(this.pool.used ?? [])]) resource.unref?.();
-  }
-
-  take(): Promise<PgClient> {
-    return this.real.acquire().promise;
-  }
-
-  give(connection: PgClient): void {
-    this.real.release(connection);
-    if (this.unreffed) this.unref();
-  }
-
-  intercept(gate: Gate, watch: KnexWatch): void {
-    const { pool } = this;
-    // own properties of the pool, which clones of the Knex instance share
-    pool.acquire = () => ({ promise: this.acquire(gate, watch), abort: () => {} });
-    pool.release = (connection) => this.release(connection);
-    pool.destroy = () => this.destroy();
-  }
-
-  private acquire(gate: Gate, watch: KnexWatch): Promise<PgClient> {
-    const admitted = admission(this, gate, watch.onLate);
-    if (admitted instanceof Promise) return admitted.then((a) => this.acquireAs(a));
-    return this.acquireAs(admitted);
-  }
-
-  private acquireAs(admitted: Awaited<ReturnType<Gate>>): Promise<PgClient> {
-    switch (admitted.to) {
-      case 'pool':
-        // a socket that opens now must not belong to the test that happens to run: see origin.ts
-        return scopeContext.run(undefined, () => this.real.acquire().promise);
-      case 'nowhere':
-        return Promise.resolve(nowhere(this.driver, () => admitted.error).client);
-      case 'sandbox':
-        return this.acquireVirtual(admitted.sandbox as RollbackSandbox);
-    }
-  }
-
-  private async acquireVirtual(sandbox: RollbackSandbox): Promise<PgClient> {
-    const shadow = this.shadowFor(sandbox);
-    const client = await shadow.acquire().promise;
-    shadow.interval?.unref(); // it holds nothing worth keeping a process alive for
-    const connection = virtualOf(client);
-    if (connection) {
-      sandbox.checkout(connection, () => {
-        connection.disposed = true;
-        shadow.release(client);
-      });
-    }
-    return client;
-  }
-
-  /** Limits, waiting, time-outs and the order of reuse are the app's pool's own, because this is one of its kind. */
-  private shadowFor(sandbox: RollbackSandbox): TarnPool {
-    let shadow = this.shadows.get(sandbox);
-    if (!shadow) {
-      const Pool = this.pool.constructor as new (options: object) => TarnPool;
-      const queryTimeout = (this.client.connectionSettings as { query_timeout?: number } | undefined)?.query_timeout;
-      shadow = new Pool({
-        min: this.pool.max,
-        max: this.pool.max,
-        acquireTimeoutMillis: this.pool.acquireTimeoutMillis,
-        propagateCreateError: true,
-        create: async () => (await sandbox.connect(this, this.driver, queryTimeout)).client,
-        destroy: () => {},
-        validate: (client: PgClient & { __knex__disposed?: unknown }) =>
-          !client.__knex__disposed && !virtualOf(client)?.disposed,
-      });
-      this.shadows.set(sandbox, shadow);
-    }
-    return shadow;
-  }
-
-  private release(client: PgClient): boolean {
-    const connection = virtualOf(client);
-    if (!connection) {
-      const released = this.real.release(client);
-      if (this.unreffed) this.unref();
-      return released;
-    }
-    for (const [sandbox, shadow] of this.shadows) {
-      if (!isOf(connection, sandbox)) continue;
-      sandbox.checkin(connection);
-      return shadow.release(client);
-    }
-    return true;
-  }
-
-  private async destroy(): Promise<unknown> {
-    for (const [sandbox, shadow] of this.shadows) {
-      await shadow.destroy();
-      await sandbox.poolEnds(this);
-    }
-    return this.real.destroy();
-  }
-}
-
-function isOf(connection: VirtualConnection, sandbox: RollbackSandbox): boolean {
-  return sandbox.owns(connection);
 }

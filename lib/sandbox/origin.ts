@@ -57,7 +57,7 @@ export function shorten(text: string): string {
 export function watchServers(): () => void {
   const prototype = net.Server.prototype;
   const own = Object.getOwnPropertyDescriptor(prototype, 'emit');
-  const emit = prototype.emit;
+  const emit = Reflect.get(prototype, 'emit');
   Object.defineProperty(prototype, 'emit', {
     configurable: true,
     writable: true,

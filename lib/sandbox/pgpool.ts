@@ -70,10 +70,9 @@ class ManagedPgPool implements ManagedPool, RealSource {
     this.key = keyOf(address);
     this.label = `database "${address.database}" (pg.Pool)`;
     this.knexClient = options.knexClient;
-    const { connect, end } = pool;
     this.real = {
-      connect: () => Reflect.apply(connect, pool, []) as unknown as Promise<PooledClient>,
-      end: () => end.call(pool),
+      connect: (pool.connect as () => Promise<PooledClient>).bind(pool),
+      end: (pool.end as () => Promise<void>).bind(pool),
     };
   }
 
@@ -142,14 +141,16 @@ class ManagedPgPool implements ManagedPool, RealSource {
     let shadow = this.shadows.get(sandbox);
     if (shadow) return shadow;
     const { pool } = this;
-    const source: RealSource = this;
-    const Virtual = function (): PgClient {
-      const connection = sandbox.create(source, pool.Client, pool.options.query_timeout);
+    const make = (): PgClient => {
+      const connection = sandbox.create(this, pool.Client, pool.options.query_timeout);
       return Object.defineProperty(connection.client, 'connect', {
         value: (callback: (error?: Error) => void) => {
-          sandbox.prepare(source).then(() => callback(), callback);
+          sandbox.prepare(this).then(() => callback(), callback);
         },
       });
+    };
+    const Virtual = function (): PgClient {
+      return make();
     };
     const Pool = pool.constructor as new (options: object, client: unknown) => PgPool;
     const { onConnect: _onConnect, verify: _verify, ...limits } = pool.options;

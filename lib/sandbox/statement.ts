@@ -221,7 +221,7 @@ function toModes(options: unknown): TransactionModes {
 }
 
 function toSet(body: Node, common: Common): Statement {
-  const name = String(body.name ?? '');
+  const name = typeof body.name === 'string' ? body.name : '';
   if (body.kind === 'VAR_SET_MULTI' && name === 'TRANSACTION') {
     return { ...common, kind: 'set transaction', modes: toModes(body.args) };
   }
@@ -287,7 +287,8 @@ function readsOnly(query: unknown): boolean {
 }
 
 function functionName(call: Node): string {
-  return String(inner(list(call.funcname).at(-1), 'String')?.sval ?? '').toLowerCase();
+  const name = inner(list(call.funcname).at(-1), 'String')?.sval;
+  return typeof name === 'string' ? name.toLowerCase() : '';
 }
 
 /** Visits every node of a tree. A `SelectStmt` inside a set operation (`larg`, `rarg`) comes without its key. */

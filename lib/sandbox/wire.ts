@@ -1,7 +1,8 @@
 // The seam to pg's protocol objects. Read on pg 8.11.3, 8.16.3 and 8.23.1 (lib/client.js, lib/query.js, lib/connection.js).
 // What is relied on: a "submittable" has submit(connection) and gets the server's messages through handle…(); the
 // connection has parse, bind, describe, execute, sync, query and emits `readyForQuery` with the transaction status.
-import { type EventEmitter } from 'node:events';
+import type { EventEmitter } from 'node:events';
+import { Loan, type Borrower } from './loan';
 
 /* eslint-disable @typescript-eslint/no-explicit-any -- foreign private API */
 
@@ -79,65 +80,6 @@ export interface Body {
   write(connection: PgConnection): Error | null | undefined | void;
 }
 
-/** pg's own `Query` writes its own messages: nothing about parameters, types or names is done again here. */
-export function bodyOfQuery(query: PgQuery, protocol: Body['protocol']): Body {
-  return {
-    receiver: query,
-    protocol,
-    statementName: protocol === 'extended' ? query.name : undefined,
-    text: query.text,
-    write(connection) {
-      let early: Error | undefined;
-      // a value that can't be serialised is reported by calling handleError from within submit (query.js, prepare)
-      query.handleError = (error: Error) => (early ??= error);
-      if (protocol === 'extended') query.requiresPreparation = () => true;
-      try {
-        return query.submit(connection) ?? early;
-      } finally {
-        Reflect.deleteProperty(query, 'handleError');
-        Reflect.deleteProperty(query, 'requiresPreparation');
-      }
-    },
-  };
-}
-
-/** One statement of several: its results go to the receiver of all. */
-export function bodyOfText(text: string, receiver: Receiver): Body {
-  return {
-    receiver,
-    protocol: 'extended',
-    statementName: undefined,
-    text,
-    write(connection) {
-      connection.parse({ text });
-      connection.bind({});
-      connection.describe({ type: 'P', name: '' });
-      connection.execute({});
-    },
-  };
-}
-
-/** A cursor's query: its values are ready for the wire already, and its messages are kept as they come. */
-export function bodyOfPortal(
-  text: string,
-  values: readonly unknown[] | undefined,
-  binary: boolean,
-  receiver: Receiver,
-): Body {
-  return {
-    receiver,
-    protocol: 'extended',
-    statementName: undefined,
-    text,
-    write(connection) {
-      connection.parse({ text });
-      connection.bind({ values: values ?? [], binary });
-      connection.describe({ type: 'P', name: '' });
-      connection.execute({});
-    },
-  };
-}
-
 /** Over all wires: a client that was given back and is pinned again still has the statements of its last wire. */
 let serial = 0;
 
@@ -181,7 +123,7 @@ export class Wire {
 
   /** For a submittable that needs the connection for itself (COPY). */
   lend(submittable: Submittable, done: (outcome: Outcome) => void): void {
-    this.client.query(new Loan(submittable, done));
+    this.client.query(new Loan(submittable as Borrower, done));
   }
 
   /** After `DEALLOCATE ALL`, by whomever. */
@@ -316,60 +258,6 @@ class Message {
     this.finish(this.early ? { error: this.early, where: 'client' } : { error: undefined, where: 'body' });
   }
 
-  private finish(outcome: Outcome): void {
-    if (this.finished) return;
-    this.finished = true;
-    this.done(outcome);
-  }
-}
-
-/** Passes everything on to a foreign submittable, and notices its end. */
-class Loan {
-  private finished = false;
-  constructor(
-    private readonly inner: any,
-    private readonly done: (outcome: Outcome) => void,
-  ) {}
-
-  get text(): string | undefined {
-    return this.inner.text as string | undefined;
-  }
-  submit(connection: PgConnection): unknown {
-    return this.inner.submit(connection);
-  }
-  handleRowDescription(m: unknown): void {
-    this.inner.handleRowDescription?.(m);
-  }
-  handleDataRow(m: unknown): void {
-    this.inner.handleDataRow?.(m);
-  }
-  handlePortalSuspended(c: unknown): void {
-    this.inner.handlePortalSuspended?.(c);
-  }
-  handleEmptyQuery(c: unknown): void {
-    this.inner.handleEmptyQuery?.(c);
-  }
-  handleCommandComplete(m: unknown, c: unknown): void {
-    this.inner.handleCommandComplete?.(m, c);
-  }
-  handleCopyInResponse(c: unknown): void {
-    this.inner.handleCopyInResponse?.(c);
-  }
-  handleCopyData(m: unknown, c: unknown): void {
-    this.inner.handleCopyData?.(m, c);
-  }
-  handleError(error: Error & { severity?: string }, connection?: PgConnection): void {
-    this.inner.handleError?.(error, connection);
-    if (!connection || error.severity === undefined || error.severity === 'FATAL' || error.severity === 'PANIC') {
-      this.finish({ error, where: 'connection' });
-    } else {
-      connection.once('readyForQuery', () => this.finish({ error, where: 'body' }));
-    }
-  }
-  handleReadyForQuery(connection: unknown): void {
-    this.inner.handleReadyForQuery?.(connection);
-    this.finish({ error: undefined, where: 'body' });
-  }
   private finish(outcome: Outcome): void {
     if (this.finished) return;
     this.finished = true;

@@ -1,11 +1,12 @@
 // The walls we lean on, in every version we say we support: first by name, then by running all behaviours on them.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { createRequire } from 'node:module';
 import path from 'node:path';
 import { KNEXES, PGS, repo } from '../support/project';
 
 type Bag = Record<string, unknown>;
-const load = (name: string): Bag => require(name) as Bag;
+const load = createRequire(__filename) as (name: string) => Bag;
 const own = (object: unknown, name: string): unknown => (object as Bag)[name];
 
 describe('what the sandbox relies on', () => {

@@ -1,0 +1,61 @@
+// The app's part of a message, in its three forms.
+import type { Body, PgQuery, Receiver } from './wire';
+
+/** pg's own `Query` writes its own messages: nothing about parameters, types or names is done again here. */
+export function bodyOfQuery(query: PgQuery, protocol: Body['protocol']): Body {
+  return {
+    receiver: query,
+    protocol,
+    statementName: protocol === 'extended' ? query.name : undefined,
+    text: query.text,
+    write(connection) {
+      let early: Error | undefined;
+      // a value that can't be serialised is reported by calling handleError from within submit (query.js, prepare)
+      query.handleError = (error: Error) => (early ??= error);
+      if (protocol === 'extended') query.requiresPreparation = () => true;
+      try {
+        return query.submit(connection) ?? early;
+      } finally {
+        Reflect.deleteProperty(query, 'handleError');
+        Reflect.deleteProperty(query, 'requiresPreparation');
+      }
+    },
+  };
+}
+
+/** One statement of several: its results go to the receiver of all. */
+export function bodyOfText(text: string, receiver: Receiver): Body {
+  return {
+    receiver,
+    protocol: 'extended',
+    statementName: undefined,
+    text,
+    write(connection) {
+      connection.parse({ text });
+      connection.bind({});
+      connection.describe({ type: 'P', name: '' });
+      connection.execute({});
+    },
+  };
+}
+
+/** A cursor's query: its values are ready for the wire already, and its messages are kept as they come. */
+export function bodyOfPortal(
+  text: string,
+  values: readonly unknown[] | undefined,
+  binary: boolean,
+  receiver: Receiver,
+): Body {
+  return {
+    receiver,
+    protocol: 'extended',
+    statementName: undefined,
+    text,
+    write(connection) {
+      connection.parse({ text });
+      connection.bind({ values: values ?? [], binary });
+      connection.describe({ type: 'P', name: '' });
+      connection.execute({});
+    },
+  };
+}

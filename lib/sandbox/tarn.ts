@@ -1,0 +1,186 @@
+// The seam to Knex's own pools: tarn, read on 3.1.2 (Pool.js). What is relied on: `acquire().promise`, `release`, `destroy`,
+// the limits as properties, and, to let a process end, `free`, `used` and `interval`.
+import { scopeContext } from '../scope';
+import { quoteIdent, type OwnConnection } from '../sql';
+import { admission } from './checkout';
+import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
+import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
+import type { RealSource } from './pinned';
+import type { RollbackSandbox } from './sandbox';
+import { nowhere, virtualOf, type ClientClass, type VirtualConnection } from './virtual';
+import type { PgClient } from './wire';
+
+interface Acquiring {
+  readonly promise: Promise<PgClient>;
+  abort(): void;
+}
+
+export interface TarnPool {
+  readonly min: number;
+  readonly max: number;
+  readonly acquireTimeoutMillis: number;
+  readonly free?: { resource: PgClient }[];
+  readonly used?: { resource: PgClient }[];
+  interval?: NodeJS.Timeout | null;
+  acquire(): Acquiring;
+  release(client: PgClient): boolean;
+  destroy(): Promise<unknown>;
+}
+
+/** Knex's `Client`, as far as it is needed. */
+export interface KnexClient {
+  pool?: TarnPool;
+  readonly dialect?: string;
+  readonly driverName?: string;
+  readonly driver?: { readonly Client: ConnectingClass & ClientClass };
+  readonly connectionSettings?: unknown;
+  readonly connectionConfigProvider?: () => unknown;
+  readonly config: { readonly connectionPool?: unknown };
+  readonly transacting?: boolean;
+  readonly searchPath?: string | readonly string[];
+  acquireConnection(): Promise<unknown>;
+  transaction(container: unknown, config?: { connection?: unknown }, outer?: unknown): unknown;
+}
+
+export class ManagedTarnPool implements ManagedPool, RealSource {
+  readonly key: string;
+  readonly label: string;
+  readonly knexClient: Knex.Client;
+  readonly searchPath: string | undefined;
+  readonly address: ReturnType<typeof addressOf>;
+  /** Per sandbox: a pool of the same kind and size that holds virtual connections. */
+  private readonly shadows = new Map<RollbackSandbox, TarnPool>();
+  private readonly real: Pick<TarnPool, 'acquire' | 'release' | 'destroy'>;
+  private unreffed = false;
+
+  constructor(
+    private readonly client: KnexClient,
+    private readonly pool: TarnPool,
+    private readonly driver: ConnectingClass & ClientClass,
+    settings: unknown,
+  ) {
+    const address = (this.address = addressOf(driver, settings));
+    this.key = keyOf(address);
+    this.label = `database "${address.database}" (knex)`;
+    this.knexClient = client as unknown as Knex.Client;
+    const path = client.searchPath ?? [];
+    this.searchPath = path.length === 0 ? undefined : [path].flat().map(quoteIdent).join(', ');
+    this.real = {
+      acquire: pool.acquire.bind(pool),
+      release: pool.release.bind(pool),
+      destroy: pool.destroy.bind(pool),
+    };
+  }
+
+  async connect(applicationName: string): Promise<OwnConnection> {
+    const { connectionConfigProvider, connectionSettings } = this.client;
+    return connectOwn(
+      this.driver,
+      connectionConfigProvider ? await connectionConfigProvider() : connectionSettings,
+      applicationName,
+    );
+  }
+
+  unref(): void {
+    this.unreffed = true;
+    this.pool.interval?.unref();
+    for (const { resource } of [...(this.pool.free ?? []), ...(this.pool.used ?? [])]) resource.unref?.();
+  }
+
+  take(): Promise<PgClient> {
+    return this.real.acquire().promise;
+  }
+
+  give(connection: PgClient): void {
+    this.real.release(connection);
+    if (this.unreffed) this.unref();
+  }
+
+  intercept(gate: Gate, watch: KnexWatch): void {
+    const { pool } = this;
+    // own properties of the pool, which clones of the Knex instance share
+    pool.acquire = () => ({ promise: this.acquire(gate, watch), abort: () => {} });
+    pool.release = (connection) => this.release(connection);
+    pool.destroy = () => this.destroy();
+  }
+
+  private acquire(gate: Gate, watch: KnexWatch): Promise<PgClient> {
+    const admitted = admission(this, gate, watch.onLate?.bind(watch));
+    if (admitted instanceof Promise) return admitted.then((a) => this.acquireAs(a));
+    return this.acquireAs(admitted);
+  }
+
+  private acquireAs(admitted: Awaited<ReturnType<Gate>>): Promise<PgClient> {
+    switch (admitted.to) {
+      case 'pool':
+        // a socket that opens now must not belong to the test that happens to run: see origin.ts
+        return scopeContext.run(undefined, () => this.real.acquire().promise);
+      case 'nowhere':
+        return Promise.resolve(nowhere(this.driver, () => admitted.error).client);
+      case 'sandbox':
+        return this.acquireVirtual(admitted.sandbox as RollbackSandbox);
+    }
+  }
+
+  private async acquireVirtual(sandbox: RollbackSandbox): Promise<PgClient> {
+    const shadow = this.shadowFor(sandbox);
+    const client = await shadow.acquire().promise;
+    shadow.interval?.unref(); // it holds nothing worth keeping a process alive for
+    const connection = virtualOf(client);
+    if (connection) {
+      sandbox.checkout(connection, () => {
+        connection.disposed = true;
+        shadow.release(client);
+      });
+    }
+    return client;
+  }
+
+  /** Limits, waiting, time-outs and the order of reuse are the app's pool's own, because this is one of its kind. */
+  private shadowFor(sandbox: RollbackSandbox): TarnPool {
+    let shadow = this.shadows.get(sandbox);
+    if (!shadow) {
+      const Pool = this.pool.constructor as new (options: object) => TarnPool;
+      const queryTimeout = (this.client.connectionSettings as { query_timeout?: number } | undefined)?.query_timeout;
+      shadow = new Pool({
+        min: this.pool.max,
+        max: this.pool.max,
+        acquireTimeoutMillis: this.pool.acquireTimeoutMillis,
+        propagateCreateError: true,
+        create: async () => (await sandbox.connect(this, this.driver, queryTimeout)).client,
+        destroy: () => {},
+        validate: (client: PgClient & { __knex__disposed?: unknown }) =>
+          !client.__knex__disposed && !virtualOf(client)?.disposed,
+      });
+      this.shadows.set(sandbox, shadow);
+    }
+    return shadow;
+  }
+
+  private release(client: PgClient): boolean {
+    const connection = virtualOf(client);
+    if (!connection) {
+      const released = this.real.release(client);
+      if (this.unreffed) this.unref();
+      return released;
+    }
+    for (const [sandbox, shadow] of this.shadows) {
+      if (!isOf(connection, sandbox)) continue;
+      sandbox.checkin(connection);
+      return shadow.release(client);
+    }
+    return true;
+  }
+
+  private async destroy(): Promise<unknown> {
+    for (const [sandbox, shadow] of this.shadows) {
+      await shadow.destroy();
+      await sandbox.poolEnds(this);
+    }
+    return this.real.destroy();
+  }
+}
+
+function isOf(connection: VirtualConnection, sandbox: RollbackSandbox): boolean {
+  return sandbox.owns(connection);
+}
