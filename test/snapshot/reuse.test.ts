@@ -92,6 +92,14 @@ describe('a kept snapshot', () => {
     assert.equal((await place.observer.query('select from users')).rowCount, 4);
   });
 
+  it('never journals unlogged tables: a crash of the server empties them, and no trigger sees it', async () => {
+    await place.observer.query(
+      'create unlogged table fleeting (id int primary key); insert into fleeting select generate_series(1, 3000)',
+    );
+    const snapshot = await take({ journalAbove: 1000 });
+    assert.deepEqual((await snapshot.status()).journalled, ['public.big']);
+  });
+
   it('journals large tables instead of copying them, and keeps the journal from run to run', async () => {
     await (await take({ journalAbove: 1000 })).close();
     assert.equal((await copies())['public.big'], undefined);

@@ -107,6 +107,16 @@ for (const server of servers()) {
         assert.equal((await app.query('select from users')).rowCount, 2);
       });
 
+      it('that nothing can be put back into leaves that table as it is, and restores the others', async () => {
+        await app.query(`alter table notes alter body type int using 1, alter body set not null; update notes set body = 2;
+          delete from notes; insert into users (name) values ('cy')`);
+        assert.match((await snapshot.restore()).schemaChange ?? '', /table public.notes was altered/);
+        assert.equal((await app.query('select from users')).rowCount, 2);
+        await app.query("insert into users (name) values ('cy'); insert into notes (body) values (3)");
+        await snapshot.restore();
+        assert.equal((await app.query('select from users')).rowCount, 2);
+      });
+
       it('that drops a column loses its values, and no more', async () => {
         await app.query('alter table users drop column mood; delete from users');
         await snapshot.restore();
@@ -129,14 +139,14 @@ for (const server of servers()) {
 
       it('made by before hooks is part of their checkpoint', async () => {
         await app.query(
-          `create table fixture (id serial primary key, v text); insert into fixture (v) values ('a'); alter table notes add column extra text default 'x'`,
+          `create table fixture (id serial primary key, v text); insert into fixture (v) values ('a'); alter table notes add column extra mood; update notes set extra = 'ok'`,
         );
         await snapshot.push();
         await app.query(`truncate fixture; delete from notes; insert into users (name) values ('cy')`);
         const restored = await snapshot.restore();
         assert.equal(restored.schemaChange, undefined);
         assert.deepEqual((await app.query('select v from fixture')).rows, [{ v: 'a' }]);
-        assert.deepEqual((await app.query('select body, extra from notes')).rows, [{ body: 'hello', extra: 'x' }]);
+        assert.deepEqual((await app.query('select body, extra from notes')).rows, [{ body: 'hello', extra: 'ok' }]);
         await app.query('drop table fixture; alter table notes drop column extra');
         assert.equal((await snapshot.pop()).schemaChange, undefined, 'the after hook has undone it');
         assert.deepEqual(await snapshot.verify(), []);
@@ -151,13 +161,13 @@ for (const server of servers()) {
       it('between runs makes the next baseline', async () => {
         await snapshot.close();
         await app.query(`
-          alter table users drop column mood, add column age int default 7; drop table notes; drop type mood;
+          alter table users drop column mood, add column age int default 7, alter n type text; drop table notes; drop type mood;
           create table newt (id int primary key); insert into newt values (1)`);
         const next = await place.snapshot();
         assert.equal(await next.recover(), false);
         await next.take();
         const baseline = await contents(place.observer);
-        await app.query('update users set age = 1; truncate newt');
+        await app.query(`update users set age = 1, n = 'text'; truncate newt`);
         assert.equal((await next.restore()).schemaChange, undefined);
         assert.deepEqual(differences(baseline, await contents(place.observer)), []);
         assert.deepEqual(await next.verify(), []);

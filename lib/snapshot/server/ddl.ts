@@ -162,16 +162,45 @@ end $$;
 -- Relations whose description or trigger is not what it was.
 create function rewind.outdated(out relid oid, out gone boolean, out redescribe boolean) returns setof record language sql as $$
   select r.relid, w.relid is null,
-    w.relid is not null and (r.name, r.columns, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
-      is distinct from (d.name, d.columns, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
+    w.relid is not null and (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
+      is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
   from rewind.relation r
   left join rewind.watchable w on w.relid = r.relid and w.kind = r.kind
   left join lateral rewind.describe(w.relid, null) d on w.relid is not null
   where w.relid is null
     or not exists (select from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname = 'rewind_counter' and t.tgenabled = 'A')
-    or (r.name, r.columns, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
-      is distinct from (d.name, d.columns, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
+    or (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
+      is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
 $$;
+
+-- Columns the copy has in the form in which they would be kept now.
+create function rewind.still_copied(target oid, copy text) returns text[] language sql stable set search_path = pg_catalog as $$
+  select coalesce(array_agg(a.attname::text order by a.attnum), '{}')
+  from pg_attribute a join pg_attribute c on c.attrelid = copy::regclass and c.attname = a.attname and not c.attisdropped
+  where a.attrelid = target and a.attnum > 0 and not a.attisdropped
+    and c.atttypid = coalesce(rewind.stored_as(a.atttypid)::regtype, a.atttypid)
+$$;
+
+-- Makes room in a copy for columns that are new, so that a checkpoint has them.
+create function rewind.widen_copy(target oid) returns void language plpgsql as $$
+declare
+  r rewind.relation;
+  d rewind.relation;
+  c record;
+begin
+  select * into r from rewind.relation where relid = target and altered and copy is not null;
+  if not found then return; end if;
+  for c in select attname, coalesce(rewind.stored_as(atttypid), format_type(atttypid, atttypmod)) as type
+    from pg_catalog.pg_attribute a where attrelid = target and attnum > 0 and not attisdropped and attgenerated = ''
+      and not exists (select from pg_catalog.pg_attribute x where x.attrelid = r.copy::regclass and x.attname = a.attname and not x.attisdropped)
+  loop
+    execute format('alter table %s add column %I %s', r.copy, c.attname, c.type);
+  end loop;
+  d := rewind.describe(target, rewind.still_copied(target, r.copy));
+  update rewind.relation set (columns, types, stored, restored, key_columns, key_match, updatable, copied_columns, prepared)
+    = (d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.copied_columns, false)
+  where relid = target;
+end $$;
 
 -- Follows a change of the schema while checkpoints have to be kept. What a relation no longer has can't be brought back;
 -- what it has newly is not in the copies. Returns the relations that need a copy, or can't be trusted to be untouched.
@@ -186,9 +215,11 @@ begin
     if o.gone then perform rewind.disarm(o.relid); continue; end if;
     suspects := suspects || o.relid;
     select * into r from rewind.relation where relid = o.relid;
-    d := rewind.describe(o.relid, case when r.copy is not null then r.copied_columns end);
-    update rewind.relation set (name, columns, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, prepared)
-      = (d.name, d.columns, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, false)
+    d := rewind.describe(o.relid, case when r.copy is not null then rewind.still_copied(o.relid, r.copy) end);
+    d.altered := r.copy is not null and (d.copied_columns is distinct from r.copied_columns
+      or d.copied_columns is distinct from (rewind.describe(o.relid, null)).copied_columns);
+    update rewind.relation set (name, columns, types, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, altered, prepared)
+      = (d.name, d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, d.altered, false)
     where relid = o.relid returning * into r;
     perform rewind.arm_trigger(r);
   end loop;

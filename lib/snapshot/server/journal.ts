@@ -30,8 +30,11 @@ begin
       and not exists (select from pg_catalog.pg_inherits where inhrelid = x.relid)
       and (x.kind = 'p' or not exists (select from pg_catalog.pg_inherits where inhparent = x.relid))
       and not exists (select from rewind.capture c where c.relid = x.relid and c.level = 0)
-      and (select bool_and(not f.guarded and not f.unchecked and not f.forced) and sum(pg_relation_size(f.relid)) >= above * 28 -- a row takes no less
-           from rewind.family(x.relid) f)
+      and (
+        select bool_and(not f.guarded and not f.unchecked and not f.forced and c.relpersistence = 'p') -- a crash empties others unseen
+          and sum(pg_relation_size(c.oid)) >= above * 28 -- a row takes no less
+        from rewind.family(x.relid) f join pg_catalog.pg_class c on c.oid = f.relid
+      )
   loop
     execute format('select count(*) from (select from %s limit $1) t', r.name) into n using above + 1;
     if n > above then perform rewind.start_journal(r); end if;

@@ -18,6 +18,7 @@ declare
   counts text[] := '{}';
   undo text[] := '{}';
   changed oid[] := '{}';
+  altered_ones oid[];
   done jsonb;
 begin
   for r in
@@ -65,9 +66,17 @@ begin
     execute format('with %s select jsonb_agg(jsonb_build_object(''name'', name, ''removed'', removed, ''added'', added)) from (values %s) v (name, removed, added)',
       array_to_string(steps, ', '), array_to_string(counts, ', ')) into done;
     set constraints all immediate;
-  exception when unique_violation or exclusion_violation or foreign_key_violation or restrict_violation then
-    -- E.g. two kept rows whose unique values were swapped: neither can be changed first.
-    done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, is_new);
+  exception when integrity_constraint_violation or data_exception or syntax_error_or_access_rule_violation then
+    altered_ones := array(select relid from rewind.relation where relid = any (changed) and altered);
+    if altered_ones <> '{}' then
+      -- What no longer fits is left as it is: the test that altered the table has been told.
+      done := rewind.bring_back_as_owner(array(select unnest(targets) except select unnest(altered_ones)), at_level, fresh_from, own);
+    elsif sqlstate in ('23505', '23P01', '23503', '23001') then
+      -- E.g. two kept rows whose unique values were swapped: neither can be changed first.
+      done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, is_new);
+    else
+      raise;
+    end if;
   end;
   for root in select * from rewind.journals_of(targets) loop
     perform rewind.clear_journal(root.journal, rewind.journal_position_at(at_level));

@@ -24,10 +24,11 @@ where c.relkind in ('r', 'p') and c.relpersistence <> 't'
   and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
 
 -- Columns that can be inserted: neither dropped nor generated. Of these, the given ones (null: all).
-create function rewind.columns_of(target oid, among text[], out columns text, out stored text, out restored text, out updatable text, out names text[])
+create function rewind.columns_of(target oid, among text[], out columns text, out types text, out stored text, out restored text, out updatable text, out names text[])
 language sql stable set search_path = pg_catalog as $$
   select
     coalesce(string_agg(col, ', ' order by attnum), ''),
+    coalesce(string_agg(format_type(atttypid, atttypmod), ', ' order by attnum), ''),
     coalesce(string_agg(format('t.%s%s', col, '::' || kept), ', ' order by attnum), ''),
     coalesce(string_agg(format('s.%s%s', col, back), ', ' order by attnum), ''),
     string_agg(format('%1$s = s.%1$s%2$s', col, back), ', ' order by attnum) filter (where attidentity <> 'a'),
@@ -65,7 +66,7 @@ create function rewind.describe(target oid, among text[]) returns rewind.relatio
 declare r rewind.relation;
 begin
   select relid, kind, name into strict r.relid, r.kind, r.name from rewind.watchable where relid = target;
-  select c.columns, c.stored, c.restored, c.updatable, c.names into r.columns, r.stored, r.restored, r.updatable, r.copied_columns
+  select c.columns, c.types, c.stored, c.restored, c.updatable, c.names into r.columns, r.types, r.stored, r.restored, r.updatable, r.copied_columns
   from rewind.columns_of(target, among) c;
   select k.columns, k.match into r.key_columns, r.key_match from rewind.key_of(target, r.copied_columns) k;
   r.truncatable := not exists (select from pg_constraint where contype = 'f' and confrelid = target and conrelid <> target);
@@ -74,6 +75,7 @@ begin
   r.unchecked := exists (select from pg_constraint where conrelid = target and not convalidated);
   r.forced := (select relforcerowsecurity from pg_class where oid = target);
   r.prepared := false;
+  r.altered := false;
   return r;
 end $$;
 
@@ -167,7 +169,7 @@ begin
   end if;
   if r.copy is not null then
     execute format('delete from %s where rewind_level = $1', r.copy) using at_level;
-    execute format('insert into %s select $1 %s from only %s t', r.copy, ', ' || nullif(r.stored, ''), r.name) using at_level;
+    execute format('insert into %s (rewind_level %s) select $1 %s from only %s t', r.copy, ', ' || nullif(r.columns, ''), ', ' || nullif(r.stored, ''), r.name) using at_level;
     get diagnostics n = row_count;
   end if;
   perform rewind.run(undo);

@@ -49,6 +49,7 @@ create table rewind.relation (
   seen bigint,
   copy text,                          -- null until a row had to be copied
   columns text not null,              -- what can be inserted: not dropped, not generated
+  types text not null,                -- of these columns
   stored text not null,               -- the same as expressions over t, as they are kept
   restored text not null,             -- the same as expressions over s, as they go back
   copied_columns text[] not null,     -- the copy's columns
@@ -60,6 +61,7 @@ create table rewind.relation (
   unchecked boolean not null,         -- has constraints its own rows may violate (NOT VALID)
   forced boolean not null,            -- row security binds its owner too
   prepared boolean not null default false,
+  altered boolean not null default false, -- its columns are not those of the copy: restored as far as that goes
   journal_root oid,                   -- the table or partition root whose journal has this relation's changes
   journal text                        -- of a root: its journal
 ) with (fillfactor = 50);
