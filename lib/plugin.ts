@@ -1,5 +1,5 @@
 import { type LoadedConfig, type RewindConfig, resolveInstances, resolvePools, taggingOf } from './config';
-import { assertTestDatabase, describeDatabase, expectWorkers } from './database';
+import { assertNotShared, assertTestDatabase, describeDatabase, expectWorkers } from './database';
 import { RewindError, messageOf } from './errors';
 import { createIsolation } from './isolation';
 import { phaseOf } from './modes';
@@ -34,7 +34,11 @@ export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
     kept: REWIND_FRESH || CI ? 'ignore' : 'use',
     verify: REWIND_VERIFY ? 'at-end' : 'never',
-    inspect: async (connection) => assertTestDatabase(await describeDatabase(connection.query), config.allowDatabase),
+    inspect: async (connection) => {
+      const info = await describeDatabase(connection.query);
+      assertNotShared(info, process.env);
+      await assertTestDatabase(info, config.allowDatabase);
+    },
   });
   const instances = await resolveInstances(config);
   const named = instances && new Set<unknown>(Object.values(instances).map((knex): unknown => knex.client));
@@ -47,11 +51,13 @@ export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   else watchKnex(watch);
   for (const pool of await resolvePools(config)) managePgPool(pool, isolation.manage, { onLate: isolation.stray });
 
-  return plugMocha(taggingOf(config, loaded.root), (plan) => {
+  const beginRun = (plan: RunPlan): RunHandler => {
     if (plan.role === 'main') expectWorkers();
     isolation.begin(plan);
     return new RewindRun(plan, isolation, () => setUp(config, instances), notes);
-  });
+  };
+  const { split = true, rejections = 'fail' } = config;
+  return plugMocha(taggingOf(config, loaded.root), beginRun, { split, rejections });
 }
 
 class RewindRun implements RunHandler {
@@ -125,6 +131,7 @@ class RewindRun implements RunHandler {
   }
 
   ended(tests: readonly FinishedTest[], totalMs: number): void {
+    this.isolation.letGo();
     if (this.plan.role === 'worker') return;
     if (showsSql()) printSqlOfFailures(tests);
     printSummary(tests, totalMs, this.#runFacts());

@@ -23,6 +23,7 @@ export { type EmbeddedServer, type ServerOptions, startServer } from './server';
 export { type NamedServer, namedServer } from './named-server';
 export {
   announceRun,
+  assertNotShared,
   dropDatabasesOfWorkers,
   expectWorkers,
   pointWorkerAtOwnDatabase,

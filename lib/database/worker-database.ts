@@ -1,6 +1,6 @@
 import { RewindError, messageOf } from '../errors';
 import { type OwnConnection, quoteIdent, quoteLiteral } from '../sql';
-import { sleep } from '../timers';
+import { realTimers, sleep } from '../timers';
 import type { UrlConnection } from './url-connection';
 
 export interface WorkerDatabaseOptions {
@@ -89,23 +89,25 @@ async function workerDatabases(maintenance: OwnConnection, base: string): Promis
   return rows.map((row) => row.datname);
 }
 
-const ATTEMPTS = 20;
+/** PostgreSQL itself waits for others to leave, 5 s each time (`CountOtherDBBackends` in src/backend/storage/ipc/procarray.c). */
+const PATIENCE_MS = 12_000;
 
 async function clone(maintenance: OwnConnection, base: string, name: string): Promise<void> {
-  for (let attempt = 1; ; attempt += 1) {
+  const started = realTimers.now();
+  for (;;) {
     try {
       await maintenance.query(`create database ${quoteIdent(name)} template ${quoteIdent(base)}`);
       return;
     } catch (cause) {
       const busy = (cause as { code?: unknown }).code === '55006';
-      if (busy && attempt < ATTEMPTS) {
+      if (busy && realTimers.now() - started < PATIENCE_MS) {
         await sleep(100);
         continue;
       }
       throw new RewindError('REWIND_CONNECTION', {
         problem: `The database of a --parallel worker could not be cloned from "${base}": ${messageOf(cause)}.${busy ? await sessions(maintenance, base) : ''}`,
         remedy: busy
-          ? `Nobody may be connected to "${base}" when workers start. End those sessions, or run without --parallel.`
+          ? `Nobody may be connected to "${base}" when workers start: a mochaGlobalSetup that uses it has to close its connections (knex.destroy()). End those sessions, or run without --parallel.`
           : 'The role needs the right to create databases (ALTER ROLE … CREATEDB). Or run without --parallel.',
         cause,
       });

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { RewindError } from '../errors';
 import { describeDatabase } from './describe';
+import type { DatabaseInfo } from './index';
 import { assertTestDatabase } from './safety';
 import { connectByUrl, databaseOfUrl, urlWithDatabase } from './url-connection';
 import { claimWorkerDatabase, dropWorkerDatabases, workerDatabaseName } from './worker-database';
@@ -61,6 +62,19 @@ export async function createWorkerDatabase(env: NodeJS.ProcessEnv): Promise<void
     await look.end();
   }
   await claimWorkerDatabase({ connect, base, run, worker });
+}
+
+/**
+ * Throws where a worker's app uses the database that all workers were to clone, instead of its own clone: the workers
+ * would wait for one another's locks, and see what the others commit.
+ */
+export function assertNotShared(info: Pick<DatabaseInfo, 'name'>, env: NodeJS.ProcessEnv): void {
+  const base = env['MOCHA_WORKER_ID'] === undefined ? undefined : env[BASE_URL];
+  if (!base || databaseOfUrl(base) !== info.name) return;
+  throw new RewindError('REWIND_CONFIG', {
+    problem: `This worker of --parallel has a database of its own, named by DATABASE_URL, but the app uses "${info.name}", as all other workers do.`,
+    remedy: 'Let your app take its connection from DATABASE_URL. Or run without --parallel.',
+  });
 }
 
 /** In the main process, when all workers are done. A server that is already gone has taken the databases with it. */

@@ -39,6 +39,8 @@ export interface IsolationRoom {
   depart(scope: Scope): Promise<Departure>;
   /** Ends the run: baselines are back, connections returned. */
   finish(): Promise<readonly Error[]>;
+  /** After everybody's teardown: lets the process end although the app's pools still hold connections. */
+  letGo(): void;
 }
 
 export interface Departure {

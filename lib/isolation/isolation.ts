@@ -1,3 +1,4 @@
+import { RewindError } from '../errors';
 import type { Mode } from '../modes';
 import type { Admission, Gate, ManagedPool } from '../sandbox';
 import { type Scope, pathOf } from '../scope';
@@ -91,7 +92,7 @@ export class Isolation implements IsolationRoom {
     if (this.#arrived.get(database) === scope) return strategy.admit(database, scope);
     return this.#arriveAt(database, scope).then(
       () => strategy.admit(database, scope),
-      (error: Error) => ({ to: 'nowhere', error }),
+      (error: Error) => ({ to: 'nowhere', error: afresh(error) }),
     );
   }
 
@@ -185,6 +186,10 @@ export class Isolation implements IsolationRoom {
     return errors;
   }
 
+  letGo(): void {
+    for (const database of this.#databases.values()) database.letGo();
+  }
+
   #used(): ManagedDatabase[] {
     return [...this.#databases.values()].filter((database) => database.wasUsed);
   }
@@ -193,6 +198,13 @@ export class Isolation implements IsolationRoom {
 /** Root-level hooks belong to every test, so they may use the database even if all tests of this run are @nodb. */
 function strategyOf(scope: Scope): ModeStrategy {
   return scope.kind === 'root' && scope.mode === 'nodb' ? rollback : STRATEGIES[scope.mode];
+}
+
+/** A refusal is remembered and given to many queries; Knex puts each one's SQL in front of the message it gets. */
+function afresh(error: Error): Error {
+  if (!(error instanceof RewindError)) return error;
+  const { code, problem, remedy, cause } = error;
+  return new RewindError(code, { problem, remedy, cause });
 }
 
 function sum(numbers: readonly number[]): number {

@@ -17,6 +17,8 @@ export class ManagedDatabase {
   readonly pools = new Set<ManagedPool>();
   /** True once the app has asked for a connection, or the config has named it. */
   wasUsed = false;
+  /** Nothing will undo what root-level hooks have committed, so their `after` hooks have to be able to. */
+  keepsRoot = false;
   #ready: Promise<void> | undefined;
   #own: OwnConnection | undefined;
   #snapshot: Snapshot | undefined;
@@ -99,6 +101,7 @@ export class ManagedDatabase {
       // ROLLBACK does not give back the numbers that sequences have given out (manual, 9.17).
       this.#unsettled = true;
     }
+    this.keepsRoot ||= !this.#snapshot?.taken && scope !== root;
     this.#queriesSeen = this.sandbox.queries;
     await this.sandbox.release();
     if (root && !this.#rootPrepared && scope !== root) {
@@ -151,7 +154,13 @@ export class ManagedDatabase {
       const restored = await this.#snapshot?.pop();
       this.#checkpoints.pop();
       this.#unsettled = false;
-      for (const error of complaintsOf(top, restored)) this.report(top, error);
+      // A schema that root-level hooks have made, they would make again: it stays, as it would without us.
+      const { schemaChange } = restored ?? {};
+      const ofRoot = top.kind === 'root' && restored && schemaChange;
+      if (ofRoot)
+        this.options.note(`${this.label}: the root-level hooks changed the schema, and it stays: ${schemaChange}`);
+      const answerable = ofRoot ? { ...restored, schemaChange: undefined } : restored;
+      for (const error of complaintsOf(top, answerable)) this.report(top, error);
     }
   }
 
@@ -167,6 +176,7 @@ export class ManagedDatabase {
   async forgetSnapshot(): Promise<void> {
     this.#checkpoints = [];
     this.#unsettled = false;
+    this.keepsRoot = true;
     if (this.#snapshot?.taken) await this.#snapshot.forget();
   }
 
@@ -230,7 +240,7 @@ export class ManagedDatabase {
     return found;
   }
 
-  /** End of a run. Never leaves the app's pools holding a connection of ours, or the process held by a pool. */
+  /** End of a run. Never leaves the app's pools holding a connection of ours. */
   async finish(last: Scope | undefined): Promise<void> {
     if (!this.#ready) return;
     // A refusal has been reported where it happened.
@@ -256,8 +266,13 @@ export class ManagedDatabase {
       this.#checkpoints = [];
       this.#unsettled = false;
       this.#handsOff = false;
-      for (const pool of this.pools) pool.unref();
+      this.keepsRoot = false;
     }
+  }
+
+  /** From now on no pool holds the process: nobody has more to do with them, `mochaGlobalTeardown` neither. */
+  letGo(): void {
+    for (const pool of this.pools) pool.unref();
   }
 
   #pool(): ManagedPool {
@@ -272,7 +287,11 @@ export class ManagedDatabase {
     } catch (cause) {
       throw new RewindError('REWIND_CONNECTION', {
         problem: `No connection to ${this.label}: ${messageOf(cause)}`,
-        remedy: 'Is the server running, and are the settings of the Knex instance right for the test environment?',
+        remedy:
+          'Is the server running, and are the settings of the Knex instance right for the test environment?' +
+          (process.env['DATABASE_URL']
+            ? ''
+            : ' DATABASE_URL is not set: set it, or let Mocha require mocha-rewind/embedded, which starts a server, before mocha-rewind/register.'),
         cause,
       });
     }

@@ -1,0 +1,140 @@
+// What goes wrong between the rooms: hooks that people really write, and runs that meet one another.
+import assert from 'node:assert/strict';
+import { type TestDatabase, createDatabase } from '../support/database';
+import { type Outcome, type RunOptions, assertGreen, run } from '../support/run';
+
+const SCHEMA = `
+  create table users (id serial primary key, name text unique not null);
+  insert into users (name) values ('ann'), ('bob');
+`;
+const MANAGED = `{ knex: require('./db') }`;
+
+describe('people who', () => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await createDatabase(SCHEMA);
+  });
+  afterEach(() => database.drop());
+  const usersNow = async (): Promise<string> =>
+    (await database.query<{ name: string }>('select name from users order by name')).map((u) => u.name).join();
+  const go = (specs: Record<string, string>, options: Partial<RunOptions> = {}): Promise<Outcome> =>
+    run(specs, { database, config: MANAGED, ...options });
+
+  it('migrate an empty database in a root-level hook have a green first run, committing tests or not', async () => {
+    await database.query('drop table users');
+    const specs = {
+      'a.spec.js': `
+        const migrationSource = {
+          getMigrations: async () => ['users'], getMigrationName: (name) => name,
+          getMigration: async () => ({ up: (k) => k.schema.createTable('users', (t) => { t.increments(); t.string('name').unique(); }), down: async () => {} }),
+        };
+        before(async () => {
+          await db.migrate.latest({ migrationSource });
+          await db('users').del();
+          await db('users').insert({ name: 'seed' });
+        });
+        it('rolls back', async () => { assert.equal(await names(), 'seed'); await db('users').del(); });
+        it('commits @truncate', async () => { assert.equal(await names(), 'seed'); await db('users').del(); });
+        it('has it back @truncate', async () => assert.equal(await names(), 'seed'));`,
+    };
+    const first = await go(specs);
+    assertGreen(first);
+    assert.match(first.stderr, /root-level hooks.*schema.*table public\.users was created/);
+    assertGreen(await go(specs));
+  });
+
+  it('query and destroy in mochaGlobalTeardown get to its end, and keep a green run green', async () => {
+    const outcome = await go(
+      {
+        'a.spec.js': `
+          it('rolls back', () => db('users').del());
+          it('commits @truncate', () => db('users').del());`,
+      },
+      {
+        args: ['--require', './teardown.js'],
+        files: {
+          'teardown.js': `const db = require('./db');
+            exports.mochaGlobalTeardown = async () => { console.error('at the end:', (await db('users').pluck('name')).sort().join()); await db.destroy(); };`,
+        },
+      },
+    );
+    assertGreen(outcome);
+    assert.match(outcome.stderr, /at the end: ann,bob/);
+  });
+
+  for (const tag of ['@dirty', '@unmanaged']) {
+    it(`clean up in a root-level after hook what a root-level before hook wrote find it gone, beside ${tag} tests too`, async () => {
+      const specs = {
+        'a.spec.js': `
+          before(() => db('users').insert({ name: 'root' }));
+          after(() => db('users').where({ name: 'root' }).del());
+          it('rolls back', async () => assert.equal(await names(), 'ann,bob,root'));
+          it('commits ${tag}', async () => assert.equal(await names(), 'ann,bob,root'));`,
+      };
+      assertGreen(await go(specs));
+      assert.equal(await usersNow(), 'ann,bob');
+      assertGreen(await go(specs));
+    });
+  }
+
+  it('run in parallel an app that does not read DATABASE_URL are told so: its workers would share a database', async () => {
+    const outcome = await go(
+      { 'a.spec.js': `it('asks', () => db('users').first());`, 'b.spec.js': `it('asks', () => db('users').first());` },
+      {
+        args: ['--parallel', '--jobs', '2'],
+        env: { APP_DATABASE: database.url },
+        files: {
+          'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.APP_DATABASE });`,
+        },
+      },
+    );
+    assert.notEqual(outcome.code, 0, outcome.output);
+    assert.deepEqual(outcome.passed, []);
+    assert.match(Object.values(outcome.failed).join(), /REWIND_CONFIG: .*worker.*DATABASE_URL/s);
+  });
+
+  it('forgot to start the server see it in each test’s own words, not in those of another’s query', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          it('asks', () => db('users').first());
+          it('asks something else', () => db('orders').first());`,
+      },
+      {
+        database,
+        files: {
+          'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: { host: '127.0.0.1', port: 1, database: 'down_test' } });`,
+        },
+      },
+    );
+    const second = outcome.failed['asks something else'] ?? outcome.output;
+    assert.match(second, /REWIND_CONNECTION: No connection to database "down_test"/);
+    assert.doesNotMatch(second, /from "users"/);
+  });
+
+  it('have no DATABASE_URL, and no embedded server, are told of both', async () => {
+    const outcome = await go(
+      { 'a.spec.js': `it('asks', () => db('users').first());` },
+      { env: { DATABASE_URL: '', PGHOST: '127.0.0.1', PGPORT: '1' } },
+    );
+    assert.notEqual(outcome.code, 0);
+    const message = Object.values(outcome.failed).join();
+    assert.match(message, /REWIND_CONNECTION[^]*DATABASE_URL is not set[^]*mocha-rewind\/embedded/);
+  });
+
+  it('connect in mochaGlobalSetup do not wait for ever for the databases of parallel workers', async () => {
+    const outcome = await go(
+      { 'a.spec.js': `it('asks', () => db('users').first());` },
+      {
+        args: ['--parallel', '--require', './setup.js'],
+        files: {
+          'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL, pool: { min: 1, max: 2 } });`,
+          'setup.js': `const db = require('./db');
+            exports.mochaGlobalSetup = () => db('users').first();
+            exports.mochaGlobalTeardown = () => db.destroy();`,
+        },
+      },
+    );
+    assert.match(outcome.output, /REWIND_CONNECTION[^]*Connected: pid[^]*mochaGlobalSetup/);
+  });
+});
