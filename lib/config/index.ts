@@ -47,6 +47,16 @@ export interface RewindConfig {
   /** More words for a mode: `{ rollback: ['transaction'] }` makes `@transaction` mean rollback too. */
   tags?: Partial<Readonly<Record<Mode, string | readonly string[]>>>;
   rules?: readonly Rule[];
+  /**
+   * Whether a describe with tests of several phases is divided. `false`: it runs whole, in the latest of them; for a single
+   * one, put `@whole` into its title. @default true
+   */
+  split?: boolean;
+  /**
+   * What becomes of a promise that is rejected and never handled, which Mocha swallows: `fail` charges it to the test it
+   * comes from. @default 'fail'
+   */
+  rejections?: 'fail' | 'ignore';
   /** Says yes to a database that does not look like one for tests. */
   allowDatabase?: (info: DatabaseInfo) => MaybePromise<boolean>;
 }

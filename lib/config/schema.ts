@@ -77,6 +77,8 @@ export const configSchema = z.strictObject({
   migrate: callable.optional(),
   seed: callable.optional(),
   default: mode.optional(),
+  split: z.boolean({ error: () => 'true or false' }).optional(),
+  rejections: z.enum(['fail', 'ignore'], { error: () => "one of 'fail', 'ignore'" }).optional(),
   tags: z
     .strictObject(Object.fromEntries(MODES.map((m) => [m, words.optional()])), {
       error: () => "an object of words for modes: `{ rollback: 'transaction' }`",

@@ -197,6 +197,23 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
+  it('keeps describes whole, and lets rejections be, if the config says so', async () => {
+    const specs = {
+      'a.spec.js': `
+        describe('mixed', () => {
+          it('first @truncate', () => {});
+          it('second', () => { void Promise.reject(new Error('nobody cares')); });
+        });
+        describe('other', () => { it('third', () => {}); });`,
+    };
+    const whole = await run(specs, { database, config: `{ split: false, rejections: 'ignore' }` });
+    assertGreen(whole);
+    assert.deepEqual(whole.ran, ['other third', 'mixed first @truncate', 'mixed second']);
+    const divided = await run(specs, { database });
+    assert.deepEqual(divided.ran, ['mixed second', 'other third', 'mixed first @truncate']);
+    assert.match(divided.failed['mixed second'] ?? '', /nobody cares/);
+  });
+
   it('shows the SQL of failed tests on request, and of no other', async () => {
     const specs = {
       'a.spec.js': `

@@ -1,0 +1,84 @@
+// What can be wrong with the databases of --parallel workers.
+import assert from 'node:assert/strict';
+import { Client } from 'pg';
+import { type TestDatabase, createDatabase } from '../support/database';
+import { assertGreen, run } from '../support/run';
+
+const SPECS = {
+  'a.spec.js': `it('asks', async () => assert.equal((await db('users')).length, 1));`,
+  'b.spec.js': `it('asks, too @truncate', async () => { assert.equal((await db('users')).length, 1); await db('users').del(); });`,
+};
+const PARALLEL = ['--parallel', '--jobs', '2'];
+
+describe('the database of a worker', () => {
+  let database: TestDatabase;
+  beforeEach(async () => {
+    database = await createDatabase(`create table users (name text); insert into users values ('ann')`);
+  });
+  afterEach(() => database.drop());
+  const databasesLike = async (pattern: string): Promise<string[]> =>
+    (await database.query<{ datname: string }>('select datname from pg_database where datname like $1', [pattern])).map(
+      (row) => row.datname,
+    );
+
+  it('is dropped by the next run if a run was killed, and nobody else’s is', async () => {
+    const [dead, foreign] = [`${database.name}_rewind_dead_0`, `${database.name}_rewind_mine`];
+    await database.query(`create database ${dead}`);
+    await database.query(`comment on database ${dead} is 'mocha-rewind worker of ${database.name}'`);
+    await database.query(`create database ${foreign}`);
+    try {
+      assertGreen(await run(SPECS, { database, args: PARALLEL }));
+      assert.deepEqual(await databasesLike(`${database.name}\\_%`), [foreign]);
+    } finally {
+      await database.query(`drop database ${foreign}`);
+    }
+  });
+
+  it('leaves those of another run alone that is going on', async () => {
+    const other = `${database.name}_rewind_alive_0`;
+    await database.query(`create database ${other}`);
+    await database.query(`comment on database ${other} is 'mocha-rewind worker of ${database.name}'`);
+    const lease = new Client({ connectionString: database.url.replace(database.name, other) });
+    await lease.connect();
+    try {
+      assertGreen(await run(SPECS, { database, args: PARALLEL }));
+      assert.deepEqual(await databasesLike(`${database.name}\\_%`), [other]);
+    } finally {
+      await lease.end();
+      await database.query(`drop database ${other}`);
+    }
+  });
+
+  it('can’t be made while somebody is connected to the original: the message says who', async () => {
+    const guest = new Client({ connectionString: database.url, application_name: 'a guest' });
+    await guest.connect();
+    try {
+      const outcome = await run(SPECS, { database, args: PARALLEL });
+      assert.notEqual(outcome.code, 0);
+      assert.match(outcome.output, /REWIND_CONNECTION: .*could not be cloned.*\(.*, a guest\)/);
+      assert.deepEqual(outcome.passed, []);
+    } finally {
+      await guest.end();
+    }
+  });
+
+  it('needs a DATABASE_URL to be cloned from', async () => {
+    const outcome = await run(SPECS, { database, args: PARALLEL, env: { DATABASE_URL: '', OTHER: database.url } });
+    assert.notEqual(outcome.code, 0);
+    assert.match(outcome.output, /REWIND_CONFIG: With --parallel each worker needs a database of its own/);
+    assert.deepEqual(outcome.passed, []);
+  });
+
+  it('is replaced when its worker dies, and the run does not pass', async () => {
+    const outcome = await run(
+      {
+        ...SPECS,
+        'c.spec.js': `it('dies @truncate', async () => { await db('users').del(); process.kill(process.pid, 'SIGKILL'); });`,
+      },
+      { database, args: PARALLEL },
+    );
+    assert.notEqual(outcome.code, 0);
+    assert.deepEqual(await databasesLike(`${database.name}\\_%`), []);
+    assert.deepEqual(await database.query('select name from users'), [{ name: 'ann' }]);
+  });
+});
