@@ -199,7 +199,7 @@ for (const server of servers()) {
         it('keeps checkpoints in a stack', async () => {
           await hands.a.query(`
             insert into users (email) values ('suite'); update tree set name = 'suite' where id = 1; delete from nokey_dups where a = 2;
-            truncate metrics cascade; select nextval('standalone'); select setval('never_called', 9, false);
+            truncate metrics cascade; select nextval('standalone'); select nextval('never_called');
             select lo_put(99001, 0, '\\x33'); select lo_unlink(99002); refresh materialized view mv`);
           await snapshot.push();
           const first = await contents(place.observer);
@@ -223,6 +223,9 @@ for (const server of servers()) {
           await snapshot.pop();
           await isBaseline();
           assert.equal(snapshot.depth, 0);
+          await hands.a.query(`select setval('never_called', 77, false)`);
+          await snapshot.restore();
+          await isBaseline();
         });
       });
     }

@@ -155,6 +155,7 @@ begin
   end loop;
   update rewind.sequence_now s set last_value = b.last_value, is_called = b.is_called
   from (select distinct on (seqid) * from rewind.sequence_below where level > target order by seqid, level) b where b.seqid = s.seqid;
+  if found then perform rewind.prepare_sequences(); end if; -- another choice of sequences may be uncalled now
   delete from rewind.sequence_below where level > target;
   delete from rewind.capture where level > target;
   delete from rewind.large_object where level > target;
