@@ -3,6 +3,7 @@ import { type ManagedPool, type Sandbox, createSandbox } from '../sandbox';
 import { type Restored, type Snapshot, openSnapshot } from '../snapshot';
 import { type Scope, nameOf, pathOf } from '../scope';
 import type { OwnConnection } from '../sql';
+import { complaintsOf } from './complaints';
 import type { IsolationOptions } from './index';
 
 /**
@@ -296,27 +297,4 @@ export class ManagedDatabase {
       });
     }
   }
-}
-
-/** What a restore found that the scope has to answer for. */
-export function complaintsOf(scope: Scope, restored: Restored | undefined): Error[] {
-  if (!restored) return [];
-  const complaints: Error[] = restored.blockers
-    .filter((blocker) => blocker.ended)
-    .map(
-      ({ pid, state, application, query }) =>
-        new RewindError('REWIND_LEFT_OPEN', {
-          problem: `${nameOf(scope)} left a transaction open that kept its tables locked: pid ${pid} (${state}${application && `, ${application}`}), last statement: ${query}`,
-          remedy: 'It has been ended. Commit or roll back every transaction before the test ends.',
-        }),
-    );
-  if (restored.schemaChange) {
-    complaints.push(
-      new RewindError('REWIND_SCHEMA_CHANGED', {
-        problem: `${nameOf(scope)} changed the schema, which a restore can't undo: ${restored.schemaChange}`,
-        remedy: 'Undo the change in the test itself, or make it under rollback: there PostgreSQL takes back DDL too.',
-      }),
-    );
-  }
-  return complaints;
 }
