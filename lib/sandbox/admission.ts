@@ -11,7 +11,7 @@ import { isInside } from './flow';
 import { hasFixedSnapshot, type Session } from './session';
 import type { SavepointStack } from './stack';
 import { scriptWrites } from './statement';
-import type { Task } from './sandbox';
+import type { Task } from './session';
 
 export type Verdict = 'run' | 'wait' | 'refuse';
 

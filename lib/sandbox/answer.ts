@@ -1,6 +1,6 @@
 // Puts answers together: the server's, and those given here because the server is not to be asked (BEGIN, COMMIT …).
 import type { LocalName, Statement } from './statement';
-import type { Task } from './sandbox';
+import type { Task } from './session';
 import { guarded } from './virtual';
 import { bodyOfPortal, bodyOfQuery, bodyOfText } from './bodies';
 import type { Body, PgConnection, Receiver } from './wire';

@@ -5,7 +5,8 @@ import { executionOf, type Answer } from './answer';
 import { Control } from './control';
 import type { Pinned } from './pinned';
 import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './refusals';
-import type { RollbackSandbox, Task } from './sandbox';
+import type { RollbackSandbox } from './sandbox';
+import type { Task } from './session';
 import { Several } from './several';
 import { Special } from './special';
 import { mark } from './stack';
@@ -93,8 +94,8 @@ export class Executor {
   ): void {
     const { tx } = task.session;
     const { stack } = this.sandbox;
-    if (tx?.failed && !stack.has(tx.mark)) return done(serverError('25P02', ABORTED));
-    this.prepareStack(task, pinned);
+    const refused = this.prepareStack(task, pinned);
+    if (refused) return done(refused);
     const top = stack.top;
     pinned.wire.send(stack.take(), body, (outcome) => {
       done(this.settle(task, pinned, outcome, top, writes, ddl));
@@ -110,8 +111,8 @@ export class Executor {
   ): Promise<Error | undefined> {
     const { tx } = task.session;
     const { stack } = this.sandbox;
-    if (tx?.failed && !stack.has(tx.mark)) return serverError('25P02', ABORTED);
-    this.prepareStack(task, pinned);
+    const refused = this.prepareStack(task, pinned);
+    if (refused) return refused;
     const top = stack.top;
     const before = await this.exchange(pinned, undefined);
     if (before.error) return this.settle(task, pinned, before, top, true, false);
@@ -122,12 +123,11 @@ export class Executor {
   async lend(task: Task, pinned: Pinned, writes: boolean): Promise<Error | undefined> {
     const { form } = task.job;
     if (form.kind !== 'loan') return undefined;
-    const { tx } = task.session;
-    if (tx?.failed && !this.sandbox.stack.has(tx.mark)) {
-      task.job.receiver.handleError(serverError('25P02', ABORTED), pinned.client.connection);
+    const refused = this.prepareStack(task, pinned);
+    if (refused) {
+      task.job.receiver.handleError(refused, pinned.client.connection);
       return undefined;
     }
-    this.prepareStack(task, pinned);
     const top = this.sandbox.stack.top;
     const before = await this.exchange(pinned, undefined);
     if (before.error) return this.settle(task, pinned, before, top, true, false);
@@ -144,22 +144,25 @@ export class Executor {
     return new Promise((resolve) => pinned.wire.send(prefix, body, resolve));
   }
 
-  /** Queues what has to be set before a statement of this session can run. */
-  prepareStack({ session, level }: Task, pinned: Pinned): void {
+  /** Queues what has to be set before a statement of this session can run; returns why it can't. */
+  prepareStack({ session, level }: Task, pinned: Pinned): Error | undefined {
     const { stack } = this.sandbox;
     const { tx } = session;
-    if (tx?.failed) return;
-    const current = level.ended ? this.sandbox.current : level;
-    if (!stack.has(current.mark)) {
+    if (level.ended) return new Error('the test it belongs to has ended');
+    if (tx?.failed) return stack.has(tx.mark) ? undefined : serverError('25P02', ABORTED);
+    if (!stack.has(level.mark)) {
       const bottom = stack.empty;
-      stack.push(current.mark);
+      stack.push(level.mark);
       // from here on each autocommit statement checks constraints at its own end, as its own commit would
       if (bottom && pinned.facts.deferrable) stack.queue('SET CONSTRAINTS ALL IMMEDIATE');
     }
     if (this.sandbox.searchPaths.size > 1 && !(tx && stack.has(tx.mark))) {
       stack.queue(`SET search_path TO ${session.source.searchPath ?? 'DEFAULT'}`);
     }
-    if (!tx) return this.refreshGuard();
+    if (!tx) {
+      this.refreshGuard();
+      return undefined;
+    }
     if (!stack.has(tx.mark)) {
       stack.push(tx.mark);
       if (tx.readOnly) stack.queue('SET TRANSACTION READ ONLY');
@@ -170,6 +173,7 @@ export class Executor {
       }
     }
     tx.started = true;
+    return undefined;
   }
 
   /** Makes sure that a failing autocommit statement takes nothing with it that was written before. */

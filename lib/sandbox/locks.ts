@@ -1,6 +1,6 @@
 // Session-level advisory locks. Below all virtual connections is one session, which gets each lock it asks for; so who
 // holds one is kept here, and a second connection that asks is refused.
-import type { Task } from './sandbox';
+import type { Task } from './session';
 import type { Session } from './session';
 import type { SessionLockUse } from './statement';
 

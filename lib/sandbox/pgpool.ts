@@ -71,8 +71,8 @@ class ManagedPgPool implements ManagedPool, RealSource {
     this.label = `database "${address.database}" (pg.Pool)`;
     this.knexClient = options.knexClient;
     this.real = {
-      connect: (pool.connect as () => Promise<PooledClient>).bind(pool),
-      end: (pool.end as () => Promise<void>).bind(pool),
+      connect: (pool.connect).bind(pool),
+      end: (pool.end).bind(pool),
     };
   }
 
@@ -130,7 +130,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
         const sandbox = admitted.sandbox as RollbackSandbox;
         const client = await this.shadowFor(sandbox).connect();
         const connection = virtualOf(client);
-        if (connection) sandbox.checkout(connection);
+        if (connection) sandbox.checkouts.checkout(connection);
         return client;
       }
     }
@@ -142,10 +142,10 @@ class ManagedPgPool implements ManagedPool, RealSource {
     if (shadow) return shadow;
     const { pool } = this;
     const make = (): PgClient => {
-      const connection = sandbox.create(this, pool.Client, pool.options.query_timeout);
+      const connection = sandbox.checkouts.create(this, pool.Client, pool.options.query_timeout);
       return Object.defineProperty(connection.client, 'connect', {
         value: (callback: (error?: Error) => void) => {
-          sandbox.prepare(this).then(() => callback(), callback);
+          sandbox.checkouts.prepare(this).then(() => callback(), callback);
         },
       });
     };
@@ -160,7 +160,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
     );
     shadow.on('release', (_error: unknown, client: PgClient) => {
       const connection = virtualOf(client);
-      if (connection) sandbox.checkin(connection);
+      if (connection) sandbox.checkouts.checkin(connection);
     });
     shadow.on('error', () => {});
     this.shadows.set(sandbox, shadow);

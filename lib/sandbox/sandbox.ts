@@ -4,18 +4,20 @@ import { RewindError } from '../errors';
 import { nameOf, type Scope } from '../scope';
 import { realTimers } from '../timers';
 import { admit, type Verdict } from './admission';
+import { Checkouts } from './checkouts';
 import { Executor } from './executor';
-import { currentFlow } from './flow';
+import { Leaving } from './leaving';
 import type { Problem, Sandbox } from './index';
-import { lateConnection, lateOrigin, lateQuery, setRunning } from './origin';
+import { lateOrigin, lateQuery, setRunning } from './origin';
 import { SessionLocks } from './locks';
 import { loadParser, parserLoaded } from './parser';
 import { Pinned, type RealSource } from './pinned';
-import { connectionLost, interleaved, leftOpen } from './refusals';
-import { Session, type Level, type SessionHost } from './session';
-import { mark, SavepointStack } from './stack';
-import { readScript, type Script } from './statement';
-import { fail, guarded, VirtualConnection, type ClientClass, type Job } from './virtual';
+import { connectionLost, interleaved } from './refusals';
+import { level, type Level, type Session, type SessionHost, type Task } from './session';
+import { SavepointStack } from './stack';
+import { readScript } from './statement';
+import { refuseCut, refuseStray } from './turned-away';
+import { fail, type Job } from './virtual';
 import type { PgClient } from './wire';
 
 export interface SandboxOptions {
@@ -26,27 +28,6 @@ export interface SandboxOptions {
   readonly interleaveTimeout?: number;
   /** A late query, or whatever else went wrong in a scope that is over already. */
   readonly onStray?: (problem: Problem, scope: Scope) => void;
-}
-
-/** One job on its way through the sandbox. */
-export interface Task {
-  readonly session: Session;
-  readonly job: Job;
-  readonly script: Script;
-  /** The scope that ran when it was accepted. */
-  readonly level: Level;
-}
-
-function level(scope: Scope | undefined, depth: number): Level {
-  return {
-    scope,
-    mark: mark('level', `rewind_${depth}`),
-    ended: false,
-    problems: [],
-    lost: undefined,
-    ddl: false,
-    locked: false,
-  };
 }
 
 export class RollbackSandbox implements Sandbox, SessionHost {
@@ -60,19 +41,22 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   readonly searchPaths = new Set<string | undefined>();
 
   /** Sessions with an open cursor or stream, and the scope it was opened in. */
-  private readonly portals = new Map<Session, Level>();
-  private readonly levels: Level[] = [level(undefined, 0)];
+  readonly portals = new Map<Session, Level>();
+  readonly levels: Level[] = [level(undefined, 0)];
   private queue: Task[] = [];
-  private active: Task | undefined;
+  active: Task | undefined;
   private pinning: Promise<Pinned> | undefined;
-  private cancelling: Promise<void> | undefined;
+  private held: Promise<void> | undefined;
   private pumping = false;
   private clock: NodeJS.Timeout | undefined;
   private idleWaiters: (() => void)[] = [];
-  private readonly executor: Executor;
+  readonly executor: Executor;
+  private readonly leaving: Leaving;
+  readonly checkouts = new Checkouts(this);
 
   constructor(readonly options: SandboxOptions = {}) {
     this.executor = new Executor(this);
+    this.leaving = new Leaving(this);
   }
 
   // --- scopes
@@ -90,10 +74,10 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     const ended = this.current;
     if (ended.scope !== scope) throw new Error(`sandbox: ${nameOf(scope)} is not the innermost scope`);
     ended.ended = true;
-    this.cutSessions(ended);
-    if (this.active?.level === ended) this.interrupt(this.active);
+    this.leaving.cutSessions(ended);
+    if (this.active?.level === ended) this.leaving.interrupt(this.active);
     if (this.stack.has(ended.mark)) this.stack.discard(ended.mark);
-    this.cleanSession(ended);
+    this.leaving.cleanSession(ended);
     this.levels.pop();
     setRunning(this.current.scope);
     realTimers.setImmediate(() => this.pump());
@@ -119,69 +103,6 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     this.current.problems.push(kept);
   }
 
-  // --- checkouts
-
-  /** A virtual connection for a pool to keep; resolves once the real one is there. */
-  async connect(
-    source: RealSource,
-    driver: ClientClass,
-    queryTimeout: number | false | undefined,
-  ): Promise<VirtualConnection> {
-    await this.prepare(source);
-    return this.create(source, driver, queryTimeout);
-  }
-
-  create(source: RealSource, driver: ClientClass, queryTimeout: number | false | undefined): VirtualConnection {
-    return new VirtualConnection(driver, new Session(this, source), queryTimeout);
-  }
-
-  /** Whatever has to be there before the first statement can run; rejects as the pool does where there is no server. */
-  async prepare(source: RealSource): Promise<void> {
-    this.searchPaths.add(source.searchPath);
-    await this.ready(source);
-  }
-
-  owns(connection: VirtualConnection): boolean {
-    return connection.route instanceof Session && connection.route.host === this;
-  }
-
-  /** The connection leaves the pool: it belongs to the current scope, and to the transaction callback it is acquired in. */
-  checkout(connection: VirtualConnection, evict?: () => void): void {
-    const session = connection.route as Session;
-    session.evict = evict;
-    const flow = currentFlow();
-    session.connection = connection;
-    session.level = this.current;
-    session.cut = undefined;
-    if (flow && !flow.owner) {
-      flow.owner = session;
-      session.site = flow.site;
-      session.inside = flow.parent;
-    } else {
-      session.site = undefined;
-      session.inside = flow;
-    }
-  }
-
-  /** The connection goes back to the pool. */
-  checkin(connection: VirtualConnection): void {
-    const session = connection.route as Session;
-    session.level = undefined;
-    if (connection.client && (connection.client as { __knex__disposed?: unknown }).__knex__disposed) {
-      // given up on: what it has not sent yet must not run (a timed-out query that was still waiting)
-      this.dropQueued(
-        (task) => task.session === session,
-        () => new Error('the connection was given up on'),
-      );
-      connection.disposed = true;
-    }
-    if (session.tx) {
-      this.report(leftOpen('a transaction', `a connection that ${this.nameOf(this.current)} gave back to its pool`));
-      this.endTransaction(session);
-      this.pump();
-    }
-  }
-
   // --- jobs
 
   get client(): PgClient | undefined {
@@ -191,8 +112,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   accept(session: Session, job: Job): void {
     this.queries++;
     const origin = lateOrigin(job.origin);
-    if (origin) return this.refuseStray(job, lateQuery(origin, job.text), origin);
-    if (session.cut !== undefined) return this.refuseCut(session, job, session.cut);
+    if (origin) return refuseStray(job, lateQuery(origin, job.text), origin, this.options.onStray);
+    if (session.cut !== undefined) return refuseCut(session, job, session.cut, this.options.onStray);
     if (session.level?.ended) session.level = this.current; // a connection that is meant to live long
     const text =
       job.text || (this.client?.connection.parsedStatements[(job.receiver as { name?: string }).name ?? ''] ?? '');
@@ -228,7 +149,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   pump(): void {
-    if (this.pumping || this.active || this.cancelling) return;
+    if (this.pumping || this.active || this.held) return;
     this.pumping = true;
     try {
       while (!this.active && this.startNext());
@@ -294,27 +215,6 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     fail(task.job, error);
   }
 
-  private refuseStray(job: Job, error: Error, origin: Scope): void {
-    this.options.onStray?.(error, origin);
-    fail(job, error);
-  }
-
-  private refuseCut(session: Session, job: Job, scope: string): void {
-    if (/^\s*(rollback|abort)\b(?!.*\bto\b)/i.test(job.text)) {
-      // what it asks for has happened already
-      process.nextTick(() =>
-        guarded(() => {
-          job.receiver.handleCommandComplete({ text: 'ROLLBACK' }, undefined);
-          job.receiver.handleReadyForQuery(undefined);
-        }),
-      );
-      return;
-    }
-    const error = lateConnection(scope, job.text);
-    if (session.level?.scope) this.options.onStray?.(error, session.level.scope);
-    fail(job, error);
-  }
-
   // --- the clock of rule 4: nothing is on the wire, and everything left waits for another connection's transaction
 
   private startClock(): void {
@@ -332,79 +232,15 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     this.clock = undefined;
   }
 
-  // --- the end of a scope
-
-  private cutSessions(ended: Level): void {
-    for (const [session, level] of this.portals) {
-      if (level !== ended) continue;
-      ended.problems.push(leftOpen('a cursor or stream', this.nameOf(ended)));
-      for (const portal of session.connection?.portals ?? [])
-        portal.abandon(new Error('the test it was opened in has ended'));
-      session.portalOpen = false;
-      this.portals.delete(session);
-    }
-    for (const session of [...this.open]) {
-      if (session.level !== ended) continue;
-      ended.problems.push(
-        leftOpen(`a transaction${session.tx?.site ? ` (begun at ${session.tx.site})` : ''}`, this.nameOf(ended)),
-      );
-      session.cut = this.nameOf(ended);
-      session.tx = undefined;
-      this.open.delete(session);
-      session.evict?.();
-    }
-    this.dropQueued(
-      (task) => task.level === ended,
-      (task) => (ended.scope ? lateQuery(ended.scope, task.job.text) : new Error('the sandbox was closed')),
-    );
-  }
-
-  private dropQueued(which: (task: Task) => boolean, why: (task: Task) => Error): void {
+  dropQueued(which: (task: Task) => boolean, why: (task: Task) => Error): void {
     const dropped = this.queue.filter(which);
     this.queue = this.queue.filter((task) => !which(task));
     for (const task of dropped) fail(task.job, why(task));
   }
 
-  /** What a rollback does not undo in the session. */
-  private cleanSession(ended: Level): void {
-    if (ended.locked && !this.levels.some((l) => l !== ended && l.locked)) {
-      if (this.locks.release()) ended.problems.push(leftOpen('a session-level advisory lock', this.nameOf(ended)));
-      this.stack.queue('SELECT pg_catalog.pg_advisory_unlock_all()');
-    }
-    if (ended.ddl && this.pinned) {
-      // plans made under a schema that is gone fail with "cached plan must not change result type"
-      this.stack.queue('DEALLOCATE ALL');
-      this.executor.schemaChanged();
-    }
-  }
-
-  /** A statement of the ended scope is still running: cancel it, and let nothing else on the wire until that is over. */
-  private interrupt(task: Task): void {
-    const { form } = task.job;
-    task.level.problems.push(leftOpen(form.kind === 'loan' ? 'a COPY' : 'a running query', this.nameOf(task.level)));
-    if (form.kind === 'loan') {
-      (form.submittable as { destroy?: () => void }).destroy?.();
-      return;
-    }
-    const { pinned } = this;
-    if (!pinned) return;
-    const pid = pinned.client.processID;
-    this.cancelling = pinned.source
-      .connect('mocha-rewind: cancel')
-      .then(async (connection) => {
-        if (this.active === task) await connection.query('select pg_catalog.pg_cancel_backend($1)', [pid]);
-        await connection.end();
-      })
-      .catch(() => {})
-      .finally(() => {
-        this.cancelling = undefined;
-        this.pump();
-      });
-  }
-
   // --- the real connection
 
-  private ready(source: RealSource): Promise<Pinned> {
+  ready(source: RealSource): Promise<Pinned> {
     if (this.pinned && !this.pinned.lost) return Promise.resolve(this.pinned);
     this.pinning ??= Promise.all([this.dropPinned().then(() => this.pin(source)), loadParser()])
       .then(([pinned]) => pinned)
@@ -444,7 +280,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   private async idle(): Promise<void> {
-    while (this.active ?? this.cancelling) await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
+    while (this.active ?? this.held) await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
   }
 
   /** Runs `work` with the wire to ourselves. */
@@ -452,11 +288,18 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     await this.idle();
     const { pinned } = this;
     if (!pinned || pinned.lost) return;
-    const gate = (this.cancelling = work(pinned));
-    await gate.finally(() => {
-      if (this.cancelling === gate) this.cancelling = undefined;
+    await this.hold(work(pinned));
+  }
+
+  /** Lets no job start until `work` is done. */
+  async hold(work: Promise<void>): Promise<void> {
+    this.held = work;
+    try {
+      await work;
+    } finally {
+      if (this.held === work) this.held = undefined;
       this.pump();
-    });
+    }
   }
 
   async flush(): Promise<void> {

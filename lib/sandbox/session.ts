@@ -4,7 +4,7 @@ import { realTimers } from '../timers';
 import type { Flow } from './flow';
 import type { RealSource } from './pinned';
 import { mark, type Mark } from './stack';
-import type { TransactionModes } from './statement';
+import type { Script, TransactionModes } from './statement';
 import type { Job, Route, VirtualConnection } from './virtual';
 import type { PgClient } from './wire';
 
@@ -125,4 +125,26 @@ export class Session implements Route {
   statusFor(): 'I' | 'T' | 'E' {
     return this.tx ? (this.tx.failed ? 'E' : 'T') : 'I';
   }
+}
+
+/** One job on its way through the sandbox. */
+export interface Task {
+  readonly session: Session;
+  readonly job: Job;
+  readonly script: Script;
+  /** The scope that ran when it was accepted. */
+  readonly level: Level;
+}
+
+/** A scope that was just entered. Its savepoint's name tells its depth. */
+export function level(scope: Scope | undefined, depth: number): Level {
+  return {
+    scope,
+    mark: mark('level', `rewind_${depth}`),
+    ended: false,
+    problems: [],
+    lost: undefined,
+    ddl: false,
+    locked: false,
+  };
 }

@@ -3,8 +3,8 @@ import type { Answer } from './answer';
 import { bodyOfText } from './bodies';
 import type { Executor } from './executor';
 import type { Pinned } from './pinned';
-import { ABORTED, serverError } from './refusals';
-import type { RollbackSandbox, Task } from './sandbox';
+import type { RollbackSandbox } from './sandbox';
+import type { Task } from './session';
 import type { Statement } from './statement';
 
 export class Several {
@@ -58,8 +58,8 @@ export class Several {
   ): Promise<Error | undefined> {
     const { tx } = task.session;
     const { stack } = this.sandbox;
-    if (tx?.failed && !stack.has(tx.mark)) return serverError('25P02', ABORTED);
-    this.executor.prepareStack(task, pinned);
+    const refused = this.executor.prepareStack(task, pinned);
+    if (refused) return refused;
     const top = stack.top;
     const deferring = !tx && pinned.facts.deferred !== '';
     if (deferring) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);

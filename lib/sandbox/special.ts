@@ -6,7 +6,8 @@ import type { ClockUses, Moved } from './clock';
 import type { Executor } from './executor';
 import type { Pinned } from './pinned';
 import { locksElsewhere, serverError, serverWarning, unsupported } from './refusals';
-import type { RollbackSandbox, Task } from './sandbox';
+import type { RollbackSandbox } from './sandbox';
+import type { Task } from './session';
 import type { PlainStatement } from './statement';
 import type { Body } from './wire';
 

@@ -128,7 +128,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     shadow.interval?.unref(); // it holds nothing worth keeping a process alive for
     const connection = virtualOf(client);
     if (connection) {
-      sandbox.checkout(connection, () => {
+      sandbox.checkouts.checkout(connection, () => {
         connection.disposed = true;
         shadow.release(client);
       });
@@ -147,7 +147,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
         max: this.pool.max,
         acquireTimeoutMillis: this.pool.acquireTimeoutMillis,
         propagateCreateError: true,
-        create: async () => (await sandbox.connect(this, this.driver, queryTimeout)).client,
+        create: async () => (await sandbox.checkouts.connect(this, this.driver, queryTimeout)).client,
         destroy: () => {},
         validate: (client: PgClient & { __knex__disposed?: unknown }) =>
           !client.__knex__disposed && !virtualOf(client)?.disposed,
@@ -166,7 +166,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     }
     for (const [sandbox, shadow] of this.shadows) {
       if (!isOf(connection, sandbox)) continue;
-      sandbox.checkin(connection);
+      sandbox.checkouts.checkin(connection);
       return shadow.release(client);
     }
     return true;
@@ -182,5 +182,5 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
 }
 
 function isOf(connection: VirtualConnection, sandbox: RollbackSandbox): boolean {
-  return sandbox.owns(connection);
+  return sandbox.checkouts.owns(connection);
 }

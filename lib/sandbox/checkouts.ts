@@ -1,0 +1,77 @@
+// Virtual connections on their way out of the app's pools, and back.
+import { currentFlow } from './flow';
+import type { RealSource } from './pinned';
+import { leftOpen } from './refusals';
+import type { RollbackSandbox } from './sandbox';
+import { Session } from './session';
+import { VirtualConnection, type ClientClass } from './virtual';
+
+export class Checkouts {
+  constructor(private readonly sandbox: RollbackSandbox) {}
+
+  /** A virtual connection for a pool to keep; resolves once the real one is there. */
+  async connect(
+    source: RealSource,
+    driver: ClientClass,
+    queryTimeout: number | false | undefined,
+  ): Promise<VirtualConnection> {
+    await this.prepare(source);
+    return this.create(source, driver, queryTimeout);
+  }
+
+  create(source: RealSource, driver: ClientClass, queryTimeout: number | false | undefined): VirtualConnection {
+    return new VirtualConnection(driver, new Session(this.sandbox, source), queryTimeout);
+  }
+
+  /** Whatever has to be there before the first statement can run; rejects as the pool does where there is no server. */
+  async prepare(source: RealSource): Promise<void> {
+    this.sandbox.searchPaths.add(source.searchPath);
+    await this.sandbox.ready(source);
+  }
+
+  owns(connection: VirtualConnection): boolean {
+    return connection.route instanceof Session && connection.route.host === this.sandbox;
+  }
+
+  /** The connection leaves the pool: it belongs to the current scope, and to the transaction callback it is acquired in. */
+  checkout(connection: VirtualConnection, evict?: () => void): void {
+    const session = connection.route as Session;
+    session.evict = evict;
+    const flow = currentFlow();
+    session.connection = connection;
+    session.level = this.sandbox.current;
+    session.cut = undefined;
+    if (flow && !flow.owner) {
+      flow.owner = session;
+      session.site = flow.site;
+      session.inside = flow.parent;
+    } else {
+      session.site = undefined;
+      session.inside = flow;
+    }
+  }
+
+  /** The connection goes back to the pool. */
+  checkin(connection: VirtualConnection): void {
+    const session = connection.route as Session;
+    session.level = undefined;
+    if (connection.client && (connection.client as { __knex__disposed?: unknown }).__knex__disposed) {
+      // given up on: what it has not sent yet must not run (a timed-out query that was still waiting)
+      this.sandbox.dropQueued(
+        (task) => task.session === session,
+        () => new Error('the connection was given up on'),
+      );
+      connection.disposed = true;
+    }
+    if (session.tx) {
+      this.sandbox.report(
+        leftOpen(
+          'a transaction',
+          `a connection that ${this.sandbox.nameOf(this.sandbox.current)} gave back to its pool`,
+        ),
+      );
+      this.sandbox.endTransaction(session);
+      this.sandbox.pump();
+    }
+  }
+}

@@ -1,0 +1,73 @@
+// What is left open when a scope ends: told to its test, and closed.
+import { lateQuery } from './origin';
+import { leftOpen } from './refusals';
+import type { RollbackSandbox } from './sandbox';
+import type { Task } from './session';
+import type { Level } from './session';
+
+export class Leaving {
+  constructor(private readonly sandbox: RollbackSandbox) {}
+
+  cutSessions(ended: Level): void {
+    for (const [session, level] of this.sandbox.portals) {
+      if (level !== ended) continue;
+      ended.problems.push(leftOpen('a cursor or stream', this.sandbox.nameOf(ended)));
+      for (const portal of session.connection?.portals ?? [])
+        portal.abandon(new Error('the test it was opened in has ended'));
+      session.portalOpen = false;
+      this.sandbox.portals.delete(session);
+    }
+    for (const session of [...this.sandbox.open]) {
+      if (session.level !== ended) continue;
+      ended.problems.push(
+        leftOpen(
+          `a transaction${session.tx?.site ? ` (begun at ${session.tx.site})` : ''}`,
+          this.sandbox.nameOf(ended),
+        ),
+      );
+      session.cut = this.sandbox.nameOf(ended);
+      session.tx = undefined;
+      this.sandbox.open.delete(session);
+      session.evict?.();
+    }
+    this.sandbox.dropQueued(
+      (task) => task.level === ended,
+      (task) => (ended.scope ? lateQuery(ended.scope, task.job.text) : new Error('the sandbox was closed')),
+    );
+  }
+
+  /** What a rollback does not undo in the session. */
+  cleanSession(ended: Level): void {
+    if (ended.locked && !this.sandbox.levels.some((l) => l !== ended && l.locked)) {
+      if (this.sandbox.locks.release())
+        ended.problems.push(leftOpen('a session-level advisory lock', this.sandbox.nameOf(ended)));
+      this.sandbox.stack.queue('SELECT pg_catalog.pg_advisory_unlock_all()');
+    }
+    if (ended.ddl && this.sandbox.pinned) {
+      // plans made under a schema that is gone fail with "cached plan must not change result type"
+      this.sandbox.stack.queue('DEALLOCATE ALL');
+      this.sandbox.executor.schemaChanged();
+    }
+  }
+
+  /** A statement of the ended scope is still running: cancel it, and let nothing else on the wire until that is over. */
+  interrupt(task: Task): void {
+    const { form } = task.job;
+    task.level.problems.push(
+      leftOpen(form.kind === 'loan' ? 'a COPY' : 'a running query', this.sandbox.nameOf(task.level)),
+    );
+    if (form.kind === 'loan') {
+      (form.submittable as { destroy?: () => void }).destroy?.();
+      return;
+    }
+    const { pinned } = this.sandbox;
+    if (!pinned) return;
+    const pid = pinned.client.processID;
+    const cancel = async (): Promise<void> => {
+      const connection = await pinned.source.connect('mocha-rewind: cancel');
+      if (this.sandbox.active === task) await connection.query('select pg_catalog.pg_cancel_backend($1)', [pid]);
+      await connection.end();
+    };
+    void this.sandbox.hold(cancel().catch(() => {}));
+  }
+}

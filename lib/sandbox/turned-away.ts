@@ -1,0 +1,29 @@
+// Statements of scopes that are over.
+import type { Scope } from '../scope';
+import { lateConnection } from './origin';
+import type { Session } from './session';
+import { fail, guarded, type Job } from './virtual';
+
+type OnStray = ((problem: Error, scope: Scope) => void) | undefined;
+
+export function refuseStray(job: Job, error: Error, origin: Scope, onStray: OnStray): void {
+  onStray?.(error, origin);
+  fail(job, error);
+}
+
+/** A statement on a connection whose transaction went with its scope. */
+export function refuseCut(session: Session, job: Job, scope: string, onStray: OnStray): void {
+  if (/^\s*(rollback|abort)\b(?!.*\bto\b)/i.test(job.text)) {
+    // what it asks for has happened already
+    process.nextTick(() =>
+      guarded(() => {
+        job.receiver.handleCommandComplete({ text: 'ROLLBACK' }, undefined);
+        job.receiver.handleReadyForQuery(undefined);
+      }),
+    );
+    return;
+  }
+  const error = lateConnection(scope, job.text);
+  if (session.level?.scope) onStray?.(error, session.level.scope);
+  fail(job, error);
+}
