@@ -7,6 +7,7 @@ import { ownerSql } from './owner';
 import { relationsSql } from './relations';
 import { restoreSql } from './restore';
 import { schemaSql } from './schema';
+import { takeSql } from './take';
 import { touchedSql } from './touched';
 import { verifySql } from './verify';
 
@@ -30,6 +31,7 @@ export function serverSide(serverVersion: number): ServerSide {
     journalSql,
     ownerSql,
     restoreSql,
+    takeSql,
     verifySql,
   ].join('\n');
   return { sql, version: createHash('sha256').update(sql).digest('hex').slice(0, 16) };
