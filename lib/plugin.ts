@@ -1,5 +1,14 @@
 import { type LoadedConfig, type RewindConfig, resolveInstances, resolvePools, taggingOf } from './config';
-import { assertNotShared, assertTestDatabase, describeDatabase, expectWorkers } from './database';
+import {
+  announceRun,
+  assertNotShared,
+  assertTestDatabase,
+  createWorkerDatabase,
+  describeDatabase,
+  dropDatabasesOfWorkers,
+  expectWorkers,
+  pointWorkerAtOwnDatabase,
+} from './database';
 import { RewindError, messageOf } from './errors';
 import { createIsolation } from './isolation';
 import { phaseOf } from './modes';
@@ -19,11 +28,32 @@ import { type Scope } from './scope';
 import { realTimers, timestamp } from './timers';
 import type { RunFacts, TestFacts } from './facts';
 
+/** What Mocha takes from a `--require`d module. */
+export interface RootHookPlugin {
+  /** Awaited by Mocha before it loads the first spec file; also called in the main process of `--parallel`. */
+  readonly mochaHooks: () => Promise<Mocha.RootHookObject>;
+  /** Runs in the main process only. */
+  readonly mochaGlobalTeardown: () => Promise<void>;
+}
+
+/** The plugin, with a config that is loaded when `DATABASE_URL` is what it is going to be in this process. */
+export function pluginFor(load: () => Promise<LoadedConfig>): RootHookPlugin {
+  announceRun(process.env);
+  pointWorkerAtOwnDatabase(process.env);
+  return {
+    mochaHooks: async () => {
+      await createWorkerDatabase(process.env);
+      return (await createPlugin(await load())).mochaHooks;
+    },
+    mochaGlobalTeardown: () => dropDatabasesOfWorkers(process.env),
+  };
+}
+
 /**
  * Puts the rooms together: the one place that knows all of them. Nothing connects here; the first connection is made
  * by the first root hook, or by the app.
  */
-export async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
+async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   const { config } = loaded;
   const notes = new Set<string>();
   const note = (sentence: string): void => void notes.add(sentence);

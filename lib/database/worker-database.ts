@@ -90,7 +90,7 @@ async function workerDatabases(maintenance: OwnConnection, base: string): Promis
 }
 
 /** PostgreSQL itself waits for others to leave, 5 s each time (`CountOtherDBBackends` in src/backend/storage/ipc/procarray.c). */
-const PATIENCE_MS = 12_000;
+const PATIENCE_MS = 5_000;
 
 async function clone(maintenance: OwnConnection, base: string, name: string): Promise<void> {
   const started = realTimers.now();

@@ -49,7 +49,8 @@ describe('the database of a worker', () => {
     }
   });
 
-  it('can’t be made while somebody is connected to the original: the message says who', async () => {
+  it('can’t be made while somebody is connected to the original: the message says who', async function () {
+    this.timeout(90_000);
     const guest = new Client({ connectionString: database.url, application_name: 'a guest' });
     await guest.connect();
     try {
@@ -60,6 +61,14 @@ describe('the database of a worker', () => {
     } finally {
       await guest.end();
     }
+  });
+
+  it('is there for a set-up file that calls rewind(), too', async () => {
+    const files = { 'setup.js': `module.exports = require('mocha-rewind').rewind(() => ({ knex: require('./db') }));` };
+    const outcome = await run(SPECS, { database, args: PARALLEL, files, plugin: './setup.js' });
+    assertGreen(outcome);
+    assert.equal(outcome.passed.length, 2);
+    assert.deepEqual(await databasesLike(`${database.name}\\_%`), []);
   });
 
   it('needs a DATABASE_URL to be cloned from', async () => {

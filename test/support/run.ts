@@ -17,6 +17,8 @@ export interface RunOptions extends Partial<ProjectOptions> {
   readonly env?: NodeJS.ProcessEnv;
   /** The config file's text after `module.exports = `; `undefined`: no config file. */
   readonly config?: string;
+  /** What is required in place of `mocha-rewind/register`. */
+  readonly plugin?: string;
 }
 
 /** What a spec file starts with: the app's own instance, in a module of its own, as apps have it. */
@@ -37,7 +39,14 @@ export async function run(specs: Readonly<Record<string, string>>, options: RunO
   const p = project({ ...options, files: { ...APP, ...config, ...files, ...options.files } });
   try {
     const finished = await p.mocha(
-      ['--require', 'mocha-rewind/register', '--reporter', 'json', ...(options.args ?? []), ...Object.keys(specs)],
+      [
+        '--require',
+        options.plugin ?? 'mocha-rewind/register',
+        '--reporter',
+        'json',
+        ...(options.args ?? []),
+        ...Object.keys(specs),
+      ],
       { DATABASE_URL: options.database.url, REWIND_VERIFY: '1', ...options.env },
     );
     return { ...finished, ...read(finished) };
