@@ -92,7 +92,6 @@ export class Executor {
     ddl: boolean,
     done: (error: Error | undefined) => void,
   ): void {
-    const { tx } = task.session;
     const { stack } = this.sandbox;
     const refused = this.prepareStack(task, pinned);
     if (refused) return done(refused);
@@ -109,7 +108,6 @@ export class Executor {
     body: Body,
     statement: { writes: boolean; ddl: boolean },
   ): Promise<Error | undefined> {
-    const { tx } = task.session;
     const { stack } = this.sandbox;
     const refused = this.prepareStack(task, pinned);
     if (refused) return refused;
@@ -197,7 +195,10 @@ export class Executor {
     const { stack } = this.sandbox;
     const { error, where } = outcome;
     const { tx } = task.session;
-    if (where === 'connection') return error;
+    if (where === 'connection') {
+      if (error) pinned.lose(error);
+      return error;
+    }
     const { status } = pinned.wire;
     if (status === 'I' && !stack.empty) return this.boundaryLost(task, error);
     if (where === 'prefix' && error) return this.prefixFailed(task, pinned, error);

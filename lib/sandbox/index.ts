@@ -3,7 +3,8 @@ import type { Knex } from 'knex';
 import type { Pool } from 'pg';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
-import { RollbackSandbox, type SandboxOptions } from './sandbox';
+import type { SandboxOptions } from './options';
+import { RollbackSandbox } from './sandbox';
 
 /** One pool of the app's (of a Knex instance, or a `pg.Pool`) that goes through us. */
 export interface ManagedPool {
@@ -79,5 +80,5 @@ export { countQueries, expectQueries, tapQueries, type CountedQuery } from './co
 export { manageKnex, watchKnex } from './knex';
 export { detached } from './origin';
 export { managePgPool } from './pgpool';
-export type { SandboxOptions } from './sandbox';
+export type { SandboxOptions } from './options';
 export type { Knex, Pool };

@@ -71,8 +71,8 @@ class ManagedPgPool implements ManagedPool, RealSource {
     this.label = `database "${address.database}" (pg.Pool)`;
     this.knexClient = options.knexClient;
     this.real = {
-      connect: (pool.connect).bind(pool),
-      end: (pool.end).bind(pool),
+      connect: pool.connect.bind(pool),
+      end: pool.end.bind(pool),
     };
   }
 

@@ -43,17 +43,12 @@ export class Pinned {
   private constructor(
     readonly client: PgClient,
     readonly source: RealSource,
-    onLost: (error: Error) => void,
+    private readonly onLost: (error: Error) => void,
     onNotice: (notice: unknown) => void,
   ) {
     this.wire = new Wire(client);
-    const lose = (error?: Error): void => {
-      if (this.lost) return;
-      this.lost = error ?? new Error('Connection terminated unexpectedly');
-      onLost(this.lost);
-    };
-    this.listen('error', lose);
-    this.listen('end', () => lose());
+    this.listen('error', (error: Error) => this.lose(error));
+    this.listen('end', () => this.lose(new Error('Connection terminated unexpectedly')));
     this.listen('notice', onNotice);
     // pg's own read timeout would strike the message that carries ours as well; virtual connections keep it themselves
     const parameters = client.connectionParameters;
@@ -87,6 +82,13 @@ export class Pinned {
   }
 
   private limits: readonly string[] = [];
+
+  /** It is dead, or about to be: a FATAL error comes some time before the end of the socket. */
+  lose(error: Error): void {
+    if (this.lost) return;
+    this.lost = error;
+    this.onLost(error);
+  }
 
   /** Reads what the catalog says of constraints. */
   async refresh(): Promise<void> {

@@ -11,6 +11,8 @@ import type { Problem, Sandbox } from './index';
 import { lateOrigin, lateQuery, setRunning } from './origin';
 import { SessionLocks } from './locks';
 import { loadParser, parserLoaded } from './parser';
+import type { SandboxOptions } from './options';
+import { Patience } from './patience';
 import { Pinned, type RealSource } from './pinned';
 import { connectionLost, interleaved } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
@@ -19,16 +21,6 @@ import { readScript } from './statement';
 import { refuseCut, refuseStray } from './turned-away';
 import { fail, type Job } from './virtual';
 import type { PgClient } from './wire';
-
-export interface SandboxOptions {
-  /**
-   * How long a statement waits for another connection's transaction that has changed something and does nothing, before
-   * it is refused. @default 1000
-   */
-  readonly interleaveTimeout?: number;
-  /** A late query, or whatever else went wrong in a scope that is over already. */
-  readonly onStray?: (problem: Problem, scope: Scope) => void;
-}
 
 export class RollbackSandbox implements Sandbox, SessionHost {
   queries = 0;
@@ -48,15 +40,16 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   private pinning: Promise<Pinned> | undefined;
   private held: Promise<void> | undefined;
   private pumping = false;
-  private clock: NodeJS.Timeout | undefined;
   private idleWaiters: (() => void)[] = [];
   readonly executor: Executor;
   private readonly leaving: Leaving;
   readonly checkouts = new Checkouts(this);
+  private readonly patience: Patience;
 
   constructor(readonly options: SandboxOptions = {}) {
     this.executor = new Executor(this);
     this.leaving = new Leaving(this);
+    this.patience = new Patience(options.interleaveTimeout ?? 1000, () => this.refuseWaiting());
   }
 
   // --- scopes
@@ -99,8 +92,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   report(problem: Error): void {
     // Knex puts the SQL in front of the messages of errors that pass through it: what we keep is a copy
-    const kept = problem instanceof RewindError ? new RewindError(problem.code, problem) : problem;
-    this.current.problems.push(kept);
+    this.current.problems.push(problem instanceof RewindError ? new RewindError(problem.code, problem) : problem);
   }
 
   // --- jobs
@@ -156,10 +148,10 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     } finally {
       this.pumping = false;
     }
-    if (this.active) this.stopClock();
+    if (this.active) this.patience.stop();
     else {
       for (const resolve of this.idleWaiters.splice(0)) resolve();
-      if (this.queue.some((task) => !task.session.portalOpen)) this.startClock();
+      if (this.queue.some((task) => !task.session.portalOpen)) this.patience.start();
     }
   }
 
@@ -215,21 +207,12 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     fail(task.job, error);
   }
 
-  // --- the clock of rule 4: nothing is on the wire, and everything left waits for another connection's transaction
-
-  private startClock(): void {
-    this.clock ??= realTimers.setTimeout(() => {
-      this.clock = undefined;
-      const waiting = this.queue.filter((task) => !task.session.portalOpen);
-      this.queue = this.queue.filter((task) => task.session.portalOpen);
-      for (const task of waiting) this.refuseInterleaved(task);
-      this.pump();
-    }, this.options.interleaveTimeout ?? 1000);
-  }
-
-  private stopClock(): void {
-    if (this.clock) realTimers.clearTimeout(this.clock);
-    this.clock = undefined;
+  /** Rule 4 of admission.ts: nothing is on the wire, and everything left waits for another connection's transaction. */
+  private refuseWaiting(): void {
+    const waiting = this.queue.filter((task) => !task.session.portalOpen);
+    this.queue = this.queue.filter((task) => task.session.portalOpen);
+    for (const task of waiting) this.refuseInterleaved(task);
+    this.pump();
   }
 
   dropQueued(which: (task: Task) => boolean, why: (task: Task) => Error): void {

@@ -2,6 +2,7 @@
 // the limits as properties, and, to let a process end, `free`, `used` and `interval`.
 import { scopeContext } from '../scope';
 import { quoteIdent, type OwnConnection } from '../sql';
+import { realTimers } from '../timers';
 import { admission } from './checkout';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
 import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
@@ -22,6 +23,7 @@ export interface TarnPool {
   readonly free?: { resource: PgClient }[];
   readonly used?: { resource: PgClient }[];
   interval?: NodeJS.Timeout | null;
+  on?(event: 'createSuccess', listener: () => void): void;
   acquire(): Acquiring;
   release(client: PgClient): boolean;
   destroy(): Promise<unknown>;
@@ -82,6 +84,8 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   }
 
   unref(): void {
+    // one more may be on its way: tarn creates as many as wait, though another has come free meanwhile
+    if (!this.unreffed) this.pool.on?.('createSuccess', () => realTimers.setImmediate(() => this.unref()));
     this.unreffed = true;
     this.pool.interval?.unref();
     for (const { resource } of [...(this.pool.free ?? []), ...(this.pool.used ?? [])]) resource.unref?.();

@@ -514,7 +514,7 @@ describe('the sandbox, scope by scope', () => {
         await knex('pa').insert({ v: `m${i}` });
         if (i % 10 === 0) await err(knex('pa').insert({ v: `m${i}` }));
       }
-      assert.equal(((await knex('pa').count({ n: '*' })) as { n: string }[])[0]?.n, '1500');
+      assert.equal(((await knex('pa').pluck('id')) as unknown[]).length, 1500);
       assert.ok((sandbox as RollbackSandbox).stack.depth <= 3, 'savepoints pile up');
     });
   });

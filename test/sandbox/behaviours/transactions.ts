@@ -187,10 +187,9 @@ export const transactions: Behaviour[] = [
   {
     name: 'begin … rollback in one string, with results',
     run: async ({ knex }) => {
-      const r = (await knex.raw("begin; insert into pa(v) values('m') returning v; rollback; select 1 as x")) as {
-        command: string;
-        rows: unknown[];
-      }[];
+      const r = await knex.raw<{ command: string; rows: unknown[] }[]>(
+        "begin; insert into pa(v) values('m') returning v; rollback; select 1 as x",
+      );
       return [r.map((x) => [x.command, x.rows]), await vs(knex)];
     },
   },
