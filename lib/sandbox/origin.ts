@@ -18,9 +18,12 @@ export function setRunning(scope: Scope | undefined): void {
   running = scope;
 }
 
-/** The ended test that a query made just now comes from; undefined if it is innocent. */
+/**
+ * The ended scope that a query made just now comes from; undefined if it is innocent. Of suites only those count in which
+ * a hook timed out: nothing that a hook leaves behind on purpose makes it time out.
+ */
 export function lateOrigin(origin: Scope | undefined): Scope | undefined {
-  return origin?.kind === 'test' && origin.ended ? origin : undefined;
+  return origin?.ended && (origin.kind === 'test' || origin.timedOut) ? origin : undefined;
 }
 
 /** Runs `fn` outside of every test: what it starts (timers, consumers, sockets) belongs to whichever test runs later. */
@@ -30,7 +33,7 @@ export function detached<T>(fn: () => T): T {
 
 export function lateQuery(origin: Scope, text: string): RewindError {
   return new RewindError('REWIND_LATE_QUERY', {
-    problem: `"${shorten(text)}" was sent by ${nameOf(origin)} after that test had ended. It was not executed.`,
+    problem: `"${shorten(text)}" was sent by ${nameOf(origin)} after that ${origin.kind === 'test' ? 'test' : 'suite'} had ended. It was not executed.`,
     remedy:
       'Await the promise it comes from, or clear the timer. If it comes from something that is meant to outlive tests, start that in a before hook, or inside detached(() => …).',
   });

@@ -3,7 +3,7 @@
 import { RewindError } from '../errors';
 import { nameOf, type Scope } from '../scope';
 import { realTimers } from '../timers';
-import { admit, type Verdict } from './admission';
+import { admit } from './admission';
 import { Checkouts } from './checkouts';
 import { Executor } from './executor';
 import { Leaving } from './leaving';
@@ -95,11 +95,11 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     this.current.problems.push(problem instanceof RewindError ? new RewindError(problem.code, problem) : problem);
   }
 
-  // --- jobs
-
   get client(): PgClient | undefined {
     return this.pinned?.client;
   }
+
+  // --- jobs
 
   accept(session: Session, job: Job): void {
     this.queries++;
@@ -107,8 +107,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     if (origin) return refuseStray(job, lateQuery(origin, job.text), origin, this.options.onStray);
     if (session.cut !== undefined) return refuseCut(session, job, session.cut, this.options.onStray);
     if (session.level?.ended) session.level = this.current; // a connection that is meant to live long
-    const text =
-      job.text || (this.client?.connection.parsedStatements[(job.receiver as { name?: string }).name ?? ''] ?? '');
+    const { name = '' } = job.receiver as { name?: string };
+    const text = job.text || (this.client?.connection.parsedStatements[name] ?? '');
     const start = (): void => {
       this.queue.push({ session, job, script: readScript(text), level: this.current });
       this.pump();
@@ -148,11 +148,9 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     } finally {
       this.pumping = false;
     }
-    if (this.active) this.patience.stop();
-    else {
-      for (const resolve of this.idleWaiters.splice(0)) resolve();
-      if (this.queue.some((task) => !task.session.portalOpen)) this.patience.start();
-    }
+    if (this.active) return this.patience.stop();
+    for (const resolve of this.idleWaiters.splice(0)) resolve();
+    if (this.queue.some((task) => !task.session.portalOpen)) this.patience.start();
   }
 
   private startNext(): boolean {
@@ -160,7 +158,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     for (const [i, task] of this.queue.entries()) {
       const { session } = task;
       if (blocked.has(session)) continue;
-      const verdict: Verdict = session.portalOpen ? 'wait' : admit(task, this);
+      const verdict = session.portalOpen ? 'wait' : admit(task, this);
       if (verdict === 'wait') {
         blocked.add(session);
         continue;
@@ -199,8 +197,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   private refuseInterleaved(task: Task): void {
-    const owner = [...this.open].find((s) => s !== task.session && s.tx && this.stack.has(s.tx.mark));
-    const tx = (owner ?? [...this.open].find((s) => s !== task.session))?.tx;
+    const others = [...this.open].filter((s) => s !== task.session);
+    const tx = (others.find((s) => this.stack.has(s.tx?.mark)) ?? others[0])?.tx;
     const error = interleaved(task.job.text, tx);
     this.report(error);
     if (task.session.tx) task.session.tx.failed = true;
@@ -259,7 +257,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   private async dropPinned(): Promise<void> {
     const { pinned } = this;
     this.pinned = undefined;
-    if (pinned) await pinned.giveBack();
+    await pinned?.giveBack();
   }
 
   private async idle(): Promise<void> {
@@ -314,8 +312,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     await this.idle();
     const { pinned } = this;
     if (pinned?.source !== source) return;
-    if (!pinned.lost && this.levels.some((l) => this.stack.has(l.mark) && this.stack.writtenSince(l.mark)))
-      pinned.outlivePool();
+    const holdsData = this.levels.some((l) => this.stack.has(l.mark) && this.stack.writtenSince(l.mark));
+    if (holdsData && !pinned.lost) pinned.outlivePool();
     else await this.release();
   }
 }
