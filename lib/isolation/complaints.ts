@@ -1,5 +1,5 @@
 import { RewindError } from '../errors';
-import type { Restored } from '../snapshot';
+import type { Difference, Restored } from '../snapshot';
 import { type Scope, nameOf } from '../scope';
 
 /** What a restore found that the scope has to answer for. */
@@ -23,4 +23,34 @@ export function complaintsOf(scope: Scope, restored: Restored | undefined): Erro
     );
   }
   return complaints;
+}
+
+/** A committing test whose queries were still running, or whose connections were still checked out, when it was over. */
+export function notAwaited(scope: Scope, label: string, waited: 'until it ended' | 'in vain'): RewindError {
+  return new RewindError('REWIND_LEFT_OPEN', {
+    problem:
+      waited === 'in vain'
+        ? `${nameOf(scope)} ended with a connection to ${label} still checked out.`
+        : `${nameOf(scope)} ended with a query to ${label} still running. It was waited for, and what it wrote has been restored.`,
+    remedy: 'Await every query, and give back every connection, before the test ends.',
+  });
+}
+
+/** Rows that were committed, and that no test has to answer for. */
+export function leaked(culprit: Scope, label: string, tables: Restored['tables']): RewindError {
+  const what = tables.map((t) => `${t.name} (${t.added} rows gone or changed, ${t.removed} new or changed)`).join(', ');
+  return new RewindError('REWIND_LEAK', {
+    problem: `While ${nameOf(culprit)} ran, rows were really committed to ${label} that no test has to answer for: ${what}. They have been restored.`,
+    remedy:
+      'A connection that is not managed, or another process, has written them. Name it in the config (`knex`, `pools`), or tag the test that makes it write @truncate and wait for it there.',
+  });
+}
+
+export function notRestored(label: string, differences: readonly Difference[]): RewindError {
+  const what = differences.map((d) => `${d.name} (${d.extra} rows too many, ${d.missing} missing)`).join(', ');
+  return new RewindError('REWIND_RESTORE', {
+    problem: `${label} does not equal its snapshot at the end of the run: ${what}`,
+    remedy:
+      '`npx mocha-rewind restore` repairs it. A restore that leaves a difference is a mistake of ours: please report it.',
+  });
 }

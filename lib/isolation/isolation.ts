@@ -148,6 +148,7 @@ export class Isolation implements IsolationRoom {
       errors.push(...database.takeProblems(scope), ...database.sandbox.takeProblems(), ...database.leaveSandbox(scope));
       try {
         const restored = await database.exclusively(() => strategyOf(scope).depart(database, scope));
+        errors.push(...database.takeProblems(scope));
         if (!restored) continue;
         restores.push(restored);
         errors.push(...complaintsOf(scope, restored));

@@ -3,8 +3,12 @@ import { type ManagedPool, type Sandbox, createSandbox } from '../sandbox';
 import { type Restored, type Snapshot, openSnapshot } from '../snapshot';
 import { type Scope, nameOf, pathOf } from '../scope';
 import type { OwnConnection } from '../sql';
-import { complaintsOf } from './complaints';
+import { complaintsOf, leaked, notRestored } from './complaints';
+import { realTimers, sleep } from '../timers';
 import type { IsolationOptions } from './index';
+
+/** How long a query that was not awaited may still run. A lock is waited for longer, by the restore. */
+const QUIET_WITHIN_MS = 1000;
 
 /**
  * One database of the app's: its sandbox, its snapshot, and what is due before the next user code may touch it.
@@ -26,6 +30,8 @@ export class ManagedDatabase {
   #unsettled = false;
   /** The last scope that the sandbox has been told to leave. */
   #left: Scope | undefined;
+  /** Connections that were out when the current committing scope arrived. */
+  #inUseBefore = 0;
   /** Statements that were sent through the sandbox before the last committing scope. */
   #queriesSeen = 0;
   /** Whether nothing but unmanaged tests has run since the last restore. */
@@ -112,6 +118,7 @@ export class ManagedDatabase {
   }
 
   expectCommits(): void {
+    this.#inUseBefore = this.#inUse();
     this.#unsettled = true;
     this.#handsOff = false;
   }
@@ -189,29 +196,30 @@ export class ManagedDatabase {
     if (!this.#snapshot?.taken || this.#unsettled) return;
     await this.sandbox.flush();
     const { tables = [] } = (await this.restore()) ?? {};
-    if (tables.length === 0) return;
-    const what = tables
-      .map((t) => `${t.name} (${t.added} rows gone or changed, ${t.removed} new or changed)`)
-      .join(', ');
-    this.report(
-      culprit,
-      new RewindError('REWIND_LEAK', {
-        problem: `While ${nameOf(culprit)} ran, rows were really committed to ${this.label} that no test has to answer for: ${what}. They have been restored.`,
-        remedy:
-          'A connection that is not managed, or another process, has written them. Name it in the config (`knex`, `pools`), or tag the test that makes it write @truncate and wait for it there.',
-      }),
-    );
+    if (tables.length > 0) this.report(culprit, leaked(culprit, this.label, tables));
   }
 
   async #verify(snapshot: Snapshot): Promise<void> {
     const differences = await snapshot.verify();
-    if (differences.length === 0) return;
-    const what = differences.map((d) => `${d.name} (${d.extra} rows too many, ${d.missing} missing)`).join(', ');
-    throw new RewindError('REWIND_RESTORE', {
-      problem: `${this.label} does not equal its snapshot at the end of the run: ${what}`,
-      remedy:
-        '`npx mocha-rewind restore` repairs it. A restore that leaves a difference is a mistake of ours: please report it.',
-    });
+    if (differences.length > 0) throw notRestored(this.label, differences);
+  }
+
+  /**
+   * Waits for connections that a committing test has taken and not given back: what they are about to write has to be in
+   * the restore. Those that were out when it arrived (a job queue, a LISTEN) are not its own.
+   */
+  async quiet(): Promise<'not at all' | 'until it ended' | 'in vain'> {
+    if (this.#inUse() <= this.#inUseBefore) return 'not at all';
+    const limit = realTimers.now() + QUIET_WITHIN_MS;
+    while (realTimers.now() < limit) {
+      await sleep(5);
+      if (this.#inUse() <= this.#inUseBefore) return 'until it ended';
+    }
+    return 'in vain';
+  }
+
+  #inUse(): number {
+    return [...this.pools].reduce((count, pool) => count + pool.inUse(), 0);
   }
 
   /** Ends the sandbox's side of a scope, once: a test's when its hooks are over, so that what it left open is its own. */

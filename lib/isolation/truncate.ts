@@ -1,3 +1,4 @@
+import { notAwaited } from './complaints';
 import type { ModeStrategy } from './mode-strategy';
 
 /** Really commits, on the app's own pool; then everything that changed is restored. */
@@ -8,5 +9,13 @@ export const truncate: ModeStrategy = {
     await database.settle();
     database.expectCommits();
   },
-  depart: (database) => database.restore(),
+  async depart(database, scope) {
+    const waited = await database.quiet();
+    const restored = await database.restore();
+    // An open transaction has been found, and charged, by the restore that it stood in the way of.
+    if (waited !== 'not at all' && !restored?.blockers.some((blocker) => blocker.ended)) {
+      database.report(scope, notAwaited(scope, database.label, waited));
+    }
+    return restored;
+  },
 };

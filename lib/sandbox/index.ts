@@ -16,6 +16,8 @@ export interface ManagedPool {
   readonly knexClient: Knex.Client | undefined;
   /** Opens a connection with the pool's own settings that is on no pool. */
   connect(applicationName: string): Promise<OwnConnection>;
+  /** Real connections that are checked out now, or waited for. */
+  inUse(): number;
   /** Lets the process end although the pool still holds idle connections. */
   unref(): void;
 }

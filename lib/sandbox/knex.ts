@@ -3,11 +3,12 @@
 // `client.acquireConnection()` from `client.pool.acquire().promise`, and given back by `client.pool.release()`; a
 // transaction begins in `client.transaction()`; `client.driver` is pg, `client.connectionSettings` what it connects with.
 import { requirePeer, resolvePeer } from '../peers';
+import { nameOf } from '../scope';
 import { inFlow } from './flow';
 import type { Knex, KnexWatch } from './index';
 import { watchServers } from './origin';
 import { adoptPgPool, type PgPool } from './pgpool';
-import { ManagedTarnPool, type KnexClient, type TarnPool } from './tarn';
+import { destroyedBy, ManagedTarnPool, type KnexClient, type TarnPool } from './tarn';
 
 /** Pools that were looked at, and what became of them. */
 const seen = new WeakMap<object, { unref(): void } | 'left alone'>();
@@ -60,10 +61,21 @@ function wrap(prototype: KnexClient): KnexWatch[] {
   originals.set(prototype, original);
   prototype.acquireConnection = function (this: KnexClient): Promise<unknown> {
     const watch = told.at(-1);
+    if (watch) reviveIfDestroyed(this, watch);
     const adopting = watch && adopt(this, watch);
     return adopting ? adopting.then(() => original.call(this)) : original.call(this);
   };
   return told;
+}
+
+function reviveIfDestroyed(client: KnexClient, watch: KnexWatch): void {
+  const suite = destroyedBy(client);
+  if (!suite || !client.initializePool) return;
+  client.initializePool();
+  ignore(
+    watch,
+    `A Knex instance that ${nameOf(suite)} had destroyed in its after hook was used again, and got a new pool. Destroy what outlives a suite in a root-level after hook.`,
+  );
 }
 
 function unwrap(prototype: KnexClient): void {

@@ -18,6 +18,11 @@ export function setRunning(scope: Scope | undefined): void {
   running = scope;
 }
 
+/** The innermost scope that runs now. */
+export function runningScope(): Scope | undefined {
+  return running;
+}
+
 /**
  * The ended scope that a query made just now comes from; undefined if it is innocent. Of suites only those count in which
  * a hook timed out: nothing that a hook leaves behind on purpose makes it time out.

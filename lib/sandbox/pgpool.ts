@@ -20,6 +20,9 @@ export interface PgPool {
   readonly Client: ConnectingClass & ClientClass;
   readonly options: Record<string, unknown> & { allowExitOnIdle?: boolean; query_timeout?: number };
   readonly _idle?: { client: PgClient; timeoutId?: NodeJS.Timeout }[];
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
   connect(): Promise<PooledClient>;
   connect(callback: OnConnect): void;
   end(callback?: () => void): Promise<void>;
@@ -86,6 +89,11 @@ class ManagedPgPool implements ManagedPool, RealSource {
       client.unref?.();
       timeoutId?.unref();
     }
+  }
+
+  inUse(): number {
+    const { totalCount, idleCount, waitingCount } = this.pool;
+    return totalCount - idleCount + waitingCount;
   }
 
   take(): Promise<PgClient> {

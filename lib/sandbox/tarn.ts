@@ -1,11 +1,12 @@
 // The seam to Knex's own pools: tarn, read on 3.1.2 (Pool.js). What is relied on: `acquire().promise`, `release`, `destroy`,
 // the limits as properties, and, to let a process end, `free`, `used` and `interval`.
-import { scopeContext } from '../scope';
+import { scopeContext, type Scope } from '../scope';
 import { quoteIdent, type OwnConnection } from '../sql';
 import { realTimers } from '../timers';
 import { admission } from './checkout';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
 import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
+import { runningScope } from './origin';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import { nowhere, virtualOf, type ClientClass, type VirtualConnection } from './virtual';
@@ -24,6 +25,7 @@ export interface TarnPool {
   readonly used?: { resource: PgClient }[];
   interval?: NodeJS.Timeout | null;
   on?(event: 'createSuccess', listener: () => void): void;
+  numPendingAcquires?(): number;
   acquire(): Acquiring;
   release(client: PgClient): boolean;
   destroy(): Promise<unknown>;
@@ -40,8 +42,21 @@ export interface KnexClient {
   readonly config: { readonly connectionPool?: unknown };
   readonly transacting?: boolean;
   readonly searchPath?: string | readonly string[];
+  initializePool?(): void;
   acquireConnection(): Promise<unknown>;
   transaction(container: unknown, config?: { connection?: unknown }, outer?: unknown): unknown;
+}
+
+/** In whose `after` hook an instance was destroyed. */
+const destroyedIn = new WeakMap<KnexClient, Scope>();
+
+/**
+ * The suite whose `after` hook has destroyed this instance, once that suite is over. Whoever uses the instance then is not
+ * to blame: the order of suites, and the second half of a divided one, are our doing.
+ */
+export function destroyedBy(client: KnexClient): Scope | undefined {
+  const scope = client.pool ? undefined : destroyedIn.get(client);
+  return scope?.ended ? scope : undefined;
 }
 
 export class ManagedTarnPool implements ManagedPool, RealSource {
@@ -89,6 +104,10 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     this.unreffed = true;
     this.pool.interval?.unref();
     for (const { resource } of [...(this.pool.free ?? []), ...(this.pool.used ?? [])]) resource.unref?.();
+  }
+
+  inUse(): number {
+    return (this.pool.used?.length ?? 0) + (this.pool.numPendingAcquires?.() ?? 0);
   }
 
   take(): Promise<PgClient> {
@@ -177,6 +196,8 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   }
 
   private async destroy(): Promise<unknown> {
+    const scope = runningScope();
+    if (scope?.kind === 'suite') destroyedIn.set(this.client, scope);
     for (const [sandbox, shadow] of this.shadows) {
       await shadow.destroy();
       await sandbox.poolEnds(this);
