@@ -7,6 +7,7 @@ import type { OwnConnection } from '../sql';
 import { admission, type OnLate } from './checkout';
 import type { Admission, Gate, Knex, ManagedPool, Pool } from './index';
 import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
+import { overhear, overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import { nowhere, virtualOf, type ClientClass } from './virtual';
@@ -115,6 +116,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
       );
       return undefined;
     };
+    this.pool.on('release', (_error: unknown, client: PgClient) => overhearNoMore(client));
     this.pool.connect = connect as PgPool['connect'];
     this.pool.end = async (callback) => {
       for (const [sandbox, shadow] of this.shadows) {
@@ -131,7 +133,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
     const admitted: Admission = answer instanceof Promise ? await answer : answer;
     switch (admitted.to) {
       case 'pool':
-        return scopeContext.run(undefined, () => this.real.connect());
+        return scopeContext.run(undefined, () => this.real.connect()).then(overhear);
       case 'nowhere':
         return Object.assign(nowhere(this.pool.Client, () => admitted.error).client, { release: () => {} });
       case 'sandbox': {

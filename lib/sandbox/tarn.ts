@@ -7,6 +7,7 @@ import { admission } from './checkout';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
 import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
 import { runningScope } from './origin';
+import { overhear, overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import { nowhere, virtualOf, type ClientClass, type VirtualConnection } from './virtual';
@@ -137,7 +138,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     switch (admitted.to) {
       case 'pool':
         // a socket that opens now must not belong to the test that happens to run: see origin.ts
-        return scopeContext.run(undefined, () => this.real.acquire().promise);
+        return scopeContext.run(undefined, () => this.real.acquire().promise).then(overhear);
       case 'nowhere':
         return Promise.resolve(nowhere(this.driver, () => admitted.error).client);
       case 'sandbox':
@@ -183,6 +184,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   private release(client: PgClient): boolean {
     const connection = virtualOf(client);
     if (!connection) {
+      overhearNoMore(client);
       const released = this.real.release(client);
       if (this.unreffed) this.unref();
       return released;

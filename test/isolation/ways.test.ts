@@ -226,6 +226,37 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.doesNotMatch((await run(specs, { database })).stderr, /SQL of/);
   });
 
+  it('counts queries in tests of either kind', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          const { countQueries, expectQueries } = require('mocha-rewind');
+          const pool = require('./pool');
+          for (const tag of ['', ' @truncate']) {
+            it('counts' + tag, async () => {
+              const seen = await countQueries(async () => {
+                await db.transaction(async (trx) => { await trx('users').insert({ name: 'cy' }); });
+                for await (const row of db('users').stream()) void row;
+                await pool.query('select $1::int', [7]);
+              });
+              assert.deepEqual(seen.map((q) => q.sql.split(' ')[0]), ['insert', 'select', 'select']);
+              assert.deepEqual(seen[2].values, [7]);
+              await assert.rejects(expectQueries(1, async () => { await db('users'); await db('users'); }), { code: 'REWIND_QUERY_COUNT' });
+              assert.equal((await countQueries(() => {})).length, 0);
+            });
+          }`,
+      },
+      {
+        database,
+        config: `{ knex: require('./db'), pools: require('./pool') }`,
+        files: {
+          'pool.js': `module.exports = new (require('pg').Pool)({ connectionString: process.env.DATABASE_URL });`,
+        },
+      },
+    );
+    assertGreen(outcome);
+  });
+
   it('lets a body that timed out not begin again while its test is restored', async () => {
     const outcome = await run(
       {
