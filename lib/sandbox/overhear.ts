@@ -4,7 +4,7 @@ import type { PgClient } from './wire';
 
 /** While it is checked out, a real client tells of its queries as a virtual connection does. */
 export function overhear<Client extends PgClient>(client: Client): Client {
-  const query = client.query as (this: PgClient, ...args: unknown[]) => unknown;
+  const query = Reflect.get(client, 'query') as (this: PgClient, ...args: unknown[]) => unknown;
   Object.defineProperty(client, 'query', {
     configurable: true,
     writable: true,
@@ -30,7 +30,7 @@ interface Described {
 }
 
 function statementOf(given: unknown, values: unknown): { text: string; values: unknown[] | undefined } | undefined {
-  const described: Described = typeof given === 'string' ? { text: given } : ((given ?? {}) as Described);
+  const described: Described = typeof given === 'string' ? { text: given } : (given ?? {});
   const { text, values: own } = described.cursor ?? described;
   if (typeof text !== 'string') return undefined;
   const list = Array.isArray(values) ? values : own;
