@@ -68,6 +68,7 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
       const info = await describeDatabase(connection.query);
       assertNotShared(info, process.env);
       await assertTestDatabase(info, config.allowDatabase);
+      return `${info.address}:${info.port}/${info.name}`;
     },
   });
   const instances = await resolveInstances(config);

@@ -7,8 +7,11 @@ import type { OwnConnection } from '../sql';
 import { Isolation } from './isolation';
 
 export interface IsolationOptions {
-  /** Refuses a database that is not one for tests, by throwing. Asked once per database, before anything is written. */
-  readonly inspect: (connection: OwnConnection, pool: ManagedPool) => Promise<void>;
+  /**
+   * Refuses a database that is not one for tests, by throwing. Asked once per database, before anything is written.
+   * Resolves to what tells it from any other one, whoever connects to it.
+   */
+  readonly inspect: (connection: OwnConnection, pool: ManagedPool) => Promise<string>;
   /** A sentence for the end of the run. */
   readonly note: (sentence: string) => void;
   /** Whether a snapshot that an earlier run has kept may be used. */

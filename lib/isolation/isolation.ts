@@ -1,5 +1,5 @@
 import { RewindError } from '../errors';
-import type { Mode } from '../modes';
+import { type Mode, commits } from '../modes';
 import type { Admission, Gate, ManagedPool } from '../sandbox';
 import { type Scope, pathOf } from '../scope';
 import { realTimers } from '../timers';
@@ -36,7 +36,7 @@ export class Isolation implements IsolationRoom {
   readonly manage = (pool: ManagedPool): Gate => {
     let database = this.#databases.get(pool.key);
     if (!database) {
-      database = new ManagedDatabase(pool.label, this.options, () => this.#needsSnapshot, this.stray);
+      database = new ManagedDatabase(pool.label, this.options, this.#lacksSnapshot, this.stray);
       this.#databases.set(pool.key, database);
       for (const scope of this.#path) database.sandbox.enter(scope);
     }
@@ -44,6 +44,9 @@ export class Isolation implements IsolationRoom {
     const managed = database;
     return () => this.#admit(managed);
   };
+
+  readonly #lacksSnapshot = (identity: string): boolean =>
+    this.#needsSnapshot && !this.#used().some((d) => d.hasSnapshot && d.identity === identity);
 
   readonly stray = (problem: Error): void => void this.#errors.push(problem);
 
@@ -106,10 +109,19 @@ export class Isolation implements IsolationRoom {
       }
       const started = realTimers.now();
       await this.#lookForLeaks(database, scope);
+      if (commits(scope.mode)) {
+        // Their locks would stand in the way of the restore.
+        for (const other of this.#sameDatabaseAs(database)) await other.openForCommits(scope);
+      }
       await strategyOf(scope).arrive(database, scope);
       this.#arrived.set(database, scope);
       this.#spentMs += realTimers.now() - started;
     });
+  }
+
+  /** Other roles' views of the same database. */
+  #sameDatabaseAs(database: ManagedDatabase): ManagedDatabase[] {
+    return this.#used().filter((other) => other !== database && other.identity === database.identity);
   }
 
   /** Once for each outermost suite: cheap enough to be always on, and near enough to the culprit to name it. */
@@ -119,7 +131,10 @@ export class Isolation implements IsolationRoom {
     const last = this.#outermost.get(database);
     if (!outermost || outermost === last) return;
     this.#outermost.set(database, outermost);
-    if (last && !path.some((s) => database.sandbox.hasOpened(s))) await database.lookForLeaks(last);
+    const views = [database, ...this.#sameDatabaseAs(database)];
+    if (!last || views.some(({ sandbox }) => path.some((s) => sandbox.hasOpened(s)))) return;
+    for (const { sandbox } of views) await sandbox.flush();
+    await database.lookForLeaks(last);
   }
 
   async arrive(scope: Scope): Promise<void> {

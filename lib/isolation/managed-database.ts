@@ -22,6 +22,8 @@ export class ManagedDatabase {
   readonly pools = new Set<ManagedPool>();
   /** True once the app has asked for a connection, or the config has named it. */
   wasUsed = false;
+  /** The same for two roles' views of one database, which have a sandbox each, and one snapshot. */
+  identity = '';
   /** Nothing will undo what root-level hooks have committed, so their `after` hooks have to be able to. */
   keepsRoot = false;
   #ready: Promise<void> | undefined;
@@ -46,7 +48,7 @@ export class ManagedDatabase {
   constructor(
     readonly label: string,
     private readonly options: IsolationOptions,
-    private readonly needsSnapshot: () => boolean,
+    private readonly needsSnapshot: (identity: string) => boolean,
     onStray: (problem: Error, scope: Scope) => void,
   ) {
     this.sandbox = createSandbox({ onStray });
@@ -68,7 +70,7 @@ export class ManagedDatabase {
   async #makeReady(): Promise<void> {
     const pool = this.#pool();
     this.#own = await this.#connect(pool);
-    await this.options.inspect(this.#own, pool);
+    this.identity = await this.options.inspect(this.#own, pool);
     this.#snapshot = await openSnapshot({
       // The connection that was looked at is the first one the snapshot gets.
       connect: async () => {
@@ -84,9 +86,13 @@ export class ManagedDatabase {
     }
   }
 
+  get hasSnapshot(): boolean {
+    return this.#snapshot?.taken ?? false;
+  }
+
   /** The baseline is copied before anything is written to it, and only if something in this run is going to commit. */
   async takeIfNeeded(): Promise<void> {
-    if (!this.needsSnapshot() || this.#snapshot?.taken) return;
+    if (this.#snapshot?.taken || !this.needsSnapshot(this.identity)) return;
     await this.#snapshot?.take();
   }
 
@@ -190,11 +196,10 @@ export class ManagedDatabase {
 
   /**
    * Whether rows were committed that no restore is due for: by a connection we don't hold, while tests rolled back, or
-   * after the test that made it write. Only asked while the sandbox has nothing open: a restore would wait for its locks.
+   * after the test that made it write. Only asked while sandboxes hold nothing: a restore would wait for their locks.
    */
   async lookForLeaks(culprit: Scope): Promise<void> {
     if (!this.#snapshot?.taken || this.#unsettled) return;
-    await this.sandbox.flush();
     const { tables = [] } = (await this.restore()) ?? {};
     if (tables.length > 0) this.report(culprit, leaked(culprit, this.label, tables));
   }

@@ -117,6 +117,36 @@ describe('a run, however it is started and whatever it meets,', () => {
     }
   });
 
+  it('has one snapshot for two roles on one database', async () => {
+    const role = `${database.name}_role`;
+    await database.query(
+      `create role ${role} login; grant all on users to ${role}; grant all on sequence users_id_seq to ${role}`,
+    );
+    try {
+      const outcome = await run(
+        {
+          'a.spec.js': `
+            const other = require('./other');
+            it('rolls back', async () => { await other('users').del(); });
+            it('commits @truncate', async () => { await other('users').where({ name: 'ann' }).del(); await db('users').insert({ name: 'cy' }); });
+            it('has it back @truncate', async () => { assert.equal(await names(), 'ann,bob'); assert.equal(await names(other), 'ann,bob'); });`,
+        },
+        {
+          database,
+          env: { OTHER_URL: database.url.replace('postgres@', `${role}@`) },
+          config: `{ knex: { main: require('./db'), other: require('./other') } }`,
+          files: {
+            'other.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.OTHER_URL });`,
+          },
+        },
+      );
+      assertGreen(outcome);
+      assert.equal(await usersNow(), 'ann,bob');
+    } finally {
+      await database.query(`drop owned by ${role}; drop role ${role}`);
+    }
+  });
+
   it('leaves instances alone that the config excludes', async () => {
     const outcome = await run(
       {
