@@ -11,9 +11,14 @@ const SEED = Number(process.env.REWIND_TEST_SEED ?? Date.now() % 1_000_000);
 
 /**
  * Knex calls a transaction's callback even where its SAVEPOINT failed, and rejects at the same time (transaction.js,
- * _onAcquire): two flows of one worker then race. Only the final state is compared for such a worker.
+ * _onAcquire): two flows of one worker then race, on a real pool as well (seed 665222 has two ends there, one in 40 runs).
+ * What such a worker saw and left is not compared.
  */
 const races = (log: readonly unknown[]): boolean => log.some((x) => /^error 25P02|already complete/.test(String(x)));
+
+/** Each worker writes values with its number at their end. */
+const rowsOfOthers = (end: unknown, racing: ReadonlySet<number>): string[] =>
+  (end as [string[]])[0].filter((v) => !racing.has(Number(v.split('_')[1])));
 
 describe(`random programs (seed ${SEED}, ${ROUNDS} of them)`, () => {
   let arena: Arena;
@@ -40,18 +45,23 @@ describe(`random programs (seed ${SEED}, ${ROUNDS} of them)`, () => {
       const problems = arena.sandbox.leave(test);
       const hint = `REWIND_TEST_SEED=${seed} REWIND_TEST_ROUNDS=1; program: ${JSON.stringify(given)}`;
       assert.deepEqual(problems.map(String), [], hint);
+      const racing = new Set<number>();
       for (const [i, log] of real.logs.entries()) {
         const other = seen.logs[i] ?? [];
-        if (races(log) || races(other)) continue;
+        if (races(log) || races(other)) {
+          racing.add(i + 1);
+          continue;
+        }
         assert.deepEqual(other, log, `worker ${i + 1}; ${hint}`);
         compared += log.length;
       }
-      assert.deepEqual(seen.end, real.end, hint);
+      if (racing.size === 0) assert.deepEqual(seen.end, real.end, hint);
+      else assert.deepEqual(rowsOfOthers(seen.end, racing), rowsOfOthers(real.end, racing), hint);
       if (seed % 20 === 0) {
         await arena.sandbox.flush();
         assert.deepEqual(await arena.boxedDb.query('select v from pa'), [], `rows were really committed; ${hint}`);
       }
     }
-    assert.ok(compared > ROUNDS * 10, 'hardly anything was compared');
+    if (ROUNDS >= 100) assert.ok(compared > ROUNDS * 10, 'hardly anything was compared');
   });
 });
