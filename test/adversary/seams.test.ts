@@ -1,24 +1,13 @@
 // What goes wrong between the rooms: hooks that people really write, and runs that meet one another.
 import assert from 'node:assert/strict';
-import { type TestDatabase, createDatabase } from '../support/database';
 import { type Outcome, type RunOptions, assertGreen, run } from '../support/run';
-
-const SCHEMA = `
-  create table users (id serial primary key, name text unique not null);
-  insert into users (name) values ('ann'), ('bob');
-`;
-const MANAGED = `{ knex: require('./db') }`;
+import { MANAGED, eachWithUsers } from '../support/users';
 
 describe('people who', () => {
-  let database: TestDatabase;
-  beforeEach(async () => {
-    database = await createDatabase(SCHEMA);
-  });
-  afterEach(() => database.drop());
-  const usersNow = async (): Promise<string> =>
-    (await database.query<{ name: string }>('select name from users order by name')).map((u) => u.name).join();
+  const given = eachWithUsers();
+  const { usersNow } = given;
   const go = (specs: Record<string, string>, options: Partial<RunOptions> = {}): Promise<Outcome> =>
-    run(specs, { database, config: MANAGED, ...options });
+    run(specs, { database: given.database, config: MANAGED, ...options });
 
   it('destroy the shared instance in the after hook of a describe can still run their committing tests', async () => {
     assertGreen(
@@ -40,7 +29,7 @@ describe('people who', () => {
             it('commits @truncate', async () => { assert.equal(await names(own), 'ann,bob'); await own('users').del(); });
           });`,
       },
-      { database },
+      { database: given.database },
     );
     assertGreen(outcome);
   });
@@ -70,7 +59,7 @@ describe('people who', () => {
   });
 
   it('migrate an empty database in a root-level hook have a green first run, committing tests or not', async () => {
-    await database.query('drop table users');
+    await given.database.query('drop table notes, users');
     const specs = {
       'a.spec.js': `
         const migrationSource = {
@@ -131,7 +120,7 @@ describe('people who', () => {
       { 'a.spec.js': `it('asks', () => db('users').first());`, 'b.spec.js': `it('asks', () => db('users').first());` },
       {
         args: ['--parallel', '--jobs', '2'],
-        env: { APP_DATABASE: database.url },
+        env: { APP_DATABASE: given.database.url },
         files: {
           'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.APP_DATABASE });`,
         },
@@ -150,7 +139,7 @@ describe('people who', () => {
           it('asks something else', () => db('orders').first());`,
       },
       {
-        database,
+        database: given.database,
         files: {
           'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: { host: '127.0.0.1', port: 1, database: 'down_test' } });`,
         },

@@ -1,23 +1,12 @@
 import assert from 'node:assert/strict';
-import { type TestDatabase, createDatabase } from '../support/database';
+import { createDatabase } from '../support/database';
 import { startPlainServer } from '../support/plain-server';
 import { assertGreen, run } from '../support/run';
-
-const SCHEMA = `
-  create table users (id serial primary key, name text unique not null);
-  create table notes (id int generated always as identity, user_id int references users, body text);
-  insert into users (name) values ('ann'), ('bob');
-`;
-const MANAGED = `{ knex: require('./db') }`;
+import { MANAGED, USERS, eachWithUsers } from '../support/users';
 
 describe('a run', () => {
-  let database: TestDatabase;
-  beforeEach(async () => {
-    database = await createDatabase(SCHEMA);
-  });
-  afterEach(() => database.drop());
-  const usersNow = async (): Promise<string> =>
-    (await database.query<{ name: string }>('select name from users order by name')).map((u) => u.name).join();
+  const given = eachWithUsers();
+  const { usersNow } = given;
 
   for (const config of [MANAGED, undefined]) {
     describe(config ? 'with a config' : 'without a config', () => {
@@ -28,7 +17,7 @@ describe('a run', () => {
               it('writes', async () => { await db('users').insert({ name: 'cy' }); assert.equal(await names(), 'ann,bob,cy'); });
               it('does not see it', async () => assert.equal(await names(), 'ann,bob'));`,
           },
-          { database, ...(config && { config }) },
+          { database: given.database, ...(config && { config }) },
         );
         assertGreen(outcome);
         assert.equal(outcome.ran.length, 2);
@@ -55,7 +44,7 @@ describe('a run', () => {
               });
               describe('next', () => { it('sees nothing', async () => assert.equal(await names(), 'ann,bob')); });`,
           },
-          { database, ...(config && { config }) },
+          { database: given.database, ...(config && { config }) },
         );
         assertGreen(outcome);
         assert.equal(await usersNow(), 'ann,bob');
@@ -85,7 +74,7 @@ describe('a run', () => {
             'b.spec.js': `it('rolls back too', async () => assert.equal(await names(), 'ann,bob'));
               it('sees the baseline @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
           },
-          { database, ...(config && { config }) },
+          { database: given.database, ...(config && { config }) },
         );
         assertGreen(outcome);
         assert.deepEqual(outcome.ran, [
@@ -98,7 +87,7 @@ describe('a run', () => {
           'mixed is not reached by the stranger @truncate',
         ]);
         assert.equal(await usersNow(), 'ann,bob');
-        const [next] = await database.query<{ nextval: string }>(`select nextval('users_id_seq')`);
+        const [next] = await given.database.query<{ nextval: string }>(`select nextval('users_id_seq')`);
         assert.equal(next?.nextval, '3', 'the sequence is where the seed left it');
       });
     });
@@ -113,7 +102,7 @@ describe('a run', () => {
           it('sees it too @truncate', async () => { assert.equal(await names(), 'ann,bob,root'); await db('users').del(); });
           it('sees it again @truncate', async () => assert.equal(await names(), 'ann,bob,root'));`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assertGreen(outcome);
     assert.equal(await usersNow(), 'ann,bob');
@@ -127,7 +116,7 @@ describe('a run', () => {
           it('sees it @truncate', async () => { assert.equal(await names(), 'ann,bob,root'); await db('users').del(); });
           it('sees it again @truncate', async () => assert.equal(await names(), 'ann,bob,root'));`,
       },
-      { database },
+      { database: given.database },
     );
     assertGreen(outcome);
     assert.equal(await usersNow(), 'ann,bob');
@@ -154,7 +143,7 @@ describe('a run', () => {
           });
           describe('next @truncate', () => { it('five', async () => assert.equal(await names(), 'ann,bob')); });`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assert.deepEqual(
       outcome.passed,
@@ -177,7 +166,7 @@ describe('a run', () => {
           it('truncating @truncate', async () => { await db('users').del(); });
           it('rollback', async () => { await db('users').del(); });`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assertGreen(outcome);
     assert.deepEqual(outcome.ran, ['rollback', 'truncating @truncate', 'dirty @dirty', 'unmanaged @unmanaged']);
@@ -196,7 +185,7 @@ describe('a run', () => {
           });
           it('goes on', async () => assert.equal(await names(), 'ann,bob'));`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assert.deepEqual(outcome.passed, ['goes on', 'pure @nodb adds'], outcome.output);
     assert.equal(Object.keys(outcome.failed).length, 3, outcome.output);
@@ -217,7 +206,7 @@ describe('a run', () => {
           });
           describe('next', () => { it('second', async () => assert.equal(await names(), 'ann,bob')); });`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assert.deepEqual(outcome.passed, ['suite first', 'next second'], outcome.output);
     assert.match(outcome.failed['suite added @truncate'] ?? '', /REWIND_MODE_MIX: .*suite "suite"/);
@@ -227,7 +216,7 @@ describe('a run', () => {
   it('refuses a database that is not one for tests, before anything is written', async () => {
     const server = await startPlainServer();
     try {
-      const shop = await createDatabase(SCHEMA, { server: server.url, name: 'shop' });
+      const shop = await createDatabase(USERS, { server: server.url, name: 'shop' });
       for (const config of [
         `{ knex: require('./db'), seed: (k) => k('users').insert({ name: 'seeded' }) }`,
         undefined,
@@ -258,7 +247,7 @@ describe('a run', () => {
           it('finds it again @truncate', async () => { assert.equal(await names(), 'seeded'); await db('users').del(); });`,
       },
       {
-        database,
+        database: given.database,
         config: `{ knex: require('./db'), migrate: (k) => k.raw('create table if not exists later (id int)'), seed: async (k) => { await k('users').del(); await k('users').insert({ name: 'seeded' }); await k('later').insert({ id: 1 }); } }`,
       },
     );
@@ -269,7 +258,7 @@ describe('a run', () => {
   it('stops with the message of a seed that fails', async () => {
     const outcome = await run(
       { 'a.spec.js': `it('never', () => {});` },
-      { database, config: `{ knex: require('./db'), seed: (k) => k('nowhere').insert({ a: 1 }) }` },
+      { database: given.database, config: `{ knex: require('./db'), seed: (k) => k('nowhere').insert({ a: 1 }) }` },
     );
     assert.notEqual(outcome.code, 0);
     assert.deepEqual(outcome.passed, []);

@@ -1,23 +1,13 @@
 // The ways people run Mocha, and what they do to it.
 import assert from 'node:assert/strict';
-import { type TestDatabase, createDatabase } from '../support/database';
+import { createDatabase } from '../support/database';
 import { project } from '../support/project';
 import { SPEC, assertGreen, run } from '../support/run';
-
-const SCHEMA = `
-  create table users (id serial primary key, name text unique not null);
-  insert into users (name) values ('ann'), ('bob');
-`;
-const MANAGED = `{ knex: require('./db') }`;
+import { MANAGED, eachWithUsers } from '../support/users';
 
 describe('a run, however it is started and whatever it meets,', () => {
-  let database: TestDatabase;
-  beforeEach(async () => {
-    database = await createDatabase(SCHEMA);
-  });
-  afterEach(() => database.drop());
-  const usersNow = async (): Promise<string> =>
-    (await database.query<{ name: string }>('select name from users order by name')).map((u) => u.name).join();
+  const given = eachWithUsers();
+  const { usersNow } = given;
 
   it('ends by itself though nobody destroys the pools', async () => {
     const outcome = await run(
@@ -28,7 +18,7 @@ describe('a run, however it is started and whatever it meets,', () => {
           it('commits @truncate', async () => { await Promise.all([db('users').first(), db('users').first(), db('users').del()]); });`,
       },
       {
-        database,
+        database: given.database,
         files: {
           'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL, pool: { min: 2, max: 5 } });`,
         },
@@ -48,7 +38,7 @@ describe('a run, however it is started and whatever it meets,', () => {
       },
     });
     try {
-      const finished = await p.mocha(['--require', './setup.js', 'a.spec.js'], { DATABASE_URL: database.url });
+      const finished = await p.mocha(['--require', './setup.js', 'a.spec.js'], { DATABASE_URL: given.database.url });
       assert.equal(finished.code, 0, finished.output);
       assert.match(finished.stderr, /rewind: 2 committed/);
     } finally {
@@ -71,7 +61,7 @@ describe('a run, however it is started and whatever it meets,', () => {
             });
           }`,
       },
-      { database },
+      { database: given.database },
     );
     assertGreen(outcome);
     assert.equal(await usersNow(), 'ann,bob');
@@ -96,7 +86,7 @@ describe('a run, however it is started and whatever it meets,', () => {
             it('has both back @truncate', async () => { assert.equal(await names(), 'ann,bob'); assert.equal((await all.other('logs')).length, 0); });`,
         },
         {
-          database,
+          database: given.database,
           env: { OTHER_URL: other.url },
           files: {
             'all.js': `const knex = require('knex');
@@ -118,8 +108,8 @@ describe('a run, however it is started and whatever it meets,', () => {
   });
 
   it('has one snapshot for two roles on one database', async () => {
-    const role = `${database.name}_role`;
-    await database.query(
+    const role = `${given.database.name}_role`;
+    await given.database.query(
       `create role ${role} login; grant all on users to ${role}; grant all on sequence users_id_seq to ${role}`,
     );
     try {
@@ -132,8 +122,8 @@ describe('a run, however it is started and whatever it meets,', () => {
             it('has it back @truncate', async () => { assert.equal(await names(), 'ann,bob'); assert.equal(await names(other), 'ann,bob'); });`,
         },
         {
-          database,
-          env: { OTHER_URL: database.url.replace('postgres@', `${role}@`) },
+          database: given.database,
+          env: { OTHER_URL: given.database.url.replace('postgres@', `${role}@`) },
           config: `{ knex: { main: require('./db'), other: require('./other') } }`,
           files: {
             'other.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.OTHER_URL });`,
@@ -143,7 +133,7 @@ describe('a run, however it is started and whatever it meets,', () => {
       assertGreen(outcome);
       assert.equal(await usersNow(), 'ann,bob');
     } finally {
-      await database.query(`drop owned by ${role}; drop role ${role}`);
+      await given.database.query(`drop owned by ${role}; drop role ${role}`);
     }
   });
 
@@ -152,7 +142,10 @@ describe('a run, however it is started and whatever it meets,', () => {
       {
         'a.spec.js': `after(() => db.destroy()); it('writes', async () => { await db('users').insert({ name: 'cy' }); });`,
       },
-      { database, config: `{ exclude: ({ database }) => database === '${database.name}' }` },
+      {
+        database: given.database,
+        config: `{ exclude: ({ database }) => database === '${given.database.name}' }`,
+      },
     );
     assertGreen(outcome);
     assert.equal(await usersNow(), 'ann,bob,cy');
@@ -166,7 +159,7 @@ describe('a run, however it is started and whatever it meets,', () => {
           after(() => other.destroy());
           it('writes', async () => { await db('users').insert({ name: 'in' }); await other('users').insert({ name: 'out' }); });`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assertGreen(outcome);
     assert.equal(await usersNow(), 'ann,bob,out');
@@ -183,7 +176,7 @@ describe('a run, however it is started and whatever it meets,', () => {
           describe('victim', () => { it('does not see it', async () => assert.equal(await names(), 'ann,bob')); });
           it('commits @truncate', async () => { assert.equal(await names(), 'ann,bob'); });`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assert.equal(outcome.passed.length, 4, outcome.output);
     assert.notEqual(outcome.code, 0);
@@ -201,7 +194,7 @@ describe('a run, however it is started and whatever it meets,', () => {
             it('is not disturbed' + tag, async () => { await later(); assert.equal(await names(), 'ann,bob'); });
           }`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assert.deepEqual(outcome.passed, ['is not disturbed', 'is not disturbed @truncate'], outcome.output);
     const failures = Object.values(outcome.failed).join('\n');
@@ -219,7 +212,7 @@ describe('a run, however it is started and whatever it meets,', () => {
           it('forgets it @truncate', async () => { const trx = await db.transaction(); await trx('users').insert({ name: 'cy' }); });
           it('starts clean @truncate', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'cy' }); });`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assert.deepEqual(Object.keys(outcome.failed).sort(), ['forgets it', 'forgets it @truncate'], outcome.output);
     for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_LEFT_OPEN: /);
@@ -236,10 +229,10 @@ describe('a run, however it is started and whatever it meets,', () => {
         });
         describe('other', () => { it('third', () => {}); });`,
     };
-    const whole = await run(specs, { database, config: `{ split: false, rejections: 'ignore' }` });
+    const whole = await run(specs, { database: given.database, config: `{ split: false, rejections: 'ignore' }` });
     assertGreen(whole);
     assert.deepEqual(whole.ran, ['other third', 'mixed first @truncate', 'mixed second']);
-    const divided = await run(specs, { database });
+    const divided = await run(specs, { database: given.database });
     assert.deepEqual(divided.ran, ['mixed second', 'other third', 'mixed first @truncate']);
     assert.match(divided.failed['mixed second'] ?? '', /nobody cares/);
   });
@@ -250,10 +243,10 @@ describe('a run, however it is started and whatever it meets,', () => {
         it('fails', async () => { await db('users').where({ name: 'ann' }).first(); assert.fail('on purpose'); });
         it('passes', async () => { await db('users').where({ name: 'bob' }).first(); });`,
     };
-    const outcome = await run(specs, { database, env: { REWIND_SQL: 'failed' } });
+    const outcome = await run(specs, { database: given.database, env: { REWIND_SQL: 'failed' } });
     assert.match(outcome.stderr, /SQL of "fails":\n {4}1\. select .*"users".* -- \["ann",1\]/);
     assert.doesNotMatch(outcome.stderr, /bob/);
-    assert.doesNotMatch((await run(specs, { database })).stderr, /SQL of/);
+    assert.doesNotMatch((await run(specs, { database: given.database })).stderr, /SQL of/);
   });
 
   it('counts queries in tests of either kind', async () => {
@@ -277,7 +270,7 @@ describe('a run, however it is started and whatever it meets,', () => {
           }`,
       },
       {
-        database,
+        database: given.database,
         config: `{ knex: require('./db'), pools: require('./pool') }`,
         files: {
           'pool.js': `module.exports = new (require('pg').Pool)({ connectionString: process.env.DATABASE_URL });`,
@@ -302,7 +295,7 @@ describe('a run, however it is started and whatever it meets,', () => {
           it('sees nothing of it @truncate', async () => { await sleep(300); assert.equal(await names(), 'ann,bob'); });
           it('sees nothing of it later @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
       },
-      { database, config: MANAGED },
+      { database: given.database, config: MANAGED },
     );
     assert.deepEqual(
       outcome.passed,
@@ -325,12 +318,14 @@ describe('a run, however it is started and whatever it meets,', () => {
       'b.spec.js': `it('rolls back', async () => assert.equal(await names(), 'ann,bob'));`,
     };
     for (const config of [MANAGED, undefined]) {
-      const killed = await run(specs, { database, env: { KILL: '1' }, ...(config && { config }) }).catch(
-        (error: Error) => error,
-      );
+      const killed = await run(specs, {
+        database: given.database,
+        env: { KILL: '1' },
+        ...(config && { config }),
+      }).catch((error: Error) => error);
       assert.ok(killed instanceof Error, 'the run was killed');
       assert.equal(await usersNow(), 'bob,cy');
-      const next = await run(specs, { database, ...(config && { config }) });
+      const next = await run(specs, { database: given.database, ...(config && { config }) });
       assertGreen(next);
       assert.match(next.stderr, /killed.*baseline/);
       assert.equal(await usersNow(), 'ann,bob');
@@ -355,7 +350,7 @@ describe('a run, however it is started and whatever it meets,', () => {
       it('is left alone @unmanaged', async () => { await db('users').insert({ name: '${name}' }); });`;
     const files = Object.fromEntries(['a', 'b', 'c', 'd', 'e'].map((n) => [`${n}.spec.js`, spec(n)]));
     const outcome = await run(files, {
-      database,
+      database: given.database,
       args: ['--parallel', '--jobs', '2'],
       config: `{ knex: require('./db'), seed: (k) => k('users').insert({ name: 'seeded' }).onConflict().ignore() }`,
     });
@@ -363,7 +358,9 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.equal(outcome.passed.length, 15);
     assert.match(outcome.stderr, /rewind: 5 rolled back · 5 committed, undone .* · 5 left alone/);
     assert.equal(await usersNow(), 'ann,bob', 'nobody has used the database itself');
-    const left = await database.query(`select datname from pg_database where datname like '${database.name}_%'`);
+    const left = await given.database.query(
+      `select datname from pg_database where datname like '${given.database.name}_%'`,
+    );
     assert.deepEqual(left, []);
   });
 });
