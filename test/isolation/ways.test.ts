@@ -1,5 +1,6 @@
 // The ways people run Mocha, and what they do to it.
 import assert from 'node:assert/strict';
+import { Client } from 'pg';
 import { createDatabase } from '../support/database';
 import { project } from '../support/project';
 import { SPEC, assertGreen, run } from '../support/run';
@@ -182,6 +183,31 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.notEqual(outcome.code, 0);
     assert.match(Object.values(outcome.failed).join(), /REWIND_LEAK: While suite "leaky" ran, .*: public\.users /);
     assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('takes no row for leaked that only looks new, because of an older transaction', async () => {
+    const old = new Client({ connectionString: given.database.url });
+    await old.connect();
+    await old.query('begin; select txid_current()');
+    try {
+      const outcome = await run(
+        {
+          'a.spec.js': `
+            describe('one', () => { it('rolls back', async () => { await db('users').del(); }); });
+            describe('two', () => { it('rolls back', async () => { await db('users').del(); }); });
+            it('commits @truncate', async () => { await db('users').del(); });`,
+        },
+        {
+          database: given.database,
+          config: `{ knex: require('./db'), seed: async (k) => { await k('users').del(); await k('users').insert([{ name: 'x' }, { name: 'y' }]); } }`,
+        },
+      );
+      assertGreen(outcome);
+      assert.equal(await usersNow(), 'x,y');
+    } finally {
+      await old.query('rollback');
+      await old.end();
+    }
   });
 
   it('turns away a late query of a test, and fails by its name', async () => {
