@@ -1,12 +1,11 @@
 // The README is tested code: what it shows is run, and what it promises by name exists.
 import assert from 'node:assert/strict';
-import fs from 'node:fs';
-import path from 'node:path';
 import { createDatabase } from '../support/database';
-import { project, repo } from '../support/project';
+import { project } from '../support/project';
 import { filesOf } from './extract.js';
+import { brokenLinks, read } from './links';
 
-const README = fs.readFileSync(path.join(repo, 'README.md'), 'utf8');
+const README = read('README.md');
 
 describe('the README', () => {
   for (const [example, tests, packageJson] of [
@@ -51,7 +50,7 @@ describe('the README', () => {
   });
 
   it('has a heading for each error code, and for no other', () => {
-    const source = fs.readFileSync(path.join(repo, 'lib/errors.ts'), 'utf8');
+    const source = read('lib/errors.ts');
     const codes = [...source.matchAll(/^ {2}\| '(REWIND_\w+)'/gm)].map(([, code]) => code);
     const headings = [...README.matchAll(/^### (REWIND_\w+)$/gm)].map(([, code]) => code);
     assert.ok(codes.length > 10);
@@ -59,7 +58,7 @@ describe('the README', () => {
   });
 
   it('names every key of the config', () => {
-    const source = fs.readFileSync(path.join(repo, 'lib/config/index.ts'), 'utf8');
+    const source = read('lib/config/index.ts');
     const [, body] = /export interface RewindConfig \{([\s\S]*?)\n\}/.exec(source) ?? [];
     const keys = [...(body ?? '').matchAll(/^ {2}(\w+)\?:/gm)].map(([, key]) => key);
     assert.ok(keys.length > 8);
@@ -67,16 +66,6 @@ describe('the README', () => {
   });
 
   it('links only to headings and files that exist', () => {
-    const anchors = [...README.matchAll(/^#+ (.*)$/gm)].map(([, title]) =>
-      (title ?? '')
-        .toLowerCase()
-        .replace(/[^\w -]/g, '')
-        .replaceAll(' ', '-'),
-    );
-    for (const [, target] of README.matchAll(/\]\(([^)]+)\)/g)) {
-      if (!target || target.startsWith('http')) continue;
-      if (target.startsWith('#')) assert.ok(anchors.includes(target.slice(1)), `no heading for ${target}`);
-      else assert.ok(fs.existsSync(path.join(repo, target.split('#')[0] ?? '')), `no file ${target}`);
-    }
+    assert.deepEqual(brokenLinks('README.md'), []);
   });
 });
