@@ -19,3 +19,14 @@ export function editDistance(a: string, b: string): number {
 function at(row: readonly number[], index: number): number {
   return row[index] ?? Infinity;
 }
+
+/** The one of `known` that was probably meant by `word`, if any: a letter or two away, or the same but for case. */
+export function nearest(word: string, known: readonly string[]): string | undefined {
+  const allowed = Math.max(1, Math.floor(word.length / 3));
+  let best: { name: string; distance: number } | undefined;
+  for (const name of known) {
+    const d = editDistance(word.toLowerCase(), name.toLowerCase());
+    if (d <= allowed && (!best || d < best.distance)) best = { name, distance: d };
+  }
+  return best?.name;
+}

@@ -9,6 +9,7 @@ import {
   expectWorkers,
   pointWorkerAtOwnDatabase,
 } from './database';
+import { assertEnvironment, isOn } from './environment';
 import { RewindError, messageOf } from './errors';
 import { createIsolation } from './isolation';
 import { phaseOf } from './modes';
@@ -42,6 +43,7 @@ export function pluginFor(load: () => Promise<LoadedConfig>): RootHookPlugin {
   pointWorkerAtOwnDatabase(process.env);
   return {
     mochaHooks: async () => {
+      assertEnvironment(process.env);
       await createWorkerDatabase(process.env);
       return (await createPlugin(await load())).mochaHooks;
     },
@@ -62,8 +64,8 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   const isolation = createIsolation({
     note,
     // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
-    kept: REWIND_FRESH || CI ? 'ignore' : 'use',
-    verify: REWIND_VERIFY ? 'at-end' : 'never',
+    kept: isOn(REWIND_FRESH) || isOn(CI) ? 'ignore' : 'use',
+    verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
     inspect: async (connection) => {
       const info = await describeDatabase(connection.query);
       assertNotShared(info, process.env);

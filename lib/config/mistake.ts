@@ -1,5 +1,4 @@
 import { inspect, types } from 'node:util';
-import { editDistance } from '../edit-distance';
 import { RewindError, type RewindErrorParts } from '../errors';
 
 /** A mistake in the config: one message that names the file and the key, and nothing else. */
@@ -21,15 +20,4 @@ export function describeValue(value: unknown): string {
   if (typeof value !== 'object') return `${typeof value} ${inspect(value)}`;
   const name = (Object.getPrototypeOf(value) as { constructor?: { name?: string } } | null)?.constructor?.name;
   return name && name !== 'Object' ? `an object of class ${name}` : 'an object';
-}
-
-/** The one of `known` that was probably meant by `word`, if any: a letter or two away, or the same but for case. */
-export function nearest(word: string, known: readonly string[]): string | undefined {
-  const allowed = Math.max(1, Math.floor(word.length / 3));
-  let best: { name: string; distance: number } | undefined;
-  for (const name of known) {
-    const d = editDistance(word.toLowerCase(), name.toLowerCase());
-    if (d <= allowed && (!best || d < best.distance)) best = { name, distance: d };
-  }
-  return best?.name;
 }

@@ -1,8 +1,9 @@
 // Says whether a value is a config, and if not, where it isn't.
 import type { z } from 'zod';
+import { nearest } from '../edit-distance';
 import { MODES, type Mode } from '../modes';
 import type { RewindConfig } from './index';
-import { configMistake, describeValue, nearest } from './mistake';
+import { configMistake, describeValue } from './mistake';
 import { configSchema } from './schema';
 import { rememberPlace } from './place';
 

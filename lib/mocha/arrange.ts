@@ -1,4 +1,5 @@
 import { randomInt } from 'node:crypto';
+import { isOn } from '../environment';
 import { type Suite, type Test } from './mocha-private';
 import { relativeFile } from './tags';
 
@@ -33,10 +34,6 @@ function seedFrom(env: NodeJS.ProcessEnv): string | undefined {
     process.stderr.write(`mocha-rewind: order shuffled, again with REWIND_SHUFFLE=${seed}\n`);
   }
   return seed;
-}
-
-function isOn(value: string | undefined): value is string {
-  return value !== undefined && value !== '' && value !== '0';
 }
 
 function sortedBy<Node extends Suite | Test>(nodes: readonly Node[], key: Key): Node[] {

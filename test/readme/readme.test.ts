@@ -65,6 +65,14 @@ describe('the README', () => {
     for (const key of keys) assert.match(README, new RegExp(`^\\|.*\`${key}\`.*\\|`, 'm'), `the table has no ${key}`);
   });
 
+  it('has a row for each environment variable, and for no other', () => {
+    const [, table] = /const VARIABLES[^=]*= \{([\s\S]*?)\n\};/.exec(read('lib/environment.ts')) ?? [];
+    const known = [...(table ?? '').matchAll(/^ {2}(REWIND_\w+):/gm)].map(([, name]) => name);
+    const rows = [...README.matchAll(/^\| `(REWIND_\w+)=/gm)].map(([, name]) => name);
+    assert.ok(known.length > 5);
+    assert.deepEqual([...new Set(rows)].sort(), known.sort());
+  });
+
   it('links only to headings and files that exist', () => {
     assert.deepEqual(brokenLinks('README.md'), []);
   });
