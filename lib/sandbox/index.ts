@@ -14,8 +14,19 @@ export interface ManagedPool {
   readonly label: string;
   /** The instance's client, for `include`/`exclude`; undefined for a `pg.Pool`. */
   readonly knexClient: Knex.Client | undefined;
-  /** Opens a connection with the pool's own settings that is on no pool. */
-  connect(applicationName: string): Promise<OwnConnection>;
+  /** The database its settings name. */
+  readonly database: string;
+  /** Opens a connection with the pool's own settings that is on no pool; to another database of the server, if named. */
+  connect(applicationName: string, database?: string): Promise<OwnConnection>;
+  /** A URL for people, without a password, of a database on the same server. */
+  url(database: string): string;
+  /**
+   * From now on real connections lead to another database of the same server; `undefined`: to its own again. Those that
+   * lead elsewhere are ended, also those that somebody still has. Connections to its own database stay.
+   */
+  redirect(database: string | undefined): void;
+  /** Ends idle connections to its own database. The pool goes on, with new ones. */
+  closeIdle(): Promise<void>;
   /** Real connections that are checked out now, or waited for. */
   inUse(): number;
   /** Lets the process end although the pool still holds idle connections. */

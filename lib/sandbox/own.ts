@@ -20,6 +20,36 @@ export function addressOf(
   return { host, port, database, user };
 }
 
+/** The same class, connecting to another database of the same server, whichever way the settings name theirs. */
+export function redirected<Class extends ConnectingClass>(Client: Class, database: string): Class {
+  const Base: ConnectingClass = Client;
+  return class extends Base {
+    constructor(settings: unknown) {
+      super(settings);
+      // What the start-up message is made of (pg 8.11 to 8.23, client.js: getStartupConf).
+      Object.assign(this, { database });
+      Object.assign(this.connectionParameters, { database });
+    }
+  } as Class;
+}
+
+/** Ends a connection that its pool may still count: the pool's own validation takes it out when it is next seen. */
+export function endPooled(client: PgClient & { __knex__disposed?: unknown }): void {
+  client.__knex__disposed ??= new Error('its database is closed');
+  if (!client.listenerCount('error')) client.on('error', () => {});
+  void Promise.resolve(client.end()).catch(() => {});
+}
+
+/** A URL that leads to another database of the same server, without the password: it is going to be printed. */
+export function urlOf({ host, port, user }: Omit<ReturnType<typeof addressOf>, 'database'>, database: string): string {
+  const url = new URL(`postgresql://localhost:${port}`);
+  url.username = encodeURIComponent(user);
+  url.pathname = `/${encodeURIComponent(database)}`;
+  if (host.startsWith('/')) url.searchParams.set('host', host);
+  else url.hostname = host.includes(':') ? `[${host}]` : host;
+  return url.href;
+}
+
 /** Settings are passed on as they are: pools keep passwords in properties that a copy would lose. */
 export async function connectOwn(
   Client: ConnectingClass,

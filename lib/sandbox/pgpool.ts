@@ -6,7 +6,7 @@ import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
 import { admission, type OnLate } from './checkout';
 import type { Admission, Gate, Knex, ManagedPool, Pool } from './index';
-import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
+import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
 import { overhear, overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
@@ -63,14 +63,17 @@ class ManagedPgPool implements ManagedPool, RealSource {
   readonly key: string;
   readonly label: string;
   readonly knexClient: Knex.Client | undefined;
+  private readonly address: ReturnType<typeof addressOf>;
   private readonly shadows = new Map<RollbackSandbox, PgPool>();
+  /** Where real connections lead, if not to the pool's own database. */
+  private elsewhere: { readonly database: string; pool?: PgPool; readonly lent: Set<PooledClient> } | undefined;
   private readonly real: { connect: () => Promise<PooledClient>; end: () => Promise<void> };
 
   constructor(
     private readonly pool: PgPool,
     private readonly options: PgPoolOptions,
   ) {
-    const address = addressOf(pool.Client, pool.options);
+    const address = (this.address = addressOf(pool.Client, pool.options));
     this.key = keyOf(address);
     this.label = `database "${address.database}" (pg.Pool)`;
     this.knexClient = options.knexClient;
@@ -80,8 +83,54 @@ class ManagedPgPool implements ManagedPool, RealSource {
     };
   }
 
-  connect(applicationName: string): Promise<OwnConnection> {
-    return connectOwn(this.pool.Client, this.pool.options, applicationName);
+  get database(): string {
+    return this.address.database;
+  }
+
+  connect(applicationName: string, database?: string): Promise<OwnConnection> {
+    const { Client, options } = this.pool;
+    return connectOwn(database === undefined ? Client : redirected(Client, database), options, applicationName);
+  }
+
+  url(database: string): string {
+    return urlOf(this.address, database);
+  }
+
+  redirect(database: string | undefined): void {
+    const former = this.elsewhere;
+    if (former?.database === database) return;
+    this.elsewhere = database === undefined ? undefined : { database, lent: new Set() };
+    void former?.pool?.end().catch(() => {}); // the app may have ended it
+    former?.lent.forEach(endPooled);
+  }
+
+  /** Takes each idle connection out, and tells the pool to end it. */
+  async closeIdle(): Promise<void> {
+    const idle = await Promise.all(Array.from({ length: this.pool.idleCount }, () => this.real.connect()));
+    for (const client of idle) client.release(true);
+  }
+
+  /** A pool of the same kind, with all of its settings, that leads to the other database. */
+  private poolOf(elsewhere: NonNullable<ManagedPgPool['elsewhere']>): PgPool {
+    if (elsewhere.pool) return elsewhere.pool;
+    const { pool } = this;
+    const Client = redirected(pool.Client, elsewhere.database);
+    const Pool = pool.constructor as new (options: object, client: unknown) => PgPool;
+    // The password is a property that a spread leaves out (pg-pool, index.js).
+    const other = new Pool({ ...pool.options, password: pool.options['password'], Client }, Client);
+    const emit = (pool as unknown as NodeJS.EventEmitter).emit.bind(pool);
+    other.on('connect', (client: PgClient) => emit('connect', client));
+    other.on('error', () => {});
+    other.on('acquire', (client: PooledClient) => void elsewhere.lent.add(client));
+    other.on('release', (_error: unknown, client: PooledClient) => {
+      elsewhere.lent.delete(client);
+      overhearNoMore(client);
+    });
+    return (elsewhere.pool = other);
+  }
+
+  private connectReal(): Promise<PooledClient> {
+    return this.elsewhere ? this.poolOf(this.elsewhere).connect() : this.real.connect();
   }
 
   unref(): void {
@@ -93,8 +142,8 @@ class ManagedPgPool implements ManagedPool, RealSource {
   }
 
   inUse(): number {
-    const { totalCount, idleCount, waitingCount } = this.pool;
-    return totalCount - idleCount + waitingCount;
+    const inUse = ({ totalCount, idleCount, waitingCount }: PgPool): number => totalCount - idleCount + waitingCount;
+    return inUse(this.pool) + (this.elsewhere?.pool ? inUse(this.elsewhere.pool) : 0);
   }
 
   take(): Promise<PgClient> {
@@ -123,6 +172,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
         await shadow.end();
         await sandbox.poolEnds(this);
       }
+      await this.elsewhere?.pool?.end();
       await this.real.end();
       callback?.();
     };
@@ -133,7 +183,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
     const admitted: Admission = answer instanceof Promise ? await answer : answer;
     switch (admitted.to) {
       case 'pool':
-        return scopeContext.run(undefined, () => this.real.connect()).then(overhear);
+        return scopeContext.run(undefined, () => this.connectReal()).then(overhear);
       case 'nowhere':
         return Object.assign(nowhere(this.pool.Client, () => admitted.error).client, { release: () => {} });
       case 'sandbox': {

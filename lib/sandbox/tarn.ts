@@ -1,11 +1,11 @@
 // The seam to Knex's own pools: tarn, read on 3.1.2 (Pool.js). What is relied on: `acquire().promise`, `release`, `destroy`,
-// the limits as properties, and, to let a process end, `free`, `used` and `interval`.
+// `check`, the limits as properties, and, to let a process end, `free`, `used` and `interval`.
 import { scopeContext, type Scope } from '../scope';
 import { quoteIdent, type OwnConnection } from '../sql';
 import { realTimers } from '../timers';
 import { admission } from './checkout';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
-import { addressOf, connectOwn, keyOf, type ConnectingClass } from './own';
+import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
 import { runningScope } from './origin';
 import { overhear, overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
@@ -22,6 +22,7 @@ export interface TarnPool {
   readonly min: number;
   readonly max: number;
   readonly acquireTimeoutMillis: number;
+  readonly idleTimeoutMillis?: number;
   readonly free?: { resource: PgClient }[];
   readonly used?: { resource: PgClient }[];
   interval?: NodeJS.Timeout | null;
@@ -30,6 +31,8 @@ export interface TarnPool {
   acquire(): Acquiring;
   release(client: PgClient): boolean;
   destroy(): Promise<unknown>;
+  /** Ends connections that have been idle for too long. */
+  check(): void;
 }
 
 /** Knex's `Client`, as far as it is needed. */
@@ -43,7 +46,7 @@ export interface KnexClient {
   readonly config: { readonly connectionPool?: unknown };
   readonly transacting?: boolean;
   readonly searchPath?: string | readonly string[];
-  initializePool?(): void;
+  initializePool?(config?: unknown): void;
   acquireConnection(): Promise<unknown>;
   transaction(container: unknown, config?: { connection?: unknown }, outer?: unknown): unknown;
 }
@@ -70,6 +73,9 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   private readonly shadows = new Map<RollbackSandbox, TarnPool>();
   private readonly real: Pick<TarnPool, 'acquire' | 'release' | 'destroy'>;
   private unreffed = false;
+  /** Where real connections lead, if not to the pool's own database. */
+  private elsewhere: { readonly database: string; pool?: TarnPool } | undefined;
+  private readonly lentBy = new WeakMap<PgClient, TarnPool>();
 
   constructor(
     private readonly client: KnexClient,
@@ -90,13 +96,60 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     };
   }
 
-  async connect(applicationName: string): Promise<OwnConnection> {
+  get database(): string {
+    return this.address.database;
+  }
+
+  async connect(applicationName: string, database?: string): Promise<OwnConnection> {
     const { connectionConfigProvider, connectionSettings } = this.client;
     return connectOwn(
-      this.driver,
+      database === undefined ? this.driver : redirected(this.driver, database),
       connectionConfigProvider ? await connectionConfigProvider() : connectionSettings,
       applicationName,
     );
+  }
+
+  url(database: string): string {
+    return urlOf(this.address, database);
+  }
+
+  redirect(database: string | undefined): void {
+    const former = this.elsewhere;
+    if (former?.database === database) return;
+    this.elsewhere = database === undefined ? undefined : { database };
+    if (!former?.pool) return;
+    endIdle(former.pool);
+    for (const { resource } of former.pool.used ?? []) endPooled(resource);
+    void former.pool.destroy(); // would wait for those that never come back
+  }
+
+  async closeIdle(): Promise<void> {
+    endIdle(this.pool);
+  }
+
+  /** A pool of the app's own kind, with all of its settings, that leads to the other database. */
+  private poolOf(elsewhere: { readonly database: string; pool?: TarnPool }): TarnPool {
+    if (elsewhere.pool) return elsewhere.pool;
+    const { client } = this;
+    // As Knex's own transactions do it: another object of the same client, with some properties of its own.
+    const driver: unknown = Object.create(client.driver ?? null, {
+      Client: { value: redirected(this.driver, elsewhere.database) },
+    });
+    const redirectedClient = Object.create(client, {
+      driver: { value: driver },
+      pool: { value: undefined, writable: true },
+    }) as KnexClient;
+    redirectedClient.initializePool?.();
+    if (!redirectedClient.pool) throw new Error('Knex has made no pool');
+    return (elsewhere.pool = redirectedClient.pool);
+  }
+
+  private async acquireReal(): Promise<PgClient> {
+    if (!this.elsewhere) return this.real.acquire().promise;
+    const pool = this.poolOf(this.elsewhere);
+    const client = await pool.acquire().promise;
+    this.lentBy.set(client, pool);
+    return client;
   }
 
   unref(): void {
@@ -108,7 +161,9 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   }
 
   inUse(): number {
-    return (this.pool.used?.length ?? 0) + (this.pool.numPendingAcquires?.() ?? 0);
+    const inUse = (pool: TarnPool | undefined): number =>
+      (pool?.used?.length ?? 0) + (pool?.numPendingAcquires?.() ?? 0);
+    return inUse(this.pool) + inUse(this.elsewhere?.pool);
   }
 
   take(): Promise<PgClient> {
@@ -138,7 +193,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     switch (admitted.to) {
       case 'pool':
         // a socket that opens now must not belong to the test that happens to run: see origin.ts
-        return scopeContext.run(undefined, () => this.real.acquire().promise).then(overhear);
+        return scopeContext.run(undefined, () => this.acquireReal()).then(overhear);
       case 'nowhere':
         return Promise.resolve(nowhere(this.driver, () => admitted.error).client);
       case 'sandbox':
@@ -185,7 +240,8 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     const connection = virtualOf(client);
     if (!connection) {
       overhearNoMore(client);
-      const released = this.real.release(client);
+      const lender = this.lentBy.get(client);
+      const released = lender ? lender.release(client) : this.real.release(client);
       if (this.unreffed) this.unref();
       return released;
     }
@@ -204,10 +260,19 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
       await shadow.destroy();
       await sandbox.poolEnds(this);
     }
+    await this.elsewhere?.pool?.destroy();
     return this.real.destroy();
   }
 }
 
 function isOf(connection: VirtualConnection, sandbox: RollbackSandbox): boolean {
   return sandbox.checkouts.owns(connection);
+}
+
+/** The pool's own way of ending what has been idle for too long, with nothing too short to be that. */
+function endIdle(pool: TarnPool): void {
+  const { min, idleTimeoutMillis } = pool;
+  Object.assign(pool, { min: 0, idleTimeoutMillis: 0 });
+  pool.check();
+  Object.assign(pool, { min, idleTimeoutMillis });
 }
