@@ -137,7 +137,8 @@ describe('a config file', () => {
           const { code, output } = await p.mocha([...(form.require ?? []), '--require', './plugin.cjs', spec]);
           assert.match(output, /1 passing/);
           assert.equal(code, 0, output);
-          assert.doesNotMatch(output, /Warning/);
+          // Mocha 10 lets a Node.js that strips types load TypeScript by itself, and Node.js says what it thinks of it.
+          assert.doesNotMatch(output, /Warning(?!: Module type of)/);
         } finally {
           p.remove();
         }

@@ -287,8 +287,7 @@ describe('what a root-hook factory rejects with', () => {
 
 /** Node 22.18 and newer compile TypeScript themselves; these tests are about the others. */
 function noTypeStripping(): NodeJS.ProcessEnv {
-  const flag = '--no-experimental-strip-types';
-  return process.allowedNodeEnvironmentFlags.has(flag)
-    ? { NODE_OPTIONS: `--preserve-symlinks --preserve-symlinks-main ${flag}` }
-    : {};
+  const known = process.allowedNodeEnvironmentFlags;
+  const flag = ['--no-strip-types', '--no-experimental-strip-types'].find((name) => known.has(name));
+  return flag ? { NODE_OPTIONS: `--preserve-symlinks --preserve-symlinks-main ${flag}` } : {};
 }
