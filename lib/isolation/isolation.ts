@@ -25,8 +25,11 @@ export class Isolation implements IsolationRoom {
   /** The scope for which each database has been made right; a checkout of the same scope goes straight through. */
   #arrived = new WeakMap<ManagedDatabase, Scope>();
   /** The outermost suite (or test) that has last used each database. */
-  readonly #outermost = new WeakMap<ManagedDatabase, Scope>();
+  #outermost = new WeakMap<ManagedDatabase, Scope>();
   #needsSnapshot = false;
+  #isWorker = false;
+  /** Whether the databases hold, or can be brought back to, the baseline of the run before: of another file in this worker. */
+  #knowsBaseline = false;
   #errors: Error[] = [];
   /** Milliseconds spent since the current test was entered. */
   #spentMs = 0;
@@ -52,6 +55,7 @@ export class Isolation implements IsolationRoom {
 
   begin({ counts, role }: { counts: Readonly<Record<Mode, number>>; role: string }): void {
     // A worker goes on to other files after unmanaged tests; nobody else does.
+    this.#isWorker = role === 'worker';
     this.#needsSnapshot = counts.truncate > 0 || (role === 'worker' && counts.unmanaged > 0);
     this.#errors = [];
     this.#arrived = new WeakMap();
@@ -60,17 +64,38 @@ export class Isolation implements IsolationRoom {
 
   async start(setUp: () => Promise<void>): Promise<number> {
     const started = realTimers.now();
-    for (const database of this.#databases.values()) await database.ready();
-    const ready = realTimers.now();
+    let setUpMs = 0;
+    if (this.#knowsBaseline) await this.#startAgain();
+    else {
+      for (const database of this.#databases.values()) {
+        await database.startAnew();
+      }
+      setUpMs = await this.#setUp(setUp);
+    }
+    this.#outermost = new WeakMap();
+    for (const database of this.#databases.values()) await this.#takeBaseline(database);
+    return realTimers.now() - started - setUpMs;
+  }
+
+  /** What a seed function keeps in variables outlives a file as the worker does, so that one seeding serves them all. */
+  async #startAgain(): Promise<void> {
+    for (const database of this.#databases.values()) await database.startAgain(this.#outermost.get(database));
+  }
+
+  async #setUp(setUp: () => Promise<void>): Promise<number> {
+    const started = realTimers.now();
     this.#stage = 'setup';
     try {
       await setUp();
     } finally {
       this.#stage = 'running';
     }
-    const migrated = realTimers.now();
-    for (const database of this.#databases.values()) await database.takeIfNeeded();
-    return ready - started + realTimers.now() - migrated;
+    return realTimers.now() - started;
+  }
+
+  async #takeBaseline(database: ManagedDatabase): Promise<void> {
+    await database.takeIfNeeded();
+    if (this.#isWorker) await database.noteSequences();
   }
 
   enter(scope: Scope): void {
@@ -83,13 +108,15 @@ export class Isolation implements IsolationRoom {
     this.#path.pop();
     for (const database of this.#databases.values()) {
       this.#errors.push(...database.leaveSandbox(scope));
-      this.#errors.push(...database.takeProblems(scope));
+      this.#errors.push(...database.problems.take(scope));
     }
   }
 
   /** Where a checkout goes. Quick when the scope is known to be right; never rejects (Knex would log the rejection). */
   #admit(database: ManagedDatabase): Admission | Promise<Admission> {
     const scope = this.#path.at(-1);
+    // A spec file may write while it is loaded, and means all of its tests to find it.
+    if (this.#stage === 'idle') this.#knowsBaseline = false;
     if (this.#stage !== 'running' || !scope) return { to: 'pool' };
     const strategy = strategyOf(scope);
     if (strategy === nodb) return strategy.admit(database, scope);
@@ -105,7 +132,7 @@ export class Isolation implements IsolationRoom {
       if (this.#arrived.get(database) === scope) return;
       if (scope.mode !== 'unmanaged') {
         await database.ready();
-        await database.takeIfNeeded();
+        await this.#takeBaseline(database);
       }
       const started = realTimers.now();
       await this.#lookForLeaks(database, scope);
@@ -152,7 +179,7 @@ export class Isolation implements IsolationRoom {
   }
 
   bodyEnded(scope: Scope): readonly Error[] {
-    return this.#used().flatMap((database) => [...database.takeProblems(scope), ...database.sandbox.takeProblems()]);
+    return this.#used().flatMap((database) => [...database.problems.take(scope), ...database.sandbox.takeProblems()]);
   }
 
   async depart(scope: Scope): Promise<Departure> {
@@ -160,10 +187,14 @@ export class Isolation implements IsolationRoom {
     const restores = [];
     const started = realTimers.now();
     for (const database of this.#used()) {
-      errors.push(...database.takeProblems(scope), ...database.sandbox.takeProblems(), ...database.leaveSandbox(scope));
+      errors.push(
+        ...database.problems.take(scope),
+        ...database.sandbox.takeProblems(),
+        ...database.leaveSandbox(scope),
+      );
       try {
         const restored = await database.exclusively(() => strategyOf(scope).depart(database, scope));
-        errors.push(...database.takeProblems(scope));
+        errors.push(...database.problems.take(scope));
         if (!restored) continue;
         restores.push(restored);
         errors.push(...complaintsOf(scope, restored));
@@ -194,12 +225,15 @@ export class Isolation implements IsolationRoom {
     for (const database of this.#databases.values()) {
       try {
         await database.finish(this.#outermost.get(database));
-        this.#outermost.delete(database);
       } catch (error) {
         errors.push(error as Error);
       }
-      errors.push(...database.takeAllProblems());
+      errors.push(...database.problems.takeAll());
     }
+    const databases = [...this.#databases.values()];
+    this.#knowsBaseline =
+      this.#isWorker && databases.length > 0 && databases.every((database) => database.keepsBaseline);
+    if (!this.#knowsBaseline) for (const database of databases) await database.close();
     return errors;
   }
 

@@ -1,14 +1,13 @@
-import { RewindError, messageOf } from '../errors';
+import { RewindError } from '../errors';
 import { type ManagedPool, type Sandbox, createSandbox } from '../sandbox';
 import { type Restored, type Snapshot, openSnapshot } from '../snapshot';
 import { type Scope, nameOf, pathOf } from '../scope';
 import type { OwnConnection } from '../sql';
 import { complaintsOf, leaked, notRestored } from './complaints';
-import { realTimers, sleep } from '../timers';
+import { connectThrough } from './connect';
 import type { IsolationOptions } from './index';
-
-/** How long a query that was not awaited may still run. A lock is waited for longer, by the restore. */
-const QUIET_WITHIN_MS = 1000;
+import { ScopeProblems } from './problems';
+import { type Quiet, untilQuiet } from './quiet';
 
 /**
  * One database of the app's: its sandbox, its snapshot, and what is due before the next user code may touch it.
@@ -20,6 +19,7 @@ const QUIET_WITHIN_MS = 1000;
 export class ManagedDatabase {
   readonly sandbox: Sandbox;
   readonly pools = new Set<ManagedPool>();
+  readonly problems = new ScopeProblems();
   /** True once the app has asked for a connection, or the config has named it. */
   wasUsed = false;
   /** The same for two roles' views of one database, which have a sandbox each, and one snapshot. */
@@ -30,6 +30,9 @@ export class ManagedDatabase {
   #own: OwnConnection | undefined;
   #snapshot: Snapshot | undefined;
   #unsettled = false;
+  #sequencesNoted = false;
+  /** Whether something has been committed that no restore can undo. */
+  #baselineLost = false;
   /** The last scope that the sandbox has been told to leave. */
   #left: Scope | undefined;
   /** Connections that were out when the current committing scope arrived. */
@@ -42,7 +45,6 @@ export class ManagedDatabase {
   #checkpoints: Scope[] = [];
   /** Whether what root-level hooks committed is behind a checkpoint. */
   #rootPrepared = false;
-  readonly #problems = new Map<Scope, Error[]>();
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -69,12 +71,12 @@ export class ManagedDatabase {
 
   async #makeReady(): Promise<void> {
     const pool = this.#pool();
-    this.#own = await this.#connect(pool);
+    this.#own = await connectThrough(pool);
     this.identity = await this.options.inspect(this.#own, pool);
     this.#snapshot = await openSnapshot({
       // The connection that was looked at is the first one the snapshot gets.
       connect: async () => {
-        const own = this.#own ?? (await this.#connect(this.#pool()));
+        const own = this.#own ?? (await connectThrough(this.#pool()));
         this.#own = undefined;
         return own;
       },
@@ -94,6 +96,32 @@ export class ManagedDatabase {
   async takeIfNeeded(): Promise<void> {
     if (this.#snapshot?.taken || !this.needsSnapshot(this.identity)) return;
     await this.#snapshot?.take();
+  }
+
+  /** Enough to come back to the baseline in the next file, as long as all tests roll back. */
+  async noteSequences(): Promise<void> {
+    if (this.#sequencesNoted) return;
+    this.#sequencesNoted = true;
+    await this.#snapshot?.noteSequences();
+  }
+
+  /** Whether the next run can start from the baseline of this one. */
+  get keepsBaseline(): boolean {
+    return this.#sequencesNoted && !this.#baselineLost;
+  }
+
+  /** Whatever is there is part of the next baseline. */
+  async startAnew(): Promise<void> {
+    if (this.#snapshot?.taken) await this.#snapshot.forget();
+    await this.close();
+    await this.ready();
+  }
+
+  /** The next run of the same process starts as the last one did. */
+  async startAgain(last: Scope | undefined): Promise<void> {
+    if (!this.hasSnapshot) await this.#snapshot?.resetSequences();
+    else if (last) await this.lookForLeaks(last);
+    else await this.restore();
   }
 
   /** What root-level hooks wrote in the sandbox is committed, for everybody to see; no lock of ours stays behind. */
@@ -125,15 +153,20 @@ export class ManagedDatabase {
 
   expectCommits(): void {
     this.#inUseBefore = this.#inUse();
-    this.#unsettled = true;
+    this.#commitsAhead();
     this.#handsOff = false;
   }
 
   /** What an unmanaged test leaves, the next one finds: they may build on each other, as they did without us. */
   async keepHandsOff(): Promise<void> {
     if (!this.#handsOff) await this.settle();
-    this.#unsettled = true;
+    this.#commitsAhead();
     this.#handsOff = true;
+  }
+
+  #commitsAhead(): void {
+    this.#unsettled = true;
+    this.#baselineLost ||= !this.hasSnapshot;
   }
 
   /** The `before` hooks of a committing suite are over: what they wrote is what its tests start from. */
@@ -170,11 +203,12 @@ export class ManagedDatabase {
       this.#unsettled = false;
       // A schema that root-level hooks have made, they would make again: it stays, as it would without us.
       const { schemaChange } = restored ?? {};
+      this.#baselineLost ||= Boolean(schemaChange);
       const ofRoot = top.kind === 'root' && restored && schemaChange;
       if (ofRoot)
         this.options.note(`${this.label}: the root-level hooks changed the schema, and it stays: ${schemaChange}`);
       const answerable = ofRoot ? { ...restored, schemaChange: undefined } : restored;
-      for (const error of complaintsOf(top, answerable)) this.report(top, error);
+      for (const error of complaintsOf(top, answerable)) this.problems.report(top, error);
     }
   }
 
@@ -182,6 +216,7 @@ export class ManagedDatabase {
   async restore(): Promise<Restored | undefined> {
     if (!this.#snapshot?.taken) return undefined;
     const restored = await this.#snapshot.restore();
+    this.#baselineLost ||= Boolean(restored.schemaChange);
     this.#unsettled = false;
     this.#handsOff = false;
     return restored;
@@ -190,6 +225,7 @@ export class ManagedDatabase {
   async forgetSnapshot(): Promise<void> {
     this.#checkpoints = [];
     this.#unsettled = false;
+    this.#baselineLost = true;
     this.keepsRoot = true;
     if (this.#snapshot?.taken) await this.#snapshot.forget();
   }
@@ -204,7 +240,7 @@ export class ManagedDatabase {
     // As many rows gone as came can be the very same rows: a transaction that is older than the snapshot (of another worker,
     // at times) makes what the seed wrote look new. They are put back, but prove nothing.
     const proven = tables.filter((table) => table.removed !== table.added);
-    if (proven.length > 0) this.report(culprit, leaked(culprit, this.label, proven));
+    if (proven.length > 0) this.problems.report(culprit, leaked(culprit, this.label, proven));
   }
 
   async #verify(snapshot: Snapshot): Promise<void> {
@@ -216,14 +252,8 @@ export class ManagedDatabase {
    * Waits for connections that a committing test has taken and not given back: what they are about to write has to be in
    * the restore. Those that were out when it arrived (a job queue, a LISTEN) are not its own.
    */
-  async quiet(): Promise<'not at all' | 'until it ended' | 'in vain'> {
-    if (this.#inUse() <= this.#inUseBefore) return 'not at all';
-    const limit = realTimers.now() + QUIET_WITHIN_MS;
-    while (realTimers.now() < limit) {
-      await sleep(5);
-      if (this.#inUse() <= this.#inUseBefore) return 'until it ended';
-    }
-    return 'in vain';
+  quiet(): Promise<Quiet> {
+    return untilQuiet(() => this.#inUse() <= this.#inUseBefore);
   }
 
   #inUse(): number {
@@ -235,26 +265,6 @@ export class ManagedDatabase {
     if (this.#left === scope) return [];
     this.#left = scope;
     return this.sandbox.leave(scope);
-  }
-
-  /** Remembers an error of a scope that its code may have swallowed. */
-  report(scope: Scope, error: Error): void {
-    const known = this.#problems.get(scope);
-    if (known) known.push(error);
-    else this.#problems.set(scope, [error]);
-  }
-
-  takeProblems(scope: Scope): readonly Error[] {
-    const found = this.#problems.get(scope) ?? [];
-    this.#problems.delete(scope);
-    return found;
-  }
-
-  /** Problems of scopes that had no test to charge them to. */
-  takeAllProblems(): readonly Error[] {
-    const found = [...this.#problems.values()].flat();
-    this.#problems.clear();
-    return found;
   }
 
   /** End of a run. Never leaves the app's pools holding a connection of ours. */
@@ -273,18 +283,27 @@ export class ManagedDatabase {
         await this.restore();
         if (this.options.verify === 'at-end') await this.#verify(this.#snapshot);
       }
+    } catch (error) {
+      this.#baselineLost = true;
+      throw error;
     } finally {
-      await this.#snapshot?.close();
-      await this.#own?.end();
-      this.#own = undefined;
-      this.#snapshot = undefined;
-      this.#ready = undefined;
       this.#rootPrepared = false;
       this.#checkpoints = [];
       this.#unsettled = false;
       this.#handsOff = false;
       this.keepsRoot = false;
     }
+  }
+
+  /** The next run finds out anew what there is. Never rejects. */
+  async close(): Promise<void> {
+    await this.#snapshot?.close();
+    await this.#own?.end();
+    this.#own = undefined;
+    this.#snapshot = undefined;
+    this.#ready = undefined;
+    this.#sequencesNoted = false;
+    this.#baselineLost = false;
   }
 
   /** From now on no pool holds the process: nobody has more to do with them, `mochaGlobalTeardown` neither. */
@@ -296,21 +315,5 @@ export class ManagedDatabase {
     const [pool] = this.pools;
     if (!pool) throw new Error('a managed database has at least one pool');
     return pool;
-  }
-
-  async #connect(pool: ManagedPool): Promise<OwnConnection> {
-    try {
-      return await pool.connect('mocha-rewind');
-    } catch (cause) {
-      throw new RewindError('REWIND_CONNECTION', {
-        problem: `No connection to ${this.label}: ${messageOf(cause)}`,
-        remedy:
-          'Is the server running, and are the settings of the Knex instance right for the test environment?' +
-          (process.env['DATABASE_URL']
-            ? ''
-            : ' DATABASE_URL is not set: set it, or let Mocha require mocha-rewind/embedded, which starts a server, before mocha-rewind/register.'),
-        cause,
-      });
-    }
   }
 }

@@ -9,7 +9,7 @@ export const nodb: ModeStrategy = {
       problem: `${nameOf(scope)} is tagged @nodb, and used ${database.label}.`,
       remedy: 'Take the tag off, or find what reaches for the database: the stack of this error leads there.',
     });
-    database.report(scope, error);
+    database.problems.report(scope, error);
     return { to: 'nowhere', error };
   },
   arrive: async () => {},

@@ -14,7 +14,7 @@ export const truncate: ModeStrategy = {
     const restored = await database.restore();
     // An open transaction has been found, and charged, by the restore that it stood in the way of.
     if (waited !== 'not at all' && !restored?.blockers.some((blocker) => blocker.ended)) {
-      database.report(scope, notAwaited(scope, database.label, waited));
+      database.problems.report(scope, notAwaited(scope, database.label, waited));
     }
     return restored;
   },

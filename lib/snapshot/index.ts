@@ -99,6 +99,13 @@ export interface Snapshot {
    * counters stay, so that the next run copies only what has changed.
    */
   forget(): Promise<void>;
+  /**
+   * Remembers where all sequences stand, in this process and without writing anything: enough of a baseline where all tests
+   * roll back, since ROLLBACK does not give back the numbers that sequences have given out (manual, 9.17).
+   */
+  noteSequences(): Promise<void>;
+  /** Sets them back to where they were noted. One round trip. */
+  resetSequences(): Promise<void>;
   /** Takes every trace of ours out of the database. */
   remove(): Promise<void>;
   /** Ends our connection; what is kept in the database stays, marked as whole. Never rejects. */

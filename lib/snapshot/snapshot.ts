@@ -2,6 +2,7 @@ import { realTimers } from '../timers';
 import { Connection } from './connection';
 import type { Difference, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
 import { removeSnapshot } from './remove';
+import { type Sequences, readSequences, resetSequences } from './sequences';
 import { eventTriggersSql, serverSide } from './server';
 
 /** Relations armed, copied or let go in one transaction: each takes several locks, and the lock table is finite. */
@@ -27,6 +28,7 @@ export class DatabaseSnapshot implements Snapshot {
   readonly #connection: Connection;
   #taken = false;
   #depth = 0;
+  #sequences: Sequences = [];
 
   constructor(private readonly options: SnapshotOptions) {
     this.#connection = new Connection(options);
@@ -140,6 +142,14 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#mark('kept');
     this.#taken = false;
     this.#depth = 0;
+  }
+
+  async noteSequences(): Promise<void> {
+    this.#sequences = await readSequences(this.#connection.insist.bind(this.#connection));
+  }
+
+  async resetSequences(): Promise<void> {
+    await resetSequences(this.#connection.insist.bind(this.#connection), this.#sequences);
   }
 
   async remove(): Promise<void> {
