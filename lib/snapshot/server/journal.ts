@@ -150,10 +150,15 @@ $$;
 create function rewind.undo_journal(r rewind.relation, since bigint, out removed bigint, out added bigint) language plpgsql as $$
 begin
   execute format('lock table %s in share row exclusive mode', r.name);
-  execute format('delete from %s t using (select distinct %s from %s where rewind_n > $1) s where %s', r.name, r.key_columns, r.journal, r.key_match) using since;
-  get diagnostics removed = row_count;
-  execute format('insert into %s (%s) overriding system value select %s from (%s) s where s.rewind_sign = -1', r.name, r.columns, r.restored, rewind.first_images(r)) using since;
-  get diagnostics added = row_count;
+  execute format('
+    with first as materialized (%1$s), gone as (
+      delete from %2$s t using first s where %3$s and (s.rewind_sign = 1 or row(%4$s)::record *<> row(%5$s)::record) returning 1
+    ), back as (
+      %6$s from first s where s.rewind_sign = -1 and (select count(*) from gone) >= 0
+        and not exists (select from %2$s t where %3$s and row(%4$s)::record *= row(%5$s)::record) returning 1
+    )
+    select (select count(*) from gone), (select count(*) from back)',
+    rewind.first_images(r), r.name, r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r)) into removed, added using since;
   perform rewind.clear_journal(r.journal, since);
 end $$;
 

@@ -19,6 +19,7 @@ declare
   undo text[] := '{}';
   changed oid[] := '{}';
   altered_ones oid[];
+  in_place boolean := true;
   done jsonb;
 begin
   for r in
@@ -38,14 +39,10 @@ begin
     if r.copy is null then
       steps := steps || format('d%s as (delete from only %s t where %s returning 1)', r.slot, r.name, is_new);
     elsif r.key_match is not null then
+      in_place := in_place and rewind.updates_suffice(r.relid, 'only ' || r.name, source);
       steps := steps || rewind.in_place(r.relid, 'only ' || r.name, source, is_new);
-    elsif n_old = r.rows then
-      steps := steps || format('d%s as (delete from only %s t where %s returning 1)', r.slot, r.name, is_new);
     else
-      steps := steps
-        || format('d%s as (delete from only %s t returning 1)', r.slot, r.name)
-        || format('i%1$s as (insert into %2$s %3$s select %4$s from (%5$s) s where (select count(*) from d%1$s) >= 0 returning 1)',
-             r.slot, r.name, case when r.columns <> '' then format('(%s) overriding system value', r.columns) end, r.restored, source);
+      steps := steps || (select rewind.by_count(rel, r.level::text) from rewind.relation rel where rel.relid = r.relid);
     end if;
     counts := counts || rewind.count_steps(r.name, r.slot, steps);
   end loop;
@@ -53,8 +50,9 @@ begin
     execute format('lock table %s in share row exclusive mode', root.name);
     for member in select f.relid from rewind.family(root.relid) f loop undo := undo || rewind.silence(member); end loop;
     since := rewind.journal_position_at(at_level);
-    steps := steps || rewind.in_place(root.relid, root.name,
-      replace(format('select * from (%s) f where rewind_sign = -1', rewind.first_images(root)), '$1', since::text),
+    source := replace(format('select * from (%s) f where rewind_sign = -1', rewind.first_images(root)), '$1', since::text);
+    in_place := in_place and rewind.updates_suffice(root.relid, root.name, source);
+    steps := steps || rewind.in_place(root.relid, root.name, source,
       format('exists (select from %s s where rewind_n > %s and %s)', root.journal, since, root.key_match));
     counts := counts || rewind.count_steps(root.name, root.slot, steps);
   end loop;
@@ -63,8 +61,12 @@ begin
     return '[]';
   end if;
   begin
-    execute format('with %s select jsonb_agg(jsonb_build_object(''name'', name, ''removed'', removed, ''added'', added)) from (values %s) v (name, removed, added)',
-      array_to_string(steps, ', '), array_to_string(counts, ', ')) into done;
+    if in_place then
+      execute format('with %s select coalesce(jsonb_agg(jsonb_build_object(''name'', name, ''removed'', removed, ''added'', added)), ''[]'') from (values %s) v (name, removed, added) where removed > 0 or added > 0',
+        array_to_string(steps, ', '), array_to_string(counts, ', ')) into done;
+    else
+      done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, fresh_from, own);
+    end if;
     set constraints all immediate;
   exception when integrity_constraint_violation or data_exception or syntax_error_or_access_rule_violation then
     altered_ones := array(select relid from rewind.relation where relid = any (changed) and altered);
@@ -73,7 +75,7 @@ begin
       done := rewind.bring_back_as_owner(array(select unnest(targets) except select unnest(altered_ones)), at_level, fresh_from, own);
     elsif sqlstate in ('23505', '23P01', '23503', '23001') then
       -- E.g. two kept rows whose unique values were swapped: neither can be changed first.
-      done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, is_new);
+      done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, fresh_from, own);
     else
       raise;
     end if;
@@ -88,24 +90,37 @@ end $$;
 -- Extra rows out, changed rows put back in place, missing rows in, in this order.
 -- "reach" is the relation with or without its descendants.
 create function rewind.in_place(target oid, reach text, source text, candidate text) returns text[] language plpgsql as $$
-declare
-  r rewind.relation;
-  present text;
+declare r rewind.relation;
 begin
   select * into strict r from rewind.relation where relid = target;
-  present := (select string_agg(format('s.%I', c), ', ' order by n) from unnest(r.copied_columns) with ordinality u (c, n)
-    where quote_ident(c) = any (string_to_array(r.columns, ', ')));
   return array_remove(array[
     format('d%s as (delete from %s t where %s and not exists (select from (%s) s where %s) returning 1)', r.slot, reach, candidate, source, r.key_match),
     case when r.updatable is not null then
       format('u%s as (update %s t set %s from (%s) s where %s and %s and row(%s)::record *<> row(%s)::record returning 1)',
-        r.slot, reach, r.updatable, source, r.key_match, candidate, r.stored, present)
+        r.slot, reach, r.updatable, source, r.key_match, candidate, r.stored, rewind.kept(r))
     end,
     format('i%1$s as (insert into %2$s (%3$s) overriding system value select %4$s from (%5$s) s
       where not exists (select from %8$s t where %6$s) and (select count(*) from d%1$s) >= 0 %7$s returning 1)',
       r.slot, r.name, r.columns, r.restored, source, r.key_match,
       case when r.updatable is not null then format('and (select count(*) from u%s) >= 0', r.slot) end, reach)
   ], null);
+end $$;
+
+-- No UPDATE can set a column that is GENERATED ALWAYS AS IDENTITY.
+create function rewind.updates_suffice(target oid, reach text, source text) returns boolean language plpgsql as $$
+declare
+  r rewind.relation;
+  differing text;
+  suffice boolean := true;
+begin
+  select * into strict r from rewind.relation where relid = target;
+  select string_agg(format('s.%1$I <> t.%1$I', attname), ' or ') into differing from pg_catalog.pg_attribute
+  where attrelid = target and attidentity = 'a' and attname = any (r.copied_columns)
+    and strpos(', ' || r.key_columns || ', ', ', ' || quote_ident(attname) || ', ') = 0;
+  if differing is not null then
+    execute format('select not exists (select from %s t join (%s) s on %s where %s)', reach, source, r.key_match, differing) into suffice;
+  end if;
+  return suffice;
 end $$;
 
 create function rewind.count_steps(name text, slot int, steps text[]) returns text language sql immutable as $$
@@ -117,15 +132,11 @@ create function rewind.count_steps(name text, slot int, steps text[]) returns te
 $$;
 
 -- The last resort: foreign keys of and to these tables are dropped, and made again when the rows are back.
-create function rewind.bring_back_unbound(targets oid[], at_level int, is_new text) returns jsonb language plpgsql as $$
+create function rewind.bring_back_unbound(targets oid[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
 declare
   r record;
-  root rewind.relation;
   undo text[] := '{}';
-  out_rows bigint;
-  more_rows bigint;
-  in_rows bigint;
-  done jsonb := '[]';
+  done jsonb;
 begin
   for r in select format('%I.%I', n.nspname, c.relname) as name, k.conname, pg_get_constraintdef(k.oid) as definition
     from pg_catalog.pg_constraint k join pg_catalog.pg_class c on c.oid = k.conrelid join pg_catalog.pg_namespace n on n.oid = c.relnamespace
@@ -136,33 +147,7 @@ begin
     execute format('alter table %s drop constraint %I', r.name, r.conname);
     undo := undo || format('alter table %s add constraint %I %s', r.name, r.conname, r.definition);
   end loop;
-  for root in select * from rewind.journals_of(targets) loop
-    select u.removed, u.added into out_rows, in_rows from rewind.undo_journal(root, rewind.journal_position_at(at_level)) u;
-    done := done || jsonb_build_object('name', root.name, 'removed', out_rows, 'added', in_rows);
-  end loop;
-  for r in
-    select rel.*, c.level, c.rows
-    from rewind.relation rel
-    join lateral (select level, rows from rewind.capture where relid = rel.relid and level <= at_level order by level desc limit 1) c on true
-    where rel.relid = any (targets)
-    order by rel.relid
-  loop
-    execute format('delete from only %s t where %s', r.name, is_new);
-    get diagnostics out_rows = row_count;
-    in_rows := 0;
-    if r.copy is not null and r.rows > 0 then
-      if r.key_match is null then
-        execute format('delete from only %s', r.name);
-        get diagnostics more_rows = row_count;
-        out_rows := out_rows + more_rows;
-      end if;
-      execute format('insert into %s %s select %s from %s s where s.rewind_level = $1 %s',
-        r.name, case when r.columns <> '' then format('(%s) overriding system value', r.columns) end, r.restored, r.copy,
-        case when r.key_match is not null then format('and not exists (select from only %s t where %s)', r.name, r.key_match) end) using r.level;
-      get diagnostics in_rows = row_count;
-    end if;
-    done := done || jsonb_build_object('name', r.name, 'removed', out_rows, 'added', in_rows);
-  end loop;
+  done := rewind.bring_back_freely(targets, at_level, fresh_from, own);
   set constraints all immediate;
   perform rewind.run(undo);
   return done;

@@ -40,65 +40,105 @@ begin
   return undo;
 end $$;
 
+-- A row of the copy, to be compared with r.stored: equal texts, and equal record images, are equal contents.
+create function rewind.kept(r rewind.relation) returns text language sql immutable as $$
+  select coalesce(string_agg(format('s.%I', c), ', ' order by n), '') from unnest(r.copied_columns) with ordinality u (c, n)
+  where strpos(', ' || r.columns || ', ', ', ' || quote_ident(c) || ', ') > 0
+$$;
+
+create function rewind.insert_into(r rewind.relation) returns text language sql immutable as $$
+  select format('insert into %s %s select %s', r.name, case when r.columns <> '' then format('(%s) overriding system value', r.columns) end, r.restored)
+$$;
+
+-- Without a key, equal rows are counted: those that are too many go, those that are too few come. Two steps of one statement.
+create function rewind.by_count(r rewind.relation, at_level text) returns text[] language sql immutable as $$
+  select array[
+    format('d%1$s as (delete from only %2$s t using (
+        select h.place from (select t.ctid as place, row(%3$s)::text collate "C" as image, row_number() over (partition by row(%3$s)::text collate "C") as nth from only %2$s t) h
+        left join (select row(%4$s)::text collate "C" as image, count(*) as n from %5$s s where s.rewind_level = %6$s group by 1) w using (image)
+        where h.nth > coalesce(w.n, 0)
+      ) extra where t.ctid = extra.place returning 1)',
+      r.slot, r.name, r.stored, rewind.kept(r), r.copy, at_level),
+    format('i%1$s as (%7$s
+      from (select s.*, row(%4$s)::text collate "C" as rewind_image, row_number() over (partition by row(%4$s)::text collate "C") as rewind_nth from %5$s s where s.rewind_level = %6$s) s
+      left join (select row(%3$s)::text collate "C" as image, count(*) as n from only %2$s t group by 1) h on h.image = s.rewind_image
+      where s.rewind_nth > coalesce(h.n, 0) and (select count(*) from d%1$s) >= 0 returning 1)',
+      r.slot, r.name, r.stored, rewind.kept(r), r.copy, at_level, rewind.insert_into(r))]
+$$;
+
 -- One function per relation, made when it is first needed: its plans stay cached on our connection.
 --
 -- Why it is exact: under the lock, a row version older than "fresh_from" is by MVCC an untouched row of the checkpoint
--- (row locks, VACUUM, FREEZE and VACUUM FULL leave xmin alone), and so is one that we wrote ourselves. All others go.
--- What is missing then comes from the copy. Contents are never compared, so types don't matter.
+-- (row locks, VACUUM, FREEZE and VACUUM FULL leave xmin alone), and so is one that we wrote ourselves. All others may be
+-- (a transaction that was running then makes younger rows look new): they are compared with the copy, byte by byte, and
+-- go if they differ. What is missing then comes from the copy.
 create function rewind.prepare(target oid) returns void language plpgsql as $$
 declare
   r rewind.relation;
-  is_new text := 'age(t.xmin) <= age(fresh_from) and t.xmin <> all (own)';
-  put_back text;
   bypasses boolean := (select rolsuper or rolbypassrls from pg_catalog.pg_roles where rolname = current_user);
+  lifts boolean;
+  work text;
 begin
   select * into strict r from rewind.relation where relid = target;
-  put_back := format('insert into %s %s select %s from %s s where s.rewind_level = at_level',
-    r.name, case when r.columns <> '' then format('(%s) overriding system value', r.columns) end, r.restored, r.copy);
+  lifts := r.forced and not bypasses;
+  if r.copy is null then
+    work := format('delete from only %s; get diagnostics removed = row_count;', r.name);
+  elsif r.key_match is null then
+    work := format('with %s select (select count(*) from d%s), (select count(*) from i%2$s) into removed, added;',
+      array_to_string(rewind.by_count(r, 'at_level'), ', '), r.slot);
+  else
+    work := format($p$
+      if strangers is not null then
+        with gone as (
+          delete from only %1$s t where t.ctid = any (strangers)
+            and not exists (select from %2$s s where s.rewind_level = at_level and %3$s and %4$s) returning t.*
+        ), back as (
+          %5$s from %2$s s where s.rewind_level = at_level and (select count(*) from gone) >= 0
+            and exists (select from gone t where %3$s) returning 1
+        )
+        select (select count(*) from gone), (select count(*) from back) into removed, added;
+      end if;
+      if n - removed + added <> expected then
+        %5$s from %2$s s where s.rewind_level = at_level and not exists (select from only %1$s t where %3$s);
+        get diagnostics n = row_count;
+        added := added + n;
+      end if; $p$,
+      r.name, r.copy, r.key_match,
+      case when r.altered then 'false' else format('row(%s)::record *= row(%s)::record', r.stored, rewind.kept(r)) end,
+      rewind.insert_into(r));
+  end if;
+  -- TRUNCATE costs files, DELETE costs rows: only for many rows in a table that was empty, and that nothing references.
+  if r.truncatable and not r.guarded and not lifts then
+    work := format('if expected = 0 and n > 10000 then truncate only %s; removed := n; else %s end if;', r.name, work);
+  end if;
+  if r.unchecked then
+    work := format('undo_checks := rewind.lift_unchecked(%s); %s perform rewind.run(undo_checks);', target, work);
+  end if;
+  if r.guarded then work := format('undo := undo || rewind.silence(%s); %s', target, work); end if;
   execute format($f$
-    create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int, expected bigint, out removed bigint, out added bigint)
+    create or replace function rewind.bring_back_%1$s(fresh_from xid, own xid[], at_level int, expected bigint, out removed bigint, out added bigint)
     language plpgsql as $b$
+    #variable_conflict use_variable
     declare
       n bigint;
+      strangers tid[];
       undo text[] := '{}';
       undo_checks text[] := '{}';
     begin
+      removed := 0;
       added := 0;
-      lock table only %s in share row exclusive mode;
-      %s
-      %s
-      %s
-      %s
+      lock table only %2$s in share row exclusive mode;
+      %3$s
+      select count(*), array_agg(t.ctid) filter (where age(t.xmin) <= age(fresh_from) and t.xmin <> all (own)) into n, strangers from only %2$s t;
+      if strangers is not null or n <> expected then
+        %4$s
+      end if;
+      %5$s
     end $b$ $f$,
     r.slot, r.name,
-    concat_ws(' ',
-      case when r.guarded then format('undo := rewind.silence(%s);', target) end,
-      case when r.forced and not bypasses then format('undo := undo || rewind.lift_row_security(array[%s]);', target) end),
-    -- TRUNCATE costs files, DELETE costs rows: only for many rows in a table that was empty, and that nothing references.
-    format(case when r.truncatable and not r.guarded and (not r.forced or bypasses) then $p$
-      if expected = 0 and (select count(*) from (select from only %1$s limit 10001) t) > 10000 then
-        select count(*) into removed from only %1$s;
-        truncate only %1$s;
-        return;
-      end if; $p$ else '' end || $p$
-      delete from only %1$s t where %2$s;
-      get diagnostics removed = row_count; $p$, r.name, is_new),
-    case when r.copy is not null then format($p$
-      if expected > 0 then
-        select count(*) into n from only %s;
-        if n <> expected then
-          %s
-          %s
-          get diagnostics added = row_count;
-          perform rewind.run(undo_checks);
-        end if;
-      end if; $p$,
-      r.name,
-      case when r.unchecked then format('undo_checks := rewind.lift_unchecked(%s);', target) end,
-      case when r.key_match is not null then format('%s and not exists (select from only %s t where %s);', put_back, r.name, r.key_match)
-      else format('delete from only %s; removed := removed + n; %s;', r.name, put_back) end)
-    end,
-    concat(case when r.guarded or (r.forced and not bypasses) then 'perform rewind.run(undo);' end,
+    case when lifts then format('undo := rewind.lift_row_security(array[%s]);', target) end,
+    work,
+    concat(case when r.guarded or lifts then 'perform rewind.run(undo);' end,
       -- What no longer fits is left as it is: the test that altered the table has been told.
       case when r.altered then ' exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then removed := 0; added := 0;' end));
   update rewind.relation set prepared = true where relid = target;
@@ -106,31 +146,28 @@ end $$;
 
 -- Brings relations to a level. Returns what was done to those that differed.
 create function rewind.bring_back(targets oid[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
-declare
-  root rewind.relation;
-  out_rows bigint;
-  in_rows bigint;
-  done jsonb := '[]';
 begin
   if current_setting('session_replication_role') <> 'replica' then
     return rewind.bring_back_as_owner(targets, at_level, fresh_from, own);
   end if;
+  return rewind.bring_back_freely(targets, at_level, fresh_from, own);
+end $$;
+
+-- With nothing in the way: no trigger, no foreign key.
+create function rewind.bring_back_freely(targets oid[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
+declare
+  root rewind.relation;
+  r record;
+  out_rows bigint;
+  in_rows bigint;
+  done jsonb := '[]';
+begin
   for root in select * from rewind.journals_of(targets) loop
     select u.removed, u.added into out_rows, in_rows from rewind.undo_journal(root, rewind.journal_position_at(at_level)) u;
     if out_rows > 0 or in_rows > 0 then
       done := done || jsonb_build_object('name', root.name, 'removed', out_rows, 'added', in_rows);
     end if;
   end loop;
-  return done || rewind.bring_back_freely(targets, at_level, fresh_from, own);
-end $$;
-
-create function rewind.bring_back_freely(targets oid[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
-declare
-  r record;
-  out_rows bigint;
-  in_rows bigint;
-  done jsonb := '[]';
-begin
   for r in
     select rel.relid, rel.slot, rel.name, rel.prepared, c.level, c.rows
     from rewind.relation rel

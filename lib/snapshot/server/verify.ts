@@ -10,7 +10,7 @@ declare
   less bigint;
 begin
   for r in
-    select rel.*, c.level, c.rows from rewind.relation rel
+    select rel as relation, rel.*, c.level, c.rows from rewind.relation rel
     join lateral (select level, rows from rewind.capture where relid = rel.relid and level <= at_level order by level desc limit 1) c on true
     order by rel.name
   loop
@@ -27,8 +27,7 @@ begin
             select hashtextextended(row(%s)::text, 0), -1 from %s s where rewind_level = $1
           ) u group by h having sum(weight) <> 0
         ) d $q$, r.stored, r.name,
-        (select string_agg(format('s.%I', c), ', ' order by n) from unnest(r.copied_columns) with ordinality u (c, n)
-         where quote_ident(c) = any (string_to_array(r.columns, ', '))), r.copy) into more, less using r.level;
+        rewind.kept(r.relation), r.copy) into more, less using r.level;
     end if;
     perform rewind.run(undo);
     if more > 0 or less > 0 then
