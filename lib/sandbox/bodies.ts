@@ -1,6 +1,8 @@
 // The app's part of a message, in its three forms.
 import type { Body, PgQuery, Receiver } from './wire';
 
+const always = (): boolean => true;
+
 /** pg's own `Query` writes its own messages: nothing about parameters, types or names is done again here. */
 export function bodyOfQuery(query: PgQuery, protocol: Body['protocol']): Body {
   return {
@@ -10,14 +12,17 @@ export function bodyOfQuery(query: PgQuery, protocol: Body['protocol']): Body {
     text: query.text,
     write(connection) {
       let early: Error | undefined;
+      const handleError = Reflect.get(query, 'handleError');
+      const requiresPreparation = Reflect.get(query, 'requiresPreparation');
       // a value that can't be serialised is reported by calling handleError from within submit (query.js, prepare)
       query.handleError = (error: Error) => (early ??= error);
-      if (protocol === 'extended') query.requiresPreparation = () => true;
+      if (protocol === 'extended') query.requiresPreparation = always;
       try {
         return query.submit(connection) ?? early;
       } finally {
-        Reflect.deleteProperty(query, 'handleError');
-        Reflect.deleteProperty(query, 'requiresPreparation');
+        // put back, not deleted: V8 turns an object that loses properties into a slow one
+        query.handleError = handleError;
+        query.requiresPreparation = requiresPreparation;
       }
     },
   };

@@ -1,7 +1,7 @@
 // Runs one task on the real connection: what the app sent becomes [what is pending] + [scopes to open] + [a guard] +
 // statement, and what comes back becomes what production would have answered.
 import { quoteIdent } from '../sql';
-import { executionOf, type Answer } from './answer';
+import { Answer } from './answer';
 import { Control } from './control';
 import type { Pinned } from './pinned';
 import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './refusals';
@@ -35,7 +35,7 @@ export class Executor {
 
   run(task: Task, pinned: Pinned): void {
     const { script } = task;
-    const answer = executionOf(task, pinned.client.connection);
+    const answer = new Answer(task, pinned.client.connection);
     if (task.job.form.kind === 'loan') {
       const statement = script.kind === 'one' && script.statement.kind === 'plain' ? script.statement : UNKNOWN;
       void this.specials

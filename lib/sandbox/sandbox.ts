@@ -73,7 +73,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     this.leaving.cleanSession(ended);
     this.levels.pop();
     setRunning(this.current.scope);
-    realTimers.setImmediate(() => this.pump());
+    if (this.queue.length > 0) realTimers.setImmediate(() => this.pump());
     return ended.problems;
   }
 
@@ -154,13 +154,14 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   private startNext(): boolean {
-    const blocked = new Set<Session>();
-    for (const [i, task] of this.queue.entries()) {
+    let blocked: Set<Session> | undefined;
+    for (let i = 0; i < this.queue.length; i++) {
+      const task = this.queue[i] as Task;
       const { session } = task;
-      if (blocked.has(session)) continue;
+      if (blocked?.has(session)) continue;
       const verdict = session.portalOpen ? 'wait' : admit(task, this);
       if (verdict === 'wait') {
-        blocked.add(session);
+        (blocked ??= new Set()).add(session);
         continue;
       }
       this.queue.splice(i, 1);

@@ -1,5 +1,5 @@
 // The seam to Knex's own pools: tarn, read on 3.1.2 (Pool.js). What is relied on: `acquire().promise`, `release`, `destroy`,
-// `check`, the limits as properties, and, to let a process end, `free`, `used` and `interval`.
+// `check`, the limits as properties; to let a process end, `free`, `used` and `interval`; and what is named in takeFree.
 import { scopeContext, type Scope } from '../scope';
 import { quoteIdent, type OwnConnection } from '../sql';
 import { realTimers } from '../timers';
@@ -27,7 +27,9 @@ export interface TarnPool {
   readonly used?: { resource: PgClient }[];
   interval?: NodeJS.Timeout | null;
   on?(event: 'createSuccess', listener: () => void): void;
+  readonly destroyed?: boolean;
   numPendingAcquires?(): number;
+  validate?(client: PgClient): boolean;
   acquire(): Acquiring;
   release(client: PgClient): boolean;
   destroy(): Promise<unknown>;
@@ -201,10 +203,17 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     }
   }
 
-  private async acquireVirtual(sandbox: RollbackSandbox): Promise<PgClient> {
+  private acquireVirtual(sandbox: RollbackSandbox): Promise<PgClient> {
     const shadow = this.shadowFor(sandbox);
-    const client = await shadow.acquire().promise;
-    shadow.interval?.unref(); // it holds nothing worth keeping a process alive for
+    const free = takeFree(shadow);
+    if (free) return Promise.resolve(this.checkout(sandbox, shadow, free));
+    return shadow.acquire().promise.then((client) => {
+      shadow.interval?.unref(); // it holds nothing worth keeping a process alive for
+      return this.checkout(sandbox, shadow, client);
+    });
+  }
+
+  private checkout(sandbox: RollbackSandbox, shadow: TarnPool, client: PgClient): PgClient {
     const connection = virtualOf(client);
     if (connection) {
       sandbox.checkouts.checkout(connection, () => {
@@ -263,6 +272,16 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     await this.elsewhere?.pool?.destroy();
     return this.real.destroy();
   }
+}
+
+/** Where there is nothing to wait for: what `acquire` would come to, without its two timers and some twenty promises. */
+export function takeFree(pool: TarnPool): PgClient | undefined {
+  const held = pool.free?.at(-1);
+  if (!held || !pool.used || pool.destroyed || pool.numPendingAcquires?.() !== 0) return undefined;
+  if (!pool.validate?.(held.resource)) return undefined;
+  pool.free?.pop();
+  pool.used.push(held);
+  return held.resource;
 }
 
 function isOf(connection: VirtualConnection, sandbox: RollbackSandbox): boolean {

@@ -203,9 +203,16 @@ export class VirtualConnection {
   }
 }
 
+const ownTimeouts = new WeakMap<ClientClass, boolean>();
+
 /** A query's own `query_timeout` counts since pg 8.12; before (client.js, query) only the connection's did. */
 function hasOwnTimeouts(driver: ClientClass): boolean {
-  return !String((driver.prototype as { query?: unknown }).query).includes('readTimeout = this.connectionParameters');
+  let has = ownTimeouts.get(driver);
+  if (has === undefined) {
+    const source = String((driver.prototype as { query?: unknown }).query);
+    ownTimeouts.set(driver, (has = !source.includes('readTimeout = this.connectionParameters')));
+  }
+  return has;
 }
 
 /** pg-cursor has `read` and `close`; pg-query-stream carries such a cursor in itself. */

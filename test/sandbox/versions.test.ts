@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { takeFree, type TarnPool } from '../../lib/sandbox/tarn';
 import { KNEXES, PGS, repo } from '../support/project';
 
 type Bag = Record<string, unknown>;
@@ -41,6 +42,24 @@ describe('what the sandbox relies on', () => {
         assert.equal(typeof pool[limit], 'number', `client.pool.${limit}`);
       assert.ok('interval' in pool && 'free' in pool && 'used' in pool, 'what unref() reaches for');
       assert.equal(typeof client.transaction, 'function', 'Client#transaction begins transactions');
+    });
+
+    it(`lets a free connection be taken from the pool of knex ${version} without waiting`, async () => {
+      const knex = (load(name).default as (config: object) => { client: Bag })({ client: 'pg', connection: {} });
+      const Pool = (knex.client.pool as Bag).constructor as new (options: object) => Required<TarnPool>;
+      const pool = new Pool({ min: 1, max: 1, create: () => Promise.resolve({}), destroy: () => {} });
+      const client = await pool.acquire().promise;
+      assert.equal(takeFree(pool), undefined, 'none is free');
+      const waits = pool.acquire().promise;
+      pool.release(client);
+      assert.equal(takeFree(pool), undefined, 'somebody else waits for it');
+      assert.equal(await waits, client);
+      pool.release(client);
+      assert.equal(takeFree(pool), client, 'free');
+      assert.equal(takeFree(pool), undefined, 'taken');
+      const next = pool.acquire().promise;
+      assert.ok(pool.release(client), 'given back as if it had been acquired');
+      assert.equal(await next, client);
     });
   }
 

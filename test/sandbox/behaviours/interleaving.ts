@@ -233,6 +233,19 @@ export const interleaving: Behaviour[] = [
     },
   },
   {
+    name: 'the connection that was given back last is the next one to be had',
+    run: async ({ knex }) => {
+      const take = async (): Promise<{ mark?: string }> => knex.client.acquireConnection();
+      const [a, b] = [await take(), await take()];
+      [a.mark, b.mark] = ['a', 'b'];
+      await knex.client.releaseConnection(b);
+      await knex.client.releaseConnection(a);
+      const again = [await take(), await take()];
+      for (const c of again) await knex.client.releaseConnection(c);
+      return again.map((c) => c.mark);
+    },
+  },
+  {
     name: 'an advisory lock held by another connection',
     run: async ({ knex }) => {
       const c = await knex.client.acquireConnection();
