@@ -26,9 +26,9 @@ export interface RestoreFacts {
   readonly sequences: number;
 }
 
-/** What is known of a whole run (of one process) beside its tests. */
+/** What is known of a whole run beside its tests; in a worker, of the run of one file. Plain JSON, as above. */
 export interface RunFacts {
-  /** Milliseconds of our own work outside tests: start, phase boundaries, end. */
+  /** Milliseconds of our own work outside tests: start, phase boundaries, end; of all workers together. */
   readonly setupMs: number;
   /** Sentences for people: what was recovered, what could not be had, what was ignored. */
   readonly notes: readonly string[];

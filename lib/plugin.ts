@@ -121,7 +121,7 @@ class RewindRun implements RunHandler {
     this.arrive = (scope: Scope): Promise<void> => isolation.arrive(scope);
     this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
     this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
-    publishRunFacts(() => this.#runFacts());
+    publishRunFacts(() => this.runFacts());
     if (showsSql())
       tapQueries(({ sql, values }) => this.#sql.push(values.length ? `${sql} -- ${JSON.stringify(values)}` : sql));
   }
@@ -165,14 +165,20 @@ class RewindRun implements RunHandler {
 
   ended(tests: readonly FinishedTest[], totalMs: number): void {
     this.isolation.letGo();
-    if (this.plan.role === 'worker') return;
-    if (showsSql()) printSqlOfFailures(tests);
-    printSummary(tests, totalMs, this.#runFacts());
+    if (this.plan.role !== 'worker') {
+      if (showsSql()) printSqlOfFailures(tests);
+      printSummary(tests, totalMs, this.runFacts());
+    }
     this.notes.clear();
   }
 
-  #runFacts(): RunFacts {
+  runFacts(): RunFacts {
     return { setupMs: this.#setupMs, notes: [...this.notes] };
+  }
+
+  heard({ setupMs, notes }: RunFacts): void {
+    this.#setupMs += setupMs;
+    for (const note of notes) this.notes.add(note);
   }
 }
 

@@ -1,5 +1,5 @@
 // The contract of the Mocha room: everything that knows Mocha is behind it.
-import type { TestFacts } from '../facts';
+import type { RunFacts, TestFacts } from '../facts';
 import type { Mode } from '../modes';
 import type { Scope } from '../scope';
 import { plug } from './plug';
@@ -61,6 +61,10 @@ export interface RunHandler {
    * run has ended. Each returned error fails the run.
    */
   finish(): Promise<readonly Error[]>;
+  /** What there is to tell of the run beside its tests: asked for once, after {@link finish}. Goes from a worker to the main process. */
+  runFacts(): RunFacts;
+  /** In the main process: what a worker says of the run of one of its files. */
+  heard(facts: RunFacts): void;
   /** The runner has ended and the reporter has written its epilogue: the moment to print. `tests` in run order. */
   ended(tests: readonly FinishedTest[], totalMs: number): void;
 }

@@ -77,6 +77,7 @@ export interface MochaInstance {
 export interface MochaClass {
   prototype: { run: (this: MochaInstance, done?: (result: RunResult) => void) => Runner };
   Test: { prototype: { serialize: (this: Test) => Record<string, unknown> } };
+  Suite: { prototype: { serialize: (this: Suite) => Record<string, unknown> } };
   Runner: unknown;
 }
 
@@ -285,11 +286,10 @@ export function onListenerError(runner: Runner, told: (error: unknown) => void):
 
 type Emit = (this: EventEmitter, event: string | symbol, ...args: unknown[]) => boolean;
 
-/** Lets facts about a test cross from a worker to the main process, whose serializer knows a fixed list of fields. */
-export function extendSerialize(mocha: MochaClass, more: (test: Test) => Record<string, unknown>): void {
-  const prototype = mocha.Test.prototype;
-  const serialize = prototype.serialize;
-  prototype.serialize = function (this: Test) {
+/** Lets facts about a test or a suite cross from a worker to the main process, whose serializer knows a fixed list of fields. */
+export function extendSerialize({ prototype }: MochaClass['Test' | 'Suite'], more: (node: object) => object): void {
+  const serialize = prototype.serialize as (this: object) => Record<string, unknown>;
+  prototype.serialize = function () {
     return { ...serialize.call(this), ...more(this) };
   };
 }

@@ -1,6 +1,6 @@
 import type { FinishedTest } from './index';
-import type { TestFacts } from '../facts';
-import type { MochaClass, Runner, Test } from './mocha-private';
+import type { RunFacts, TestFacts } from '../facts';
+import type { MochaClass, Runner, Suite, Test } from './mocha-private';
 import { extendSerialize } from './mocha-private';
 
 /** Where reporters find the facts: `test.rewind`. Null: the test has run, and nothing is known of it. */
@@ -8,15 +8,34 @@ interface WithFacts {
   rewind?: TestFacts | null;
 }
 
+/** On a worker's root suite. */
+interface WithRunFacts {
+  rewind?: RunFacts;
+}
+
 export function attachFacts(test: Test, facts: TestFacts | undefined): void {
   (test as WithFacts).rewind = facts ?? null;
 }
 
+export function attachRunFacts(root: Suite, facts: RunFacts): void {
+  (root as WithRunFacts).rewind = facts;
+}
+
 /** Workers send them along. */
 export function carryFacts(mocha: MochaClass): void {
-  extendSerialize(mocha, (test) => {
-    const { rewind } = test as WithFacts;
-    return rewind === undefined ? {} : { rewind };
+  for (const type of [mocha.Test, mocha.Suite]) {
+    extendSerialize(type, (node) => {
+      const { rewind } = node as WithFacts | WithRunFacts;
+      return rewind === undefined ? {} : { rewind };
+    });
+  }
+}
+
+/** In the main process: what each worker knows of each of its files' runs. */
+export function hearWorkers(runner: Runner, told: (facts: RunFacts) => void): void {
+  runner.on('suite end', (suite: Suite) => {
+    const { rewind } = suite as WithRunFacts;
+    if (suite.root && rewind) told(rewind);
   });
 }
 

@@ -21,7 +21,7 @@ import {
 import { reorder } from './order';
 import type { Plug } from './plug';
 import { RejectionWatch } from './rejections';
-import { Results, attachFacts } from './results';
+import { Results, attachFacts, attachRunFacts, hearWorkers } from './results';
 import { ScopeTracker } from './scope-tracker';
 
 /** Mode of a suite's own scope, where its tests have another one than it is tagged with. */
@@ -79,6 +79,7 @@ export class Run {
   attachToMain(handler: RunHandler): void {
     this.#startedAt = realTimers.now();
     this.#handler = handler;
+    hearWorkers(this.runner, (facts) => this.#safely(() => handler.heard(facts)));
     this.#watch();
   }
 
@@ -102,6 +103,7 @@ export class Run {
   async conclude(result: RunResult): Promise<RunResult> {
     this.#vigil?.over();
     this.#problems.push(...((await this.#begun?.hooks.finishIfDue()) ?? []));
+    this.#safely(() => this.#begun && attachRunFacts(this.runner.suite, this.#begun.handler.runFacts()));
     this.#safely(() => this.#handler?.ended(this.#results.tests, this.#endedAt - this.#startedAt));
     for (const problem of this.#problems) process.stderr.write(`\nmocha-rewind: ${problem.stack ?? problem.message}\n`);
     return withFailures(result, this.#problems.splice(0).length);

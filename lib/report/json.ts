@@ -39,7 +39,7 @@ export interface JsonRun {
   readonly durationMs: number;
   /** How many processes ran tests. */
   readonly workers: number;
-  /** Our own work around the tests: start, end. That of the workers of `--parallel` is not in it. */
+  /** Our own work around the tests: start, end. With `--parallel` the sum of what all workers did. */
   readonly setupMs: number;
   /** Isolation's part of the whole run, 0 to 1, as the summary has it; with `--parallel`, of what all workers did. */
   readonly isolationShare: number;

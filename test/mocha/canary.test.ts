@@ -299,5 +299,30 @@ for (const [version, folder] of Object.entries(MOCHAS)) {
         result.output,
       );
     });
+
+    it('tells the main process of the end of each file’s root suite, which is asked itself when all is over', async () => {
+      const result = await recorded(
+        {
+          'more.js': `for (const [file, m] of Object.entries(require.cache)) if (/lib.mocha\\.c?js$/.test(file)) {
+            const { prototype } = m.exports; const { run } = prototype; let root;
+            prototype.run = function (done) {
+              const runner = run.call(this, (result) => { root.late = 'yes'; done(result); });
+              root = runner.suite;
+              return runner;
+            };
+            const { serialize } = m.exports.Suite.prototype;
+            m.exports.Suite.prototype.serialize = function () { return { ...serialize.call(this), rewind: this.late }; }; }`,
+          'reporter.js': `module.exports = function (runner) { runner.on('suite end', (s) => s.root && console.log(s.rewind)); };`,
+          'a.spec.js': `describe('S', () => T('a'))`,
+          'b.spec.js': `T('b')`,
+        },
+        {
+          mocha: version as keyof typeof MOCHAS,
+          plugged: false,
+          args: ['--require', './more.js', '--parallel', '--jobs', '2', '--reporter', './reporter.js'],
+        },
+      );
+      assert.deepEqual(result.stdout.trim().split('\n'), ['yes', 'yes'], result.output);
+    });
   });
 }

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import type { RunFacts } from '../../lib/facts';
 import { assertScopes } from './support/assert-scopes';
 import { VERSIONS, type Recorded, type RecordedRun, recorded } from './support/recorded';
 
@@ -51,14 +52,19 @@ for (const mocha of VERSIONS) {
       const main = run.events.filter((event) => event.worker === undefined);
       assert.deepEqual(
         main.map((event) => event.what),
-        ['begin', 'ended'],
+        ['begin', 'heard', 'heard', 'heard', 'ended'],
         'the main process runs no test and has no scope',
+      );
+      assert.deepEqual(
+        main.flatMap(({ what, detail }) => (what === 'heard' ? (detail as RunFacts).notes : [])).sort(),
+        runs.map(({ events }) => events[0]?.worker).sort(),
+        'it hears of each file',
       );
       assert.deepEqual(main[0]?.detail, {
         role: 'main',
         counts: { rollback: 0, truncate: 0, nodb: 0, dirty: 0, unmanaged: 0 },
       });
-      const { tests } = main[1]?.detail as Ended;
+      const { tests } = main.at(-1)?.detail as Ended;
       assert.deepEqual(tests.map((t) => `${t.title}: ${t.state}, ${t.facts?.mode}`).sort(), [
         'S @truncate b1: passed, truncate',
         'S @truncate b2: failed, truncate',

@@ -17,7 +17,12 @@ describe('users', () => {
 
 describe('the report of a real run', () => {
   let database: TestDatabase;
-  before(async () => (database = await createDatabase('create table users (id serial primary key, name text)')));
+  before(
+    async () =>
+      (database = await createDatabase(
+        'create table users (id serial primary key, name text); create sequence tickets cache 5',
+      )),
+  );
   after(() => database.drop());
 
   async function reportOf(...args: string[]): Promise<JsonReport> {
@@ -70,6 +75,9 @@ describe('the report of a real run', () => {
     const { run, tests } = await reportOf('--parallel', '--jobs', '2');
     assert.equal(tests.length, 6);
     assert.equal(run.workers, new Set(tests.map((t) => t.worker)).size);
+    assert.ok(run.setupMs > 0, 'what the workers did around their tests');
+    assert.deepEqual(run.notes, (await reportOf()).run.notes, 'as in a serial run, and once');
+    assert.match(run.notes.join(), /public\.tickets \(sequences with CACHE/);
     for (const { startMs, endMs, worker } of tests) {
       assert.match(worker ?? '', /^\d+$/);
       // Two processes, two clocks: a little apart is all right.

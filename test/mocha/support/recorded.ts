@@ -123,6 +123,8 @@ const recorder = (plan) => {
     async closing(scope) { tell('closing', scope); },
     facts(scope) { return { mode: scope.mode, phase: 1, isolationMs: 0 }; },
     async finish() { tell('finish'); return []; },
+    runFacts() { return { setupMs: 1, notes: [process.env.MOCHA_WORKER_ID] }; },
+    heard(facts) { tell('heard', undefined, facts); },
     ended(tests, totalMs) { tell('ended', undefined, { tests, totalMs }); },
   };
 };

@@ -57,6 +57,8 @@ const { mochaHooks } = plugMocha(
     closing: () => Promise.resolve(),
     facts: () => undefined,
     finish: () => Promise.resolve([]),
+    runFacts: () => ({ setupMs: 0, notes: [] }),
+    heard: () => {},
     ended: () => {},
   }),
 );
