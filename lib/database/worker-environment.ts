@@ -57,23 +57,42 @@ export async function createWorkerDatabase(env: NodeJS.ProcessEnv): Promise<void
   const connect = (database: string): ReturnType<typeof connectByUrl> => connectByUrl(url, database);
   const look = await connect(base);
   try {
-    await assertTestDatabase(await describeDatabase(look.query));
+    await assertClonable(await describeDatabase(look.query));
   } finally {
     await look.end();
   }
   await claimWorkerDatabase({ connect, base, run, worker });
 }
 
+async function assertClonable(info: DatabaseInfo): Promise<void> {
+  try {
+    await assertTestDatabase(info);
+  } catch (refusal) {
+    if (!(refusal instanceof RewindError)) throw refusal;
+    throw new RewindError(refusal.code, {
+      problem: refusal.problem,
+      remedy: `Point DATABASE_URL at a database with "test" as a word in its name (such as "${info.name}_test"). With --parallel the name has to do: workers clone the database before the config can be asked for allowDatabase.`,
+    }).withoutStack();
+  }
+}
+
 /**
- * Throws where a worker's app uses the database that all workers were to clone, instead of its own clone: the workers
- * would wait for one another's locks, and see what the others commit.
+ * Throws where a worker's app uses a database that other workers use, too: they would wait for one another's locks, and
+ * see what the others commit. Beside its clone, a database whose name has the worker's number in it is its own.
  */
-export function assertNotShared(info: Pick<DatabaseInfo, 'name'>, env: NodeJS.ProcessEnv): void {
-  const base = env['MOCHA_WORKER_ID'] === undefined ? undefined : env[BASE_URL];
-  if (!base || databaseOfUrl(base) !== info.name) return;
+export function assertNotShared({ name }: Pick<DatabaseInfo, 'name'>, env: NodeJS.ProcessEnv): void {
+  const worker = env['MOCHA_WORKER_ID'];
+  const url = env[BASE_URL];
+  const base = url && databaseOfUrl(url);
+  const run = env[RUN];
+  if (worker === undefined || !base || !run) return;
+  if (name === workerDatabaseName({ base, run, worker }) || name.split(/\D+/).includes(worker)) return;
   throw new RewindError('REWIND_CONFIG', {
-    problem: `This worker of --parallel has a database of its own, named by DATABASE_URL, but the app uses "${info.name}", as all other workers do.`,
-    remedy: 'Let your app take its connection from DATABASE_URL. Or run without --parallel.',
+    problem: `This worker of --parallel has a database of its own, named by DATABASE_URL, but the app uses "${name}", as all other workers do.`,
+    remedy:
+      name === base
+        ? 'Let your app take its connection from DATABASE_URL, and be loaded after that has changed: a set-up file gives `rewind()` a function that loads it. Or run without --parallel.'
+        : `Give each worker one of its own with MOCHA_WORKER_ID in its name, such as "${name}_${worker}"; or leave its instance out (\`knex\`, \`exclude\`), if no test writes to it. Or run without --parallel.`,
   });
 }
 

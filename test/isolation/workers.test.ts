@@ -1,7 +1,8 @@
 // What can be wrong with the databases of --parallel workers.
 import assert from 'node:assert/strict';
 import { Client } from 'pg';
-import { type TestDatabase, createDatabase } from '../support/database';
+import { type TestDatabase, createDatabase, urlOf } from '../support/database';
+import { startPlainServer } from '../support/plain-server';
 import { assertGreen, run } from '../support/run';
 
 const SPECS = {
@@ -76,6 +77,43 @@ describe('the database of a worker', () => {
     assert.notEqual(outcome.code, 0);
     assert.match(outcome.output, /REWIND_CONFIG: With --parallel each worker needs a database of its own/);
     assert.deepEqual(outcome.passed, []);
+  });
+
+  it('is not the only one that has to be its own: a second one that all workers share is refused', async () => {
+    const spec = `const audit = require('knex').knex({ client: 'pg', connection: process.env.AUDIT.replace('ID', process.env.MOCHA_WORKER_ID) });
+      it('asks both', async () => { await db('users'); await audit.raw('select 1'); });`;
+    const specs = { 'a.spec.js': spec, 'b.spec.js': spec };
+    // Letters only: a number could be that of a worker.
+    const name = `rw_test_audit_${database.name.slice(8).replace(/\d/g, 'x')}`;
+    const audits = await Promise.all(['', '0', '1'].map((id) => createDatabase('', { name: name + id })));
+    try {
+      const shared = await run(specs, { database, args: PARALLEL, env: { AUDIT: urlOf(name) } });
+      assert.deepEqual(shared.passed, []);
+      assert.match(
+        Object.values(shared.failed).join(),
+        new RegExp(`REWIND_CONFIG: .*"${name}", as all.*MOCHA_WORKER_ID`, 's'),
+      );
+      assertGreen(await run(specs, { database, args: PARALLEL, env: { AUDIT: urlOf(`${name}ID`) } }));
+      assertGreen(await run(specs, { database, env: { AUDIT: urlOf(name) } }));
+      const exclude = `{ exclude: ({ database }) => database === '${name}' }`;
+      assertGreen(await run(specs, { database, args: PARALLEL, env: { AUDIT: urlOf(name) }, config: exclude }));
+    } finally {
+      await Promise.all(audits.map((audit) => audit.drop()));
+    }
+  });
+
+  it('needs a name for tests, whatever the config would allow', async () => {
+    const plain = await startPlainServer();
+    const shop = await createDatabase('create table users (name text)', { server: plain.url, name: 'shop' });
+    try {
+      const outcome = await run(SPECS, { database: shop, args: PARALLEL, config: '{ allowDatabase: () => true }' });
+      assert.notEqual(outcome.code, 0);
+      assert.match(outcome.output, /REWIND_UNSAFE_DATABASE: Database "shop" .*With --parallel the name has to do/s);
+      assert.doesNotMatch(outcome.output, /say so in the config/);
+    } finally {
+      await shop.drop();
+      await plain.stop();
+    }
   });
 
   it('is replaced when its worker dies, and the run does not pass', async () => {
