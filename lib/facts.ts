@@ -13,6 +13,8 @@ export interface TestFacts {
   readonly endedAt?: number;
   /** `MOCHA_WORKER_ID`, in a worker of `--parallel`. */
   readonly worker?: string;
+  /** Hooks that emptied tables since the last test that is known of. */
+  readonly cleaned?: readonly CleaningFacts[];
   /** With `REWIND_SQL=failed`: the statements of the test, in order, each with its values. */
   readonly sql?: readonly string[];
 }
@@ -32,4 +34,24 @@ export interface RunFacts {
   readonly setupMs: number;
   /** Sentences for people: what was recovered, what could not be had, what was ignored. */
   readonly notes: readonly string[];
+  /** What no test could be told of: `after` hooks of the last suites. */
+  readonly cleaned?: readonly CleaningFacts[];
+  /** Whether the tables that hooks emptied before tests hold rows in the baseline, as far as it is known. */
+  readonly hasRows?: Readonly<Record<string, boolean>>;
+}
+
+/** One run of a hook that emptied whole tables, around tests whose writes are undone anyway. */
+export interface CleaningFacts {
+  readonly hook: 'before' | 'beforeEach' | 'afterEach' | 'after';
+  readonly title: string;
+  /** `test/setup.js:12`, where known. */
+  readonly place?: string;
+  /** Of the hook, or of its cleaning where it also writes. */
+  readonly ms: number;
+  /** As its SQL names them; none for a DO block. */
+  readonly tables: readonly string[];
+  /** Those of them that it does not fill again. */
+  readonly leftEmpty: readonly string[];
+  /** Whether it also writes rows, or changes some. */
+  readonly alsoWrites: boolean;
 }

@@ -98,11 +98,14 @@ class RewindRun implements RunHandler {
   #setupMs = 0;
   #testStartedAt = 0;
   #sql: string[] = [];
+  #stopListening: (() => void) | undefined;
+  #lastFacts: Pick<RunFacts, 'cleaned' | 'hasRows'> = {};
   readonly enter;
   readonly leave;
   readonly arrive;
   readonly prepared;
   readonly closing;
+  readonly hookBegan;
 
   constructor(
     private readonly plan: RunPlan,
@@ -121,9 +124,12 @@ class RewindRun implements RunHandler {
     this.arrive = (scope: Scope): Promise<void> => isolation.arrive(scope);
     this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
     this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
+    this.hookBegan = isolation.hookBegan;
     publishRunFacts(() => this.runFacts());
     if (showsSql())
-      tapQueries(({ sql, values }) => this.#sql.push(values.length ? `${sql} -- ${JSON.stringify(values)}` : sql));
+      this.#stopListening = tapQueries(({ sql, values }) =>
+        this.#sql.push(values.length ? `${sql} -- ${JSON.stringify(values)}` : sql),
+      );
   }
 
   async start(): Promise<void> {
@@ -136,7 +142,7 @@ class RewindRun implements RunHandler {
   }
 
   async depart(scope: Scope): Promise<readonly Error[]> {
-    const { errors, restore, isolationMs } = await this.isolation.depart(scope);
+    const { errors, restore, isolationMs, cleaned } = await this.isolation.depart(scope);
     this.#facts.set(scope, {
       mode: scope.mode,
       phase: phaseOf(scope.mode),
@@ -145,6 +151,7 @@ class RewindRun implements RunHandler {
       startedAt: this.#testStartedAt,
       endedAt: timestamp(),
       ...(this.plan.worker !== undefined && { worker: this.plan.worker }),
+      ...(cleaned.length > 0 && { cleaned }),
       ...(showsSql() && { sql: this.#sql }),
     });
     return errors;
@@ -159,12 +166,14 @@ class RewindRun implements RunHandler {
   async finish(): Promise<readonly Error[]> {
     const started = realTimers.now();
     const errors = await this.isolation.finish();
+    this.#lastFacts = await this.isolation.lastCleaned();
     this.#setupMs += realTimers.now() - started;
     return errors;
   }
 
   ended(tests: readonly FinishedTest[], totalMs: number): void {
     this.isolation.letGo();
+    this.#stopListening?.();
     if (this.plan.role !== 'worker') {
       if (showsSql()) printSqlOfFailures(tests);
       printSummary(tests, totalMs, this.runFacts());
@@ -173,12 +182,14 @@ class RewindRun implements RunHandler {
   }
 
   runFacts(): RunFacts {
-    return { setupMs: this.#setupMs, notes: [...this.notes] };
+    return { setupMs: this.#setupMs, notes: [...this.notes], ...this.#lastFacts };
   }
 
-  heard({ setupMs, notes }: RunFacts): void {
+  heard({ setupMs, notes, cleaned = [], hasRows = {} }: RunFacts): void {
     this.#setupMs += setupMs;
     for (const note of notes) this.notes.add(note);
+    const { cleaned: known = [], hasRows: seen } = this.#lastFacts;
+    this.#lastFacts = { cleaned: [...known, ...cleaned], hasRows: { ...seen, ...hasRows } };
   }
 }
 

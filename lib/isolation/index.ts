@@ -1,9 +1,10 @@
 // The contract of the isolation room: what each mode means for each database, at each moment of a run.
 import type { ManagedPool, Gate } from '../sandbox';
 import type { Mode } from '../modes';
-import type { RestoreFacts } from '../facts';
+import type { CleaningFacts, RestoreFacts, RunFacts } from '../facts';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
+import type { WatchedHook } from './cleaning';
 import { Isolation } from './isolation';
 
 export interface IsolationOptions {
@@ -38,10 +39,14 @@ export interface IsolationRoom {
   arrive(scope: Scope): Promise<void>;
   prepared(scope: Scope): Promise<void>;
   closing(scope: Scope): Promise<void>;
+  /** A hook of the user's is about to run. The result is called when it has passed. */
+  hookBegan(scope: Scope, hook: WatchedHook): (() => void) | undefined;
   bodyEnded(scope: Scope): readonly Error[];
   depart(scope: Scope): Promise<Departure>;
   /** Ends the run: baselines are back, connections returned. */
   finish(): Promise<readonly Error[]>;
+  /** Hooks that cleaned after the last test. Asked for after {@link finish}. */
+  lastCleaned(): Promise<Pick<RunFacts, 'cleaned' | 'hasRows'>>;
   /** After everybody's teardown: lets the process end although the app's pools still hold connections. */
   letGo(): void;
 }
@@ -49,6 +54,8 @@ export interface IsolationRoom {
 export interface Departure {
   readonly errors: readonly Error[];
   readonly restore: RestoreFacts | undefined;
+  /** Hooks that emptied tables. */
+  readonly cleaned: readonly CleaningFacts[];
   /** Time spent on the test by us, from its arrival to its departure, in milliseconds. */
   readonly isolationMs: number;
 }

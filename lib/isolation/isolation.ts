@@ -3,6 +3,8 @@ import { type Mode, commits } from '../modes';
 import type { Admission, Gate, ManagedPool } from '../sandbox';
 import { type Scope, pathOf } from '../scope';
 import { realTimers } from '../timers';
+import type { RunFacts } from '../facts';
+import { CleaningWatch, lookForRows } from './cleaning';
 import { complaintsOf } from './complaints';
 import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationRoom } from './index';
@@ -31,6 +33,9 @@ export class Isolation implements IsolationRoom {
   /** Whether the databases hold, or can be brought back to, the baseline of the run before: of another file in this worker. */
   #knowsBaseline = false;
   #errors: Error[] = [];
+  #cleaning = new CleaningWatch();
+  /** Whether the database, when the run has ended, holds what the tests started from. */
+  #endsOnBaseline = true;
   /** Milliseconds spent since the current test was entered. */
   #spentMs = 0;
 
@@ -57,6 +62,8 @@ export class Isolation implements IsolationRoom {
     // A worker goes on to other files after unmanaged tests; nobody else does.
     this.#isWorker = role === 'worker';
     this.#needsSnapshot = counts.truncate > 0 || (role === 'worker' && counts.unmanaged > 0);
+    this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#needsSnapshot);
+    this.#cleaning = new CleaningWatch();
     this.#errors = [];
     this.#arrived = new WeakMap();
     this.#stage = 'running';
@@ -178,6 +185,8 @@ export class Isolation implements IsolationRoom {
     for (const database of this.#used()) await database.exclusively(() => database.closing(scope));
   }
 
+  readonly hookBegan: IsolationRoom['hookBegan'] = (scope, hook) => this.#cleaning.hookBegan(scope, hook);
+
   bodyEnded(scope: Scope): readonly Error[] {
     return this.#used().flatMap((database) => [...database.problems.take(scope), ...database.sandbox.takeProblems()]);
   }
@@ -203,11 +212,14 @@ export class Isolation implements IsolationRoom {
       }
     }
     const isolationMs = this.#spentMs + realTimers.now() - started;
-    if (restores.every((r) => r.tables.length + r.sequences === 0)) return { errors, restore: undefined, isolationMs };
+    const cleaned = await this.#cleaning.take();
+    if (restores.every((r) => r.tables.length + r.sequences === 0))
+      return { errors, restore: undefined, isolationMs, cleaned };
     const tables = restores.flatMap((r) => r.tables);
     return {
       errors,
       isolationMs,
+      cleaned,
       restore: {
         ms: sum(restores.map((r) => r.ms)),
         tables: tables.map((t) => t.name),
@@ -235,6 +247,18 @@ export class Isolation implements IsolationRoom {
       this.#isWorker && databases.length > 0 && databases.every((database) => database.keepsBaseline);
     if (!this.#knowsBaseline) for (const database of databases) await database.close();
     return errors;
+  }
+
+  async lastCleaned(): Promise<Pick<RunFacts, 'cleaned' | 'hasRows'>> {
+    const cleaned = await this.#cleaning.take();
+    const hasRows: Record<string, boolean> = {};
+    const { emptiedBefore } = this.#cleaning;
+    if (emptiedBefore.size === 0 || !this.#endsOnBaseline) return { cleaned };
+    for (const { pools } of this.#used()) {
+      const [pool] = pools;
+      if (pool) await lookForRows(emptiedBefore, () => pool.connect('mocha-rewind'), hasRows);
+    }
+    return { cleaned, hasRows };
   }
 
   letGo(): void {

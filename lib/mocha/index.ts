@@ -42,6 +42,8 @@ export interface RunHandler {
   arrive(scope: Scope): Promise<void>;
   /** After the last `before` hook of a suite of phase 2 to 4, if it has any. */
   prepared(scope: Scope): Promise<void>;
+  /** A hook is about to run, in this scope. What is returned is called when it has passed. */
+  hookBegan?(scope: Scope, hook: RunningHook): (() => void) | undefined;
   /** The body of a test is over (before its `afterEach` hooks). A returned error fails a test that would have passed. */
   bodyEnded(scope: Scope): Error | undefined;
   /**
@@ -67,6 +69,15 @@ export interface RunHandler {
   heard(facts: RunFacts): void;
   /** The runner has ended and the reporter has written its epilogue: the moment to print. `tests` in run order. */
   ended(tests: readonly FinishedTest[], totalMs: number): void;
+}
+
+/** A hook of the user's, or of a plugin. */
+export interface RunningHook {
+  readonly kind: 'before' | 'beforeEach' | 'afterEach' | 'after';
+  /** With its suite's, as reporters show it where the hook fails. */
+  readonly title: string;
+  /** `test/setup.js:12`; undefined where it can't be told. */
+  readonly place: string | undefined;
 }
 
 /** One attempt of one test that ran, in any process. */

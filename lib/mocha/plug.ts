@@ -11,6 +11,7 @@ import {
 } from './mocha-private';
 import type { OrderOptions } from './order';
 import { queueCommittingFilesLast } from './file-order';
+import { rememberHookPlaces } from './hook-place';
 import { carryFacts } from './results';
 import { Run } from './run';
 import { TagReader, wordsIn } from './tags';
@@ -87,6 +88,7 @@ function patch(mocha: MochaClass, current: () => Plug): void {
     return runner;
   };
   carryFacts(mocha);
+  rememberHookPlaces(mocha);
 }
 
 /** The way in where {@link loadedMochas} has not found the class that runs. */

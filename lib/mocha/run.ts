@@ -5,6 +5,7 @@ import { Attempts } from './attempts';
 import { Vigil } from './exit-guard';
 import { failureOf } from './failures';
 import type { RunHandler, RunPlan } from './index';
+import { describeHook } from './hook-place';
 import { InjectedHooks } from './injected-hooks';
 import {
   type Hook,
@@ -49,6 +50,7 @@ export class Run {
   #endedAt = 0;
   #vigil: Vigil | undefined;
   #listenerError: Error | undefined;
+  #hookPassed: (() => void) | undefined;
 
   constructor(
     private readonly plug: Plug,
@@ -68,8 +70,8 @@ export class Run {
     this.#on('start', () => this.#begin());
     this.#on('suite', (suite: Suite) => this.#tracker.suiteBegan(suite));
     this.#on('test', (test: Test) => this.#tracker.testBegan(test));
-    this.#on('hook', (hook: Hook) => this.#tracker.hookBegan(hook));
-    this.#on('hook end', () => this.#tracker.hookEnded());
+    this.#on('hook', (hook: Hook) => this.#hookBegan(hook));
+    this.#on('hook end', () => this.#hookEnded());
     this.#on('suite end', (suite: Suite) => this.#tracker.suiteEnded(suite));
     this.#on('retry', (test: Test) => this.#begun?.attempts.willRetry(test));
     this.#on('fail', (runnable: Runnable, error: unknown) => this.#hookTimedOut(runnable, error));
@@ -190,6 +192,19 @@ export class Run {
     if (scope.kind === 'test') attempts.over(node as Test);
     this.#problems.push(...attempts.takeCharged(scope));
     this.#safely(() => handler.leave(scope));
+  }
+
+  #hookBegan(hook: Hook): void {
+    this.#tracker.hookBegan(hook);
+    const scope = this.#tracker.current;
+    this.#hookPassed = scope && this.#begun?.handler.hookBegan?.(scope, describeHook(hook));
+  }
+
+  #hookEnded(): void {
+    this.#tracker.hookEnded();
+    const passed = this.#hookPassed;
+    this.#hookPassed = undefined;
+    passed?.();
   }
 
   #hookTimedOut(runnable: Runnable, error: unknown): void {

@@ -5,6 +5,7 @@ import type { RunFacts } from '../facts';
 import type { JsonReport } from './json';
 
 export { type JsonHook, type JsonReport, type JsonRun, type JsonTest, type JsonTotals, reportOf } from './json';
+export type { CleaningHook } from './cleaning';
 export { renderSummary } from './render';
 export { type ReportedTest, type Summary, summaryOf } from './summary';
 export { type RunnerLike, watchRunner } from './runner-seam';

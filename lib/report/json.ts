@@ -1,5 +1,6 @@
 import type { RunFacts, TestFacts } from '../facts';
 import type { Mode, Phase } from '../modes';
+import { type CleaningHook, cleaningHooksOf } from './cleaning';
 import { type ReportedTest, summaryOf } from './summary';
 
 export type JsonState = 'passed' | 'failed' | 'pending';
@@ -47,6 +48,8 @@ export interface JsonRun {
   readonly notes: readonly string[];
   /** Tests that did not run because of them are in no list: Mocha does not tell of them. */
   readonly failedHooks: readonly JsonHook[];
+  /** Hooks of yours that emptied tables around tests whose writes are undone anyway, the costliest first. */
+  readonly cleaningHooks: readonly CleaningHook[];
 }
 
 export interface JsonHook {
@@ -118,6 +121,7 @@ export function reportOf(seen: readonly SeenTest[], run: SeenRun, relative: (fil
       isolationShare: Number(summaryOf(ranOf(seen), durationMs, facts).share.toFixed(4)),
       notes: facts.notes,
       failedHooks: run.failedHooks,
+      cleaningHooks: cleaningHooksOf(ranOf(seen), facts).map((hook) => ({ ...hook, ms: rounded(hook.ms) })),
     },
     totals: totalsOf(seen),
     tests,

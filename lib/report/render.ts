@@ -1,5 +1,6 @@
 import pc from 'picocolors';
 import type { Mode } from '../modes';
+import { type CleaningHook, cleaningMs, needless } from './cleaning';
 import type { Summary } from './summary';
 
 /** What became of the tests of a mode. In the order they ran. */
@@ -19,8 +20,25 @@ export function renderSummary(summary: Summary, colours: Pick<typeof pc, 'dim' |
     .map(({ count, mode, deed }) => `${count} ${deed}${mode === 'truncate' ? restoreTime(summary) : ''}`);
   if (summary.unknown > 0) parts.push(`${summary.unknown} not isolated`);
   const isolation = parts.length === 0 ? 'no test ran' : `isolation ${percent(summary.share)} of the run`;
-  const notes = summary.notes.map((note) => colours.yellow(`  rewind: ${note}`));
+  const notes = [...summary.notes, ...cleaningNote(summary.cleaning)].map((note) =>
+    colours.yellow(`  rewind: ${note}`),
+  );
   return [colours.dim(`  rewind: ${[...parts, isolation].join(' · ')}`), ...notes, '', ''].join('\n');
+}
+
+const MOST_PLACES = 3;
+
+function cleaningNote(cleaning: readonly CleaningHook[]): string[] {
+  const hooks = needless(cleaning);
+  if (hooks.length === 0) return [];
+  const places = hooks.slice(0, MOST_PLACES).map((hook) => {
+    const part = hook.alsoWrites ? '; its cleaning, not what it writes' : '';
+    return `${hook.place ?? hook.title} (${hook.hook}, ${hook.runs} ×, ${ms(hook.ms)}${part})`;
+  });
+  const more =
+    hooks.length > MOST_PLACES ? `, and ${hooks.length - MOST_PLACES} more: the JSON report has them all` : '';
+  const who = hooks.length === 1 ? '1 hook cleans' : `${hooks.length} hooks clean`;
+  return [`${who} what is undone anyway, ${ms(cleaningMs(hooks))} of this run: ${places.join(', ')}${more}`];
 }
 
 function restoreTime({ restores, restoreMs }: Summary): string {

@@ -1,5 +1,6 @@
 import type { RunFacts, TestFacts } from '../facts';
 import { MODES, type Mode } from '../modes';
+import { type CleaningHook, cleaningHooksOf } from './cleaning';
 
 /** One attempt of one test that ran. Same shape as the `mocha` room's `FinishedTest`. */
 export interface ReportedTest {
@@ -22,6 +23,8 @@ export interface Summary {
   /** That time's part of the run, 0 to 1. With `--parallel`: of the time all workers have worked. */
   readonly share: number;
   readonly notes: readonly string[];
+  /** The user's hooks that emptied tables. */
+  readonly cleaning: readonly CleaningHook[];
 }
 
 export function summaryOf(tests: readonly ReportedTest[], totalMs: number, run: RunFacts): Summary {
@@ -42,5 +45,14 @@ export function summaryOf(tests: readonly ReportedTest[], totalMs: number, run: 
   }
   const runMs = Math.max(totalMs, workedMs);
   const share = runMs > 0 ? isolationMs / runMs : 0;
-  return { counts, unknown, restores, restoreMs, isolationMs, share, notes: run.notes };
+  return {
+    counts,
+    unknown,
+    restores,
+    restoreMs,
+    isolationMs,
+    share,
+    notes: run.notes,
+    cleaning: cleaningHooksOf(tests, run),
+  };
 }

@@ -10,16 +10,17 @@ export interface CountedQuery {
 const counting = new AsyncLocalStorage<CountedQuery[]>();
 const CONTROL = /^\s*(begin|commit|end|rollback|abort|savepoint|release|start\s+transaction|set\s+transaction)\b/i;
 
-let tap: ((query: CountedQuery) => void) | undefined;
+const taps = new Set<(query: CountedQuery) => void>();
 
-/** Tells `listener` of every statement that is sent through a managed instance, by whomever. The last one called wins. */
-export function tapQueries(listener: (query: CountedQuery) => void): void {
-  tap = listener;
+/** Tells `listener` of every statement that is sent through a managed instance, by whomever, until the result is called. */
+export function tapQueries(listener: (query: CountedQuery) => void): () => void {
+  taps.add(listener);
+  return () => void taps.delete(listener);
 }
 
 /** Called for every statement an app sends through a managed instance, in the sender's context. */
 export function noteQuery(sql: string, values: readonly unknown[] | undefined): void {
-  tap?.({ sql, values: values ?? [] });
+  for (const tap of taps) tap({ sql, values: values ?? [] });
   const list = counting.getStore();
   if (list && !CONTROL.test(sql)) list.push({ sql, values: [...(values ?? [])] });
 }

@@ -89,6 +89,7 @@ export function createSandbox(options?: SandboxOptions): Sandbox {
   return new RollbackSandbox(options);
 }
 
+export { type CleaningEffect, cleaningEffectOf, mayClean } from './cleaning';
 export { countQueries, expectQueries, tapQueries, type CountedQuery } from './count';
 export { manageKnex, watchKnex } from './knex';
 export { detached } from './origin';

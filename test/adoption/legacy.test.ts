@@ -172,6 +172,17 @@ describe('a suite with cleaning of its own', () => {
     );
   });
 
+  it('says in step 3 which hooks have nothing left to clean, and no more in step 4', async () => {
+    app.write(after(3));
+    const { stderr } = await mocha();
+    assert.match(
+      stderr,
+      / hooks clean what is undone anyway, [\d.]+ ms of this run: test\/.*\.test\.js:\d+ \(\w+, \d+ ×/,
+    );
+    app.write(after(4));
+    assert.doesNotMatch((await mocha()).stderr, /undone anyway/);
+  });
+
   it('depends on its order at first, and on none at the end', async () => {
     const alone = ['--grep', 'has tea on the shelf again'];
     assert.equal((await mocha(...alone)).code, 1);

@@ -82,6 +82,33 @@ describe('the HTML report', () => {
     assert.match(text, /Failed hooks &#34;before all&#34; hook for &#34;is never run&#34;: broken &#60;b&#62; /);
   });
 
+  it('names hooks that clean, and says whether they have to', () => {
+    const hook = {
+      hook: 'beforeEach',
+      title: 'users "before each" hook',
+      place: 'test/setup.js:12',
+      runs: 40,
+      ms: 640,
+      tables: ['a', 'b', 'c', 'd', 'e', 'f'],
+      alsoWrites: true,
+      verdict: 'needless',
+    } as const;
+    const others = [
+      { ...hook, alsoWrites: false, verdict: 'arranges' },
+      { ...hook, place: null, tables: [], alsoWrites: false, verdict: 'unknown' },
+    ] as const;
+    const text = textOf(renderHtml(jsonReport([], { cleaningHooks: [hook, ...others] })));
+    assert.match(
+      text,
+      /Hooks that clean test\/setup\.js:12 beforeEach, 40 ×, 640 ms: empties a, b, c, d and 2 more\. The cleaning can go: its tests are undone anyway; what else it writes is another matter/,
+    );
+    assert.match(
+      text,
+      /It takes rows of the baseline away: keep it if its tests want that users &#34;before each&#34; hook/,
+    );
+    assert.match(text, /empties tables\. The cleaning can go if these tables are empty in the baseline/);
+  });
+
   it('can be had of a run without tests, and of one that nobody isolated', () => {
     assert.match(textOf(renderHtml(jsonReport([]))), /tests 0 0 passed/);
     const page = renderHtml(jsonReport([jsonTest({ mode: null, phase: null, isolationMs: null })]));

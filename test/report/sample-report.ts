@@ -40,6 +40,7 @@ export function jsonReport(tests: readonly JsonTest[], over: Partial<JsonReport[
       isolationShare,
       notes: [],
       failedHooks: [],
+      cleaningHooks: [],
       ...over,
     },
     totals: {

@@ -1,3 +1,4 @@
+import type { CleaningHook } from '../cleaning';
 import type { JsonReport } from '../json';
 import { type Digest, quantile } from './digest';
 import { type Content, type Markup, markup } from './markup';
@@ -47,9 +48,10 @@ function card(title: string, figure: string, explanation: string): Markup {
 }
 
 export function notes({ run }: JsonReport, { problems }: Digest): Markup[] {
-  const { failedHooks } = run;
+  const { failedHooks, cleaningHooks } = run;
   return [
     list('', 'Notes', run.notes),
+    list('', 'Hooks that clean', cleaningHooks.map(cleaningHook)),
     list(
       'bad',
       'Failed hooks',
@@ -63,6 +65,20 @@ export function notes({ run }: JsonReport, { problems }: Digest): Markup[] {
       ),
     ),
   ];
+}
+
+const VERDICTS: Readonly<Record<CleaningHook['verdict'], string>> = {
+  needless: 'The cleaning can go: its tests are undone anyway',
+  arranges: 'It takes rows of the baseline away: keep it if its tests want that',
+  unknown: 'The cleaning can go if these tables are empty in the baseline',
+};
+
+function cleaningHook({ hook, title, place, runs, ms, tables, alsoWrites, verdict }: CleaningHook): Markup {
+  const more = tables.length > 4 ? ` and ${tables.length - 4} more` : '';
+  const what = tables.slice(0, 4).join(', ') + more || 'tables';
+  const rest = alsoWrites ? '; what else it writes is another matter' : '';
+  return markup`<code>${place ?? title}</code> ${hook}, ${format.count(runs)} ×, ${format.ms(ms)}: empties ${what}.
+    <span class="muted">${VERDICTS[verdict]}${rest}</span>`;
 }
 
 function list(kind: string, title: string, items: readonly (Markup | string)[]): Markup {
