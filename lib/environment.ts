@@ -1,3 +1,4 @@
+import { AUDIT_PLAN, AUDIT_REPORT } from './audit-plan';
 import { nearest } from './edit-distance';
 import { RewindError } from './errors';
 
@@ -8,6 +9,9 @@ const PREFIX = 'REWIND_';
 
 /** What can be asked for one run. */
 const VARIABLES: Readonly<Record<string, Allowed>> = {
+  REWIND_AUDIT: 'flag',
+  [AUDIT_PLAN]: 'text',
+  [AUDIT_REPORT]: 'text',
   REWIND_CONFIG: 'text',
   REWIND_FRESH: 'flag',
   REWIND_PG_BIN: 'text',

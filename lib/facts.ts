@@ -13,10 +13,24 @@ export interface TestFacts {
   readonly endedAt?: number;
   /** `MOCHA_WORKER_ID`, in a worker of `--parallel`. */
   readonly worker?: string;
+  /** In an audit: where the mode comes from. */
+  readonly modeFrom?: ModeOrigin;
   /** Hooks that emptied tables since the last test that is known of. */
   readonly cleaned?: readonly CleaningFacts[];
   /** With `REWIND_SQL=failed`: the statements of the test, in order, each with its values. */
   readonly sql?: readonly string[];
+}
+
+/** What gives a test its mode. */
+export interface ModeOrigin {
+  /** `audit`: that of an audit, in place of its own. */
+  readonly by: 'tag' | 'code' | 'rule' | 'default' | 'audit';
+  /** Of a tag or code: which title of the test's path it is at, 0 for the outermost describe. */
+  readonly level?: number;
+  /** Of a tag: the word, without `@`. */
+  readonly word?: string;
+  /** The mode without it. */
+  readonly otherwise?: Mode;
 }
 
 export interface RestoreFacts {

@@ -1,3 +1,5 @@
+import { spawnSync } from 'node:child_process';
+import path from 'node:path';
 import { type LoadedConfig, type RewindConfig, resolveInstances, resolvePools, taggingOf } from './config';
 import {
   announceRun,
@@ -9,6 +11,7 @@ import {
   expectWorkers,
   pointWorkerAtOwnDatabase,
 } from './database';
+import { AUDIT_REPORT, readAuditPlan } from './audit-plan';
 import { assertEnvironment, isOn } from './environment';
 import { RewindError, messageOf } from './errors';
 import { createIsolation } from './isolation';
@@ -65,6 +68,8 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     note,
     // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
     kept: isOn(REWIND_FRESH) || isOn(CI) ? 'ignore' : 'use',
+    // The runs of an audit must not find what others have left.
+    unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
     inspect: async (connection) => {
       const info = await describeDatabase(connection.query);
@@ -90,7 +95,8 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     return new RewindRun(plan, isolation, () => setUp(config, instances), notes);
   };
   const { split = true, rejections = 'fail' } = config;
-  return plugMocha(taggingOf(config, loaded.root), beginRun, { split, rejections });
+  const audit = process.env[AUDIT_REPORT] ? { plan: readAuditPlan(process.env) } : undefined;
+  return plugMocha(taggingOf(config, loaded.root), beginRun, { split, rejections, audit });
 }
 
 class RewindRun implements RunHandler {
@@ -177,6 +183,7 @@ class RewindRun implements RunHandler {
     if (this.plan.role !== 'worker') {
       if (showsSql()) printSqlOfFailures(tests);
       printSummary(tests, totalMs, this.runFacts());
+      if (isOn(process.env['REWIND_AUDIT'])) auditAgain(process.argv.slice(1));
     }
     this.notes.clear();
   }
@@ -191,6 +198,16 @@ class RewindRun implements RunHandler {
     const { cleaned: known = [], hasRows: seen } = this.#lastFacts;
     this.#lastFacts = { cleaned: [...known, ...cleaned], hasRows: { ...seen, ...hasRows } };
   }
+}
+
+/** `REWIND_AUDIT=1`: the audit of a run that is over, with the arguments of that run. */
+function auditAgain([script = '', ...args]: readonly string[]): void {
+  if (!/[\\/]_?mocha(?:\.[cm]?js)?$/.test(script)) {
+    process.stderr.write('  rewind: REWIND_AUDIT needs mocha’s command line; npx mocha-rewind audit does the same\n');
+    return;
+  }
+  const cli = path.join(__dirname, 'cli', 'main.js');
+  spawnSync(process.execPath, [...process.execArgv, cli, 'audit', '--', ...args], { stdio: 'inherit' });
 }
 
 function showsSql(): boolean {

@@ -1,6 +1,7 @@
 // What `mocha --reporter mocha-rewind/reporter` loads: writes what `lib/report/json.ts` describes to files.
 import fs from 'node:fs';
 import path from 'node:path';
+import { AUDIT_REPORT } from './audit-plan';
 import { messageOf } from './errors';
 import { type JsonReport, type RunnerLike, renderHtml, reportOf, watchRunner } from './report';
 import { currentRunFacts } from './run-facts';
@@ -19,7 +20,8 @@ import { currentRunFacts } from './run-facts';
 class RewindReporter {
   constructor(runner: RunnerLike, options: RewindReporter.MochaOptions = {}) {
     const cwd = process.cwd();
-    const { output = 'reports/rewind.json', html } = optionsOf(options);
+    const forAudit = process.env[AUDIT_REPORT];
+    const { output = 'reports/rewind.json', html } = forAudit ? { output: forAudit } : optionsOf(options);
     watchRunner(runner, (tests, events) => {
       const relative = (file: string): string => path.relative(cwd, file).split(path.sep).join('/');
       const report = reportOf(tests, { ...events, facts: currentRunFacts() }, relative);

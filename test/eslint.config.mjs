@@ -11,8 +11,9 @@ const ROOMS = {
   report: [],
   cli: ['config', 'database', 'snapshot'],
 };
-/** Types a room may name although it doesn't use the room they come from: what a callback of the user's is given. */
-const TYPES_ONLY = { config: ['database'] };
+/** Types a room may name although it doesn't use the room they come from: what a callback of the user's is given; the report
+ * that a run wrote. */
+const TYPES_ONLY = { config: ['database'], cli: ['report'] };
 /** `lib/*.ts` that put rooms together. A room must not reach up to them; the other `lib/*.ts` are leaf files. */
 const ASSEMBLY = ['index', 'register', 'plugin', 'embedded', 'reporter'];
 

@@ -1,3 +1,4 @@
+import { audit } from './audit';
 import { plan, remove, restore, status, verify } from './database-commands';
 import { init } from './init';
 
@@ -12,7 +13,9 @@ export interface Command {
   readonly options: Readonly<
     Record<string, { readonly type: 'boolean' | 'string'; readonly short?: string; readonly multiple?: boolean }>
   >;
-  run(values: Readonly<Record<string, unknown>>): Promise<number>;
+  /** Whether what stands behind `--` is for somebody else. */
+  readonly takesRest?: true;
+  run(values: Readonly<Record<string, unknown>>, rest: readonly string[]): Promise<number>;
 }
 
 const REQUIRE = { require: { type: 'string', short: 'r', multiple: true } } as const;
@@ -34,6 +37,46 @@ overwritten. Where cleaning hooks are found, the config starts with default: 'un
   -y, --yes    write without asking, e.g. in scripts. Without it, and without a terminal, nothing is written.`,
     options: { yes: { type: 'boolean', short: 'y' } },
     run: (values) => init({ yes: values['yes'] === true }),
+  },
+  audit: {
+    summary: 'run the suite in other ways, and say which tests could have another mode',
+    usage: 'audit [--unmanaged] [--dirty] [--shuffle N] [--alone] [--write [--yes]] [--json] [-- mocha arguments]',
+    details: `Runs mocha as it is; then each @truncate test once more as a rollback test, and each rollback test that failed
+as a @truncate test; and lists which passed, with what another tag would save. A test that passed once in another mode may
+still need its own: look at the list before you write it. Exit code 1: the suite could not be run as it is.
+
+  --unmanaged      also the tests that are left alone: as rollback tests, and where they fail, as @truncate tests
+  --dirty          find rollback tests that need empty tables: run them on what two earlier runs have left
+  --shuffle N      find tests that need their order: run the suite in N other orders
+  --alone          run every test that failed in any of these runs alone, and look for the one that it needs before it
+  --alone-all      the same for every test
+  --write          change the tags in the spec files; shows the changes, and asks
+  -y, --yes        write without asking
+  --json           print the findings as JSON`,
+    options: {
+      unmanaged: { type: 'boolean' },
+      dirty: { type: 'boolean' },
+      shuffle: { type: 'string' },
+      alone: { type: 'boolean' },
+      'alone-all': { type: 'boolean' },
+      write: { type: 'boolean' },
+      yes: { type: 'boolean', short: 'y' },
+      json: { type: 'boolean' },
+    },
+    takesRest: true,
+    run: (values, rest) =>
+      audit(
+        {
+          unmanaged: values['unmanaged'] === true,
+          dirty: values['dirty'] === true,
+          shuffle: values['shuffle'] as string | undefined,
+          alone: values['alone-all'] === true ? 'all' : values['alone'] === true ? 'suspects' : 'none',
+          write: values['write'] === true,
+          yes: values['yes'] === true,
+          json: values['json'] === true,
+        },
+        rest,
+      ),
   },
   status: {
     summary: 'what mocha-rewind has in the database',

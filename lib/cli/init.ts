@@ -4,10 +4,7 @@ import { configName, configText } from './config-text';
 import { diffLines } from './diff';
 import { type ProjectFacts, inProject, projectFacts } from './project-facts';
 import { requires, withRequired } from './require-line';
-import { confirm, count, isInteractive, pc, say } from './terminal';
-
-/** `ask`: somebody at the terminal; `yes`: `--yes`; `show`: nobody to ask, so nothing is written. */
-type Consent = 'ask' | 'yes' | 'show';
+import { count, mayWrite, pc, say, sayDiff } from './terminal';
 
 interface Change {
   /** Relative to the package's folder. */
@@ -33,8 +30,7 @@ export async function init(options: { readonly yes: boolean }): Promise<number> 
   }
   for (const change of changes) show(change);
   if (byHand) say(`\n${pc.bold('By hand:')} ${byHand}`);
-  const consent = options.yes ? 'yes' : isInteractive() ? 'ask' : 'show';
-  if (changes.length > 0 && !(await apply(facts, changes, consent))) return 0;
+  if (changes.length > 0 && !(await apply(facts, changes, options.yes))) return 0;
   nextStep(facts);
   return 0;
 }
@@ -96,28 +92,18 @@ function mustBeEditedByHand({ mocha }: ProjectFacts, plugins: readonly string[])
 
 function show({ path, before, after }: Change): void {
   say(`\n${pc.bold(before === undefined ? `New file ${path}` : `Change in ${path}`)}`);
-  for (const line of diffLines(before, after)) {
-    say(line.startsWith('+') ? pc.green(line) : line.startsWith('-') ? pc.red(line) : line);
-  }
+  sayDiff(diffLines(before, after));
 }
 
 /** Whether the changes were made. */
-async function apply(facts: ProjectFacts, changes: readonly Change[], consent: Consent): Promise<boolean> {
-  say();
-  const files = changes.map((change) => change.path).join(' and ');
-  if (consent === 'show') {
-    say(`Nothing was written: nobody is here to say yes. To write ${files}: npx mocha-rewind init --yes`);
-    return false;
-  }
-  if (consent === 'ask' && !(await confirm(`Write ${files}?`))) {
-    say('Nothing was written.');
-    return false;
-  }
+async function apply(facts: ProjectFacts, changes: readonly Change[], yes: boolean): Promise<boolean> {
+  const files = changes.map((change) => change.path);
+  if (!(await mayWrite(files, yes, 'npx mocha-rewind init --yes'))) return false;
   // `wx` refuses to overwrite a file that has appeared since we looked.
   for (const { path, before, after } of changes) {
     fs.writeFileSync(inProject(facts, path), after, before === undefined ? { flag: 'wx' } : {});
   }
-  say(`Written: ${files}. To undo: ${changes.map((change) => change.undo).join(', ')}.`);
+  say(`Written: ${files.join(' and ')}. To undo: ${changes.map((change) => change.undo).join(', ')}.`);
   return true;
 }
 

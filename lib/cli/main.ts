@@ -29,9 +29,11 @@ async function main([name, ...args]: readonly string[]): Promise<number> {
 
 async function run(command: Command, args: readonly string[]): Promise<number> {
   let values: Readonly<Record<string, unknown>>;
+  const end = command.takesRest ? args.indexOf('--') : -1;
+  const [own, rest] = end < 0 ? [args, []] : [args.slice(0, end), args.slice(end + 1)];
   try {
     const options = { ...command.options, help: { type: 'boolean', short: 'h' } } as const;
-    values = parseArgs({ args: [...args], options, strict: true }).values;
+    values = parseArgs({ args: [...own], options, strict: true }).values;
   } catch (error) {
     complain(`${messageOf(error)}\n\n${help(command)}`);
     return WRONG_USAGE;
@@ -40,7 +42,7 @@ async function run(command: Command, args: readonly string[]): Promise<number> {
     say(help(command));
     return 0;
   }
-  return command.run(values);
+  return command.run(values, rest);
 }
 
 function overview(): string {

@@ -29,6 +29,11 @@ export async function preload(cwd: string, files: readonly string[]): Promise<vo
   for (const name of [...packages, ...files]) await load(name, cwd);
 }
 
+/** What the Mocha config requires. */
+export function requiredByMocha(): readonly string[] {
+  return [mochaOptions().require ?? []].flat();
+}
+
 async function load(name: string, cwd: string): Promise<void> {
   const project = createRequire(path.join(cwd, 'package.json'));
   try {

@@ -17,6 +17,8 @@ export interface IsolationOptions {
   readonly note: (sentence: string) => void;
   /** Whether a snapshot that an earlier run has kept may be used. */
   readonly kept: 'use' | 'ignore';
+  /** Whether what unmanaged tests leave is restored at the end of the run, though no other test needs a snapshot. */
+  readonly unmanaged: 'kept' | 'restored';
   /** Whether to compare each restored database with its snapshot, row by row, when the run ends. */
   readonly verify: 'at-end' | 'never';
 }
@@ -40,7 +42,7 @@ export interface IsolationRoom {
   prepared(scope: Scope): Promise<void>;
   closing(scope: Scope): Promise<void>;
   /** A hook of the user's is about to run. The result is called when it has passed. */
-  hookBegan(scope: Scope, hook: WatchedHook): (() => void) | undefined;
+  hookBegan: (scope: Scope, hook: WatchedHook) => (() => void) | undefined;
   bodyEnded(scope: Scope): readonly Error[];
   depart(scope: Scope): Promise<Departure>;
   /** Ends the run: baselines are back, connections returned. */

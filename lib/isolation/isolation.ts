@@ -61,7 +61,8 @@ export class Isolation implements IsolationRoom {
   begin({ counts, role }: { counts: Readonly<Record<Mode, number>>; role: string }): void {
     // A worker goes on to other files after unmanaged tests; nobody else does.
     this.#isWorker = role === 'worker';
-    this.#needsSnapshot = counts.truncate > 0 || (role === 'worker' && counts.unmanaged > 0);
+    const restored = this.#isWorker || this.options.unmanaged === 'restored';
+    this.#needsSnapshot = counts.truncate > 0 || (restored && counts.unmanaged > 0);
     this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#needsSnapshot);
     this.#cleaning = new CleaningWatch();
     this.#errors = [];

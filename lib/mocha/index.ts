@@ -1,4 +1,5 @@
 // The contract of the Mocha room: everything that knows Mocha is behind it.
+import type { Plan } from '../audit-plan';
 import type { RunFacts, TestFacts } from '../facts';
 import type { Mode } from '../modes';
 import type { Scope } from '../scope';
@@ -16,6 +17,12 @@ export interface Tagging {
     readonly title?: (fullTitle: string) => boolean;
     readonly mode: Mode;
   }[];
+}
+
+/** What an audit wants of a run. */
+export interface Audit {
+  /** Which tests run, and in which mode if not in their own; undefined: all. */
+  readonly plan: Plan | undefined;
 }
 
 /** What is known of a run before its first hook. */
@@ -101,6 +108,8 @@ export interface PlugOptions {
   readonly split?: boolean;
   /** What an unhandled rejection means that the code under test leaves behind: its test's failure, or nothing. @default 'fail' */
   readonly rejections?: 'fail' | 'ignore';
+  /** Tests are left out, or change their mode, and tell where it comes from. */
+  readonly audit?: Audit | undefined;
 }
 
 /**

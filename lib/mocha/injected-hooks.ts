@@ -1,8 +1,9 @@
+import type { ModeOrigin } from '../facts';
 import type { Phase } from '../modes';
 import type { Attempts } from './attempts';
 import { combine, failureOf } from './failures';
 import type { RunHandler } from './index';
-import { type Hook, type Suite, addHook, hooksOf, removeOurHooks } from './mocha-private';
+import { type Hook, type Suite, type Test, addHook, hooksOf, removeOurHooks } from './mocha-private';
 import { attachFacts } from './results';
 import type { ScopeTracker } from './scope-tracker';
 
@@ -13,6 +14,8 @@ export interface HookedRun {
   readonly phases: ReadonlyMap<Suite, Phase>;
   /** Why no test may run, if so. */
   readonly refusal: Error | undefined;
+  /** In an audit: where a test's mode comes from. */
+  readonly originOf: ((test: Test) => ModeOrigin) | undefined;
   /** What fails the run and is not yet told. */
   takeProblems(): readonly Error[];
 }
@@ -101,7 +104,9 @@ export class InjectedHooks {
     scope.ended = true;
     try {
       errors.push(...(await this.run.handler.depart(scope)));
-      attachFacts(test, this.run.handler.facts(scope));
+      const facts = this.run.handler.facts(scope);
+      const origin = this.run.originOf && { modeFrom: this.run.originOf(test) };
+      attachFacts(test, facts && { ...facts, ...origin });
     } catch (error) {
       errors.push(failureOf(error));
     }

@@ -23,6 +23,12 @@ export function reorder(root: Suite, options: OrderOptions): ReadonlyMap<Suite, 
   return order.phases;
 }
 
+/** Takes tests out of the tree. A suite that is empty then runs no hooks. */
+export function leaveOut(suite: Suite, isLeftOut: (test: Test) => boolean): void {
+  suite.tests = suite.tests.filter((test) => !isLeftOut(test));
+  for (const child of suite.suites) leaveOut(child, isLeftOut);
+}
+
 class Order {
   readonly phases = new Map<Suite, Phase>();
 

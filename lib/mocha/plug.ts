@@ -30,7 +30,7 @@ export class Plug {
     readonly beginRun: (plan: RunPlan) => RunHandler,
     readonly options: PlugOptions,
   ) {
-    this.tags = new TagReader(tagging);
+    this.tags = new TagReader(tagging, options.audit?.plan);
     const arrange: Arrangement = arrangementFrom(process.env);
     this.order = {
       modeOf: (node) => this.tags.modeOf(node),

@@ -19,7 +19,7 @@ import {
   onListenerError,
   willRun,
 } from './mocha-private';
-import { reorder } from './order';
+import { leaveOut, reorder } from './order';
 import type { Plug } from './plug';
 import { RejectionWatch } from './rejections';
 import { Results, attachFacts, attachRunFacts, hearWorkers } from './results';
@@ -124,6 +124,7 @@ export class Run {
     const root = this.runner.suite;
     const { error, warnings } = this.plug.tags.scan(root);
     for (const warning of warnings) process.stderr.write(`mocha-rewind: ${warning}\n`);
+    leaveOut(root, (test) => this.plug.tags.isLeftOut(test));
     this.#phases = reorder(root, this.plug.order);
     if (isDryRun(this.runner)) {
       if (error) this.#stop(failureOf(error));
@@ -138,6 +139,7 @@ export class Run {
       tracker: this.#tracker,
       phases: this.#phases,
       refusal: error && failureOf(error),
+      originOf: this.plug.options.audit && ((test) => this.plug.tags.originOf(test)),
       takeProblems: () => this.#problems.splice(0),
     });
     hooks.inject(root, joining);

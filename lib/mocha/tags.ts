@@ -1,6 +1,8 @@
 import path from 'node:path';
+import { type Plan, type PlannedTest, auditKey } from '../audit-plan';
 import { RewindError } from '../errors';
 import { explicitModeOf } from '../explicit-mode';
+import type { ModeOrigin } from '../facts';
 import { MODES, type Mode } from '../modes';
 import type { Tagging } from './index';
 import type { Suite, Test } from './mocha-private';
@@ -24,7 +26,11 @@ export class TagReader {
   readonly #modeOfWord = new Map<string, Mode>();
   readonly #modes = new WeakMap<Node, Mode>();
 
-  constructor(private readonly tagging: Tagging) {
+  /** @param plan - an audit's, which has the last word on the tests it names. */
+  constructor(
+    private readonly tagging: Tagging,
+    private readonly plan?: Plan,
+  ) {
     for (const mode of MODES) for (const word of tagging.tags[mode]) this.#modeOfWord.set(word, mode);
   }
 
@@ -35,9 +41,27 @@ export class TagReader {
   modeOf(node: Node): Mode {
     const known = this.#modes.get(node);
     if (known) return known;
-    const mode = this.#inheritedTag(node) ?? this.#ruleFor(node) ?? this.tagging.default;
+    const mode = this.#planned(node)?.mode ?? this.#inheritedTag(node) ?? this.#ruleFor(node) ?? this.tagging.default;
     this.#modes.set(node, mode);
     return mode;
+  }
+
+  /** Whether an audit leaves this test out. */
+  isLeftOut(test: Test): boolean {
+    return this.plan !== undefined && this.#planned(test) === undefined;
+  }
+
+  originOf(test: Test): ModeOrigin {
+    if (this.#planned(test)?.mode) return { by: 'audit' };
+    for (let n: Node | undefined = test; n; n = n.parent) {
+      const level = levelOf(n);
+      const otherwise = (): Mode =>
+        (n?.parent && this.#inheritedTag(n.parent)) ?? this.#ruleFor(test) ?? this.tagging.default;
+      if (explicitModeOf(n)) return { by: 'code', level, otherwise: otherwise() };
+      const word = wordsIn(n.title).find((found) => this.#modeOfWord.has(found));
+      if (word !== undefined) return { by: 'tag', level, word, otherwise: otherwise() };
+    }
+    return this.#ruleFor(test) ? { by: 'rule', otherwise: this.tagging.default } : { by: 'default' };
   }
 
   scan(root: Suite): TagFindings {
@@ -67,6 +91,10 @@ export class TagReader {
         return `@${word} is no tag: did you mean @${suggestion}? It is in the title of ${where}${more}.`;
       }),
     };
+  }
+
+  #planned(node: Node): PlannedTest | undefined {
+    return this.plan?.get(auditKey(relativeFile(node.file), node.fullTitle()));
   }
 
   #inheritedTag(node: Node): Mode | undefined {
@@ -118,6 +146,13 @@ function contradiction(places: readonly string[]): RewindError {
 function placeOf(node: Node): string {
   const file = relativeFile(node.file);
   return `"${node.fullTitle()}"${file === undefined ? '' : ` (${file})`}`;
+}
+
+/** Where its title is in the path of titles. */
+function levelOf(node: Node): number {
+  let level = 0;
+  for (let suite = node.parent; suite; suite = suite.parent) if (!suite.root) level++;
+  return level;
 }
 
 function visit(suite: Suite, look: (node: Node) => void): void {

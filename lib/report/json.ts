@@ -1,4 +1,4 @@
-import type { RunFacts, TestFacts } from '../facts';
+import type { ModeOrigin, RunFacts, TestFacts } from '../facts';
 import type { Mode, Phase } from '../modes';
 import { type CleaningHook, cleaningHooksOf } from './cleaning';
 import { type ReportedTest, summaryOf } from './summary';
@@ -104,6 +104,8 @@ export interface JsonTest {
   /** Rows the restore took away and put back; null where there was none. */
   readonly rowsRemoved: number | null;
   readonly rowsAdded: number | null;
+  /** In an audit: where the mode comes from. */
+  readonly modeFrom?: ModeOrigin;
 }
 
 /** @param relative - makes a file's path the one to show. */
@@ -170,6 +172,7 @@ function testOf(seen: SeenTest, run: SeenRun, relative: (file: string) => string
     tablesRestored: facts?.restore?.tables ?? [],
     rowsRemoved: facts?.restore?.rowsRemoved ?? null,
     rowsAdded: facts?.restore?.rowsAdded ?? null,
+    ...(facts?.modeFrom && { modeFrom: facts.modeFrom }),
   };
 }
 

@@ -172,6 +172,21 @@ describe('a suite with cleaning of its own', () => {
     );
   });
 
+  it('is told by the audit in step 2 which tests have to commit, and has them tagged', async () => {
+    app.write(after(2));
+    const run = await cli('audit', '--write', '--yes');
+    assert.equal(run.code, 0, run.output);
+    assert.match(run.stdout, /^Could be rolled back: 32 /m);
+    assert.match(run.stdout, /^Have to commit: 2 /m);
+    assert.match(
+      run.stdout,
+      /`default: 'truncate'`: 32 of the 34 tests that it commits could be rolled back\. With @truncate/,
+    );
+    for (const [name, text] of Object.entries(after(3))) {
+      if (name !== 'rewind.config.js') assert.equal(fs.readFileSync(path.join(app.dir, name), 'utf8'), text, name);
+    }
+  }).timeout(120_000);
+
   it('says in step 3 which hooks have nothing left to clean, and no more in step 4', async () => {
     app.write(after(3));
     const { stderr } = await mocha();
