@@ -16,7 +16,9 @@ const KINDS: readonly HookKind[] = ['beforeAll', 'beforeEach', 'afterEach', 'aft
 
 /** From here on, hooks can be found in their file: Mocha itself remembers no line. */
 export function rememberHookPlaces(mocha: MochaClass): void {
-  const { Suite: suites } = mocha as unknown as { Suite?: { prototype: Record<HookKind, (...args: unknown[]) => unknown> } };
+  const { Suite: suites } = mocha as unknown as {
+    Suite?: { prototype: Record<HookKind, (...args: unknown[]) => unknown> };
+  };
   if (!suites) return;
   for (const kind of KINDS) {
     const define = suites.prototype[kind];
