@@ -147,6 +147,10 @@ class RewindRun implements RunHandler {
     return errors.length > 1 ? new AggregateError(errors, errors.map((e) => e.message).join('\n')) : errors[0];
   }
 
+  explainTimeout(): Promise<readonly string[]> {
+    return this.isolation.waits();
+  }
+
   async depart(scope: Scope): Promise<readonly Error[]> {
     const { errors, restore, isolationMs, cleaned } = await this.isolation.depart(scope);
     this.#facts.set(scope, {

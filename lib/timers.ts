@@ -16,6 +16,17 @@ export function timestamp(): number {
   return origin + realTimers.now();
 }
 
+/** The promise's value, or after so long nothing. */
+export async function within<T>(ms: number, promise: Promise<T>): Promise<T | undefined> {
+  let timer: NodeJS.Timeout | undefined;
+  const limit = new Promise<undefined>((resolve) => (timer = realTimers.setTimeout(() => resolve(undefined), ms)));
+  try {
+    return await Promise.race([promise, limit]);
+  } finally {
+    realTimers.clearTimeout(timer);
+  }
+}
+
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => realTimers.setTimeout(resolve, ms));
 }

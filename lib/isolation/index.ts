@@ -45,6 +45,8 @@ export interface IsolationRoom {
   hookBegan: (scope: Scope, hook: WatchedHook) => (() => void) | undefined;
   bodyEnded(scope: Scope): readonly Error[];
   depart(scope: Scope): Promise<Departure>;
+  /** In words: who waits for whom just now, in a pool, in the sandbox or for a lock of the server's. */
+  waits(): Promise<readonly string[]>;
   /** Ends the run: baselines are back, connections returned. */
   finish(): Promise<readonly Error[]>;
   /** Hooks that cleaned after the last test. Asked for after {@link finish}. */

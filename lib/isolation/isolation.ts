@@ -14,6 +14,7 @@ import { nodb } from './nodb';
 import { rollback } from './rollback';
 import { truncate } from './truncate';
 import { unmanaged } from './unmanaged';
+import { describeWaits } from './waits';
 
 const STRATEGIES: Readonly<Record<Mode, ModeStrategy>> = { rollback, truncate, nodb, dirty, unmanaged };
 
@@ -229,6 +230,10 @@ export class Isolation implements IsolationRoom {
         sequences: sum(restores.map((r) => r.sequences)),
       },
     };
+  }
+
+  async waits(): Promise<readonly string[]> {
+    return (await Promise.all([...this.#databases.values()].map(describeWaits))).flat();
   }
 
   async finish(): Promise<readonly Error[]> {

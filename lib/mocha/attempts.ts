@@ -1,8 +1,20 @@
 import type { Scope } from '../scope';
-import { realTimers } from '../timers';
-import { failureOf } from './failures';
+import { realTimers, within } from '../timers';
+import { append, failureOf } from './failures';
 import type { RunHandler } from './index';
-import { type Hook, type Test, endAfterTurn, isTimeout, withholdBeforeEach, wrapRun } from './mocha-private';
+import {
+  type Done,
+  type Hook,
+  type Runnable,
+  type Test,
+  endWhen,
+  isTimeout,
+  withholdBeforeEach,
+  wrapRun,
+} from './mocha-private';
+
+/** How long a time-out waits for its explanation. */
+const EXPLAINED_WITHIN_MS = 3000;
 
 /**
  * What decides how one attempt of a test ends, beside its own code. Mocha ends the whole run when a root hook throws, so
@@ -21,11 +33,42 @@ export class Attempts {
     wrapRun(test, (run, done) => {
       this.#withheld.get(test)?.();
       if (this.#refusals.has(test)) return done(this.#refusals.get(test));
-      run((error) => {
-        if (isTimeout(error)) scope.timedOut = true;
-        endAfterTurn(test, realTimers.setImmediate, (uncaught) => done(this.#verdict(scope, test, error ?? uncaught)));
-      });
+      run((error) => this.#settle(scope, test, error, (settled) => done(this.#verdict(scope, test, settled))));
     });
+  }
+
+  /** A hook of somebody else's: what goes wrong in one that runs for a suite is its own. */
+  hookBegan(scope: Scope, hook: Hook): void {
+    wrapRun(hook, (run, done) =>
+      run((error) => {
+        if (scope.kind === 'test' && !isTimeout(error)) return done(error);
+        this.#settle(scope, hook, error, (settled) =>
+          done(scope.kind === 'test' ? settled : this.#own(scope, settled)),
+        );
+      }),
+    );
+  }
+
+  /** Ends a runnable when all is known that goes with it: rejections nobody handled, what a time-out has waited for. */
+  #settle(scope: Scope, runnable: Runnable, error: unknown, settled: Done): void {
+    const afterTurn = (go: () => void): void => void realTimers.setImmediate(go);
+    const ends = (uncaught: unknown): void => settled(error ?? uncaught);
+    if (!isTimeout(error)) return endWhen(runnable, afterTurn, ends);
+    scope.timedOut = true;
+    const explained = this.#explain(error).catch(() => {});
+    endWhen(runnable, (go) => void explained.then(() => afterTurn(go)), ends);
+  }
+
+  async #explain(timeout: Error): Promise<void> {
+    const sentences = await within(EXPLAINED_WITHIN_MS, this.handler.explainTimeout());
+    if (!sentences || sentences.length === 0) return;
+    append(timeout, ['  mocha-rewind: at that moment', ...sentences.map((sentence) => `  - ${sentence}`)].join('\n'));
+  }
+
+  /** Its own error, or else a promise that failed unseen: which also is why somebody was waiting in vain. */
+  #own(scope: Scope, error: unknown): unknown {
+    const [charged] = this.takeCharged(scope);
+    return charged && isTimeout(error) ? charged : (error ?? charged);
   }
 
   /** The body of this attempt is not to run; it fails with this error. */
@@ -79,9 +122,6 @@ export class Attempts {
     } catch (thrown) {
       found = failureOf(thrown);
     }
-    const [charged] = this.takeCharged(scope);
-    // A promise that failed unseen is why the test was waiting in vain.
-    if (charged && isTimeout(error)) return charged;
-    return error ?? charged ?? found;
+    return this.#own(scope, error) ?? found;
   }
 }

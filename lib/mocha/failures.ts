@@ -12,6 +12,14 @@ export function failureOf(thrown: unknown): Error {
   return thrown;
 }
 
+/** Adds to the words of somebody else's error. */
+export function append(error: Error, text: string): void {
+  const { message, stack } = error;
+  error.message = `${message}\n\n${text}\n`;
+  // Reporters look for the message in the stack, to print it once.
+  if (stack?.includes(message)) error.stack = stack.replace(message, () => error.message);
+}
+
 /** Several errors where Mocha has room for one. */
 export function combine(errors: readonly Error[]): Error {
   const [first, ...others] = errors;

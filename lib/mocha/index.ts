@@ -53,6 +53,8 @@ export interface RunHandler {
   hookBegan?(scope: Scope, hook: RunningHook): (() => void) | undefined;
   /** The body of a test is over (before its `afterEach` hooks). A returned error fails a test that would have passed. */
   bodyEnded(scope: Scope): Error | undefined;
+  /** A test or a hook has timed out, and is still waiting: sentences on what for. They are not waited for long. */
+  explainTimeout(): Promise<readonly string[]>;
   /**
    * After the last `afterEach` hook of a test, whose `scope.ended` is true by now; it is left right after. Each returned error fails that test, and no
    * other; those of an attempt that is tried again are dropped.

@@ -4,6 +4,7 @@ import type { Attempts } from './attempts';
 import { combine, failureOf } from './failures';
 import type { RunHandler } from './index';
 import { type Hook, type Suite, type Test, addHook, hooksOf, removeOurHooks } from './mocha-private';
+import type { Outcomes } from './outcomes';
 import { attachFacts } from './results';
 import type { ScopeTracker } from './scope-tracker';
 
@@ -12,6 +13,7 @@ export interface HookedRun {
   readonly tracker: ScopeTracker;
   readonly attempts: Attempts;
   readonly phases: ReadonlyMap<Suite, Phase>;
+  readonly outcomes: Outcomes;
   /** Why no test may run, if so. */
   readonly refusal: Error | undefined;
   /** In an audit: where a test's mode comes from. */
@@ -113,11 +115,17 @@ export class InjectedHooks {
     errors.push(...this.run.attempts.takeCharged(scope));
     this.run.tracker.endTest();
     // What a failed attempt left behind is no reason to fail the test, if the next attempt passes.
-    if (errors.length > 0 && !this.run.attempts.isRetried(test)) hook.error(combine(errors.map(failureOf)));
+    if (errors.length > 0 && !this.run.attempts.isRetried(test)) {
+      this.run.outcomes.fail(test, hook, combine(errors.map(failureOf)));
+    } else {
+      this.run.outcomes.tell();
+    }
   }
 
   async #finishOrThrow(): Promise<void> {
+    const { tracker, attempts } = this.run;
     const errors = [...(await this.finishIfDue()), ...this.run.takeProblems()];
+    if (tracker.current) errors.push(...attempts.takeCharged(tracker.current));
     if (errors.length > 0) throw combine(errors.map(failureOf));
   }
 }

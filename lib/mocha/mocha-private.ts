@@ -152,6 +152,10 @@ export function addHook(suite: Suite, kind: HookKind, place: HookPlace, body: (h
 
 const ours = new WeakSet<Hook>();
 
+export function isOurs(hook: Hook): boolean {
+  return ours.has(hook);
+}
+
 /** A suite that is run a second time (`cleanReferencesAfterRun(false)`) must not keep the hooks of the first. */
 export function removeOurHooks(suite: Suite): void {
   for (const kind of HOOK_KINDS) {
@@ -173,11 +177,11 @@ export function withholdBeforeEach(test: Test, current: Hook): () => void {
   };
 }
 
-/** Replaces how one attempt of a test is run, for this attempt only (`--retries` makes a new object for each). */
-export function wrapRun(test: Test, wrapper: (run: (done: Done) => void, done: Done) => void): void {
-  test.run = (done) => {
-    Reflect.deleteProperty(test, 'run');
-    wrapper((inner) => test.run(inner), done);
+/** Replaces how a hook, or one attempt of a test, is run this once (`--retries` makes a new object for each attempt). */
+export function wrapRun(runnable: Runnable, wrapper: (run: (done: Done) => void, done: Done) => void): void {
+  runnable.run = (done) => {
+    Reflect.deleteProperty(runnable, 'run');
+    wrapper((inner) => runnable.run(inner), done);
   };
 }
 
@@ -251,7 +255,7 @@ function copyExpandos(from: object, to: object, known: ReadonlySet<string>): voi
 
 const TIMEOUT = 'ERR_MOCHA_TIMEOUT';
 
-export function isTimeout(error: unknown): boolean {
+export function isTimeout(error: unknown): error is Error {
   return (error as { code?: unknown } | undefined)?.code === TIMEOUT;
 }
 
@@ -260,7 +264,9 @@ export function isTimeout(error: unknown): boolean {
  * makes the runner emit `hook end` with that very hook. Nothing else can run in between.
  */
 export function captureRunner(hook: Hook, captured: (runner: Runner) => void): void {
-  const emitter = EventEmitter.prototype as unknown as { emit: Emit };
+  const emitter = EventEmitter.prototype as unknown as {
+    emit: (this: EventEmitter, ...args: Parameters<Emit>) => boolean;
+  };
   const { emit } = emitter;
   emitter.emit = function (event, ...args) {
     if (event === 'hook end' && args[0] === hook) {
@@ -271,20 +277,28 @@ export function captureRunner(hook: Hook, captured: (runner: Runner) => void): v
   };
 }
 
+type Emit = (event: string | symbol, ...args: unknown[]) => boolean;
+
+/** Replaces how the runner tells of what happens. */
+export function wrapEmit(
+  runner: Runner,
+  wrapper: (emit: Emit, event: string | symbol, args: readonly unknown[]) => boolean,
+): void {
+  const emit: Emit = runner.emit.bind(runner);
+  runner.emit = (event, ...args: unknown[]) => wrapper(emit, event, args);
+}
+
 /** Tells of exceptions in listeners: Mocha goes on as if they were the test's, or stops without a word. */
 export function onListenerError(runner: Runner, told: (error: unknown) => void): void {
-  const emit = runner.emit.bind(runner);
-  runner.emit = (event, ...args: unknown[]) => {
+  wrapEmit(runner, (emit, event, args) => {
     try {
       return emit(event, ...args);
     } catch (error) {
       told(error);
       throw error;
     }
-  };
+  });
 }
-
-type Emit = (this: EventEmitter, event: string | symbol, ...args: unknown[]) => boolean;
 
 /** Lets facts about a test or a suite cross from a worker to the main process, whose serializer knows a fixed list of fields. */
 export function extendSerialize({ prototype }: MochaClass['Test' | 'Suite'], more: (node: object) => object): void {
@@ -295,25 +309,21 @@ export function extendSerialize({ prototype }: MochaClass['Test' | 'Suite'], mor
 }
 
 /**
- * Ends an attempt one turn of the event loop after its body. Only then has Node told of the rejections nobody handled,
- * and an exception thrown in the meantime still fails this test, where Mocha alone would end the whole run
- * (`Runner#_uncaught`: "cannot recover gracefully").
+ * Ends a test or hook some time after its body: after a turn of the event loop at least, since only then has Node told of
+ * the rejections nobody handled. An exception thrown in the meantime still fails this one, where Mocha alone would end
+ * the whole run (`Runner#_uncaught`: "cannot recover gracefully").
  */
-export function endAfterTurn(
-  test: Test,
-  setImmediate: (f: () => void) => unknown,
-  end: (uncaught: unknown) => void,
-): void {
+export function endWhen(runnable: Runnable, ready: (go: () => void) => void, end: (uncaught: unknown) => void): void {
   let uncaught: unknown;
   const held: unknown[] = [];
-  const { callback } = test;
-  test.callback = (error) => (uncaught ??= error);
+  const { callback } = runnable;
+  runnable.callback = (error) => (uncaught ??= error);
   // A second `done()` is told of by an `error` event, which has to come after the `pass` it contradicts.
-  test.emit = (event, ...args: unknown[]) => event === 'error' && held.push(args[0]) > 0;
-  setImmediate(() => {
-    Reflect.deleteProperty(test, 'emit');
-    if (callback) test.callback = callback;
+  runnable.emit = (event, ...args: unknown[]) => event === 'error' && held.push(args[0]) > 0;
+  ready(() => {
+    Reflect.deleteProperty(runnable, 'emit');
+    if (callback) runnable.callback = callback;
     end(uncaught);
-    for (const error of held) test.emit('error', error);
+    for (const error of held) runnable.emit('error', error);
   });
 }

@@ -61,7 +61,7 @@ export class Results {
     }));
   }
 
-  /** A test can fail after it has passed, by what its `afterEach` hooks find. */
+  /** A test can fail after it has passed: in Mocha's eyes, when it calls `done()` twice. */
   #note(test: Test, state: FinishedTest['state']): void {
     if (test.type !== 'test') return;
     const known = this.#finished.get(idOf(test));

@@ -10,17 +10,17 @@ import { InjectedHooks } from './injected-hooks';
 import {
   type Hook,
   type RunResult,
-  type Runnable,
   type Runner,
   type Suite,
   type Test,
   isDryRun,
-  isTimeout,
+  isOurs,
   onListenerError,
   willRun,
 } from './mocha-private';
 import { leaveOut, reorder } from './order';
 import type { Plug } from './plug';
+import { Outcomes } from './outcomes';
 import { RejectionWatch } from './rejections';
 import { Results, attachFacts, attachRunFacts, hearWorkers } from './results';
 import { ScopeTracker } from './scope-tracker';
@@ -39,6 +39,7 @@ interface Begun {
 export class Run {
   readonly #tracker: ScopeTracker;
   readonly #results = new Results();
+  readonly #outcomes = new Outcomes();
   readonly #rejections = new RejectionWatch((error) => this.#charge(error));
   /** What can be charged to no test: fails the run. */
   readonly #problems: Error[] = [];
@@ -67,6 +68,7 @@ export class Run {
   attach(): void {
     this.#watch();
     onListenerError(this.runner, (error) => this.#listenerThrew(error));
+    this.#outcomes.watch(this.runner, (test) => test === this.#tracker.currentTest?.test);
     this.#on('start', () => this.#begin());
     this.#on('suite', (suite: Suite) => this.#tracker.suiteBegan(suite));
     this.#on('test', (test: Test) => this.#tracker.testBegan(test));
@@ -74,7 +76,6 @@ export class Run {
     this.#on('hook end', () => this.#hookEnded());
     this.#on('suite end', (suite: Suite) => this.#tracker.suiteEnded(suite));
     this.#on('retry', (test: Test) => this.#begun?.attempts.willRetry(test));
-    this.#on('fail', (runnable: Runnable, error: unknown) => this.#hookTimedOut(runnable, error));
   }
 
   /** The main process of `--parallel`: it has started already, and all it hears happened elsewhere, some time ago. */
@@ -137,6 +138,7 @@ export class Run {
       handler,
       attempts,
       tracker: this.#tracker,
+      outcomes: this.#outcomes,
       phases: this.#phases,
       refusal: error && failureOf(error),
       originOf: this.plug.options.audit && ((test) => this.plug.tags.originOf(test)),
@@ -200,6 +202,7 @@ export class Run {
     this.#tracker.hookBegan(hook);
     const scope = this.#tracker.current;
     this.#hookPassed = scope && this.#begun?.handler.hookBegan?.(scope, describeHook(hook));
+    if (scope && !isOurs(hook)) this.#begun?.attempts.hookBegan(scope, hook);
   }
 
   #hookEnded(): void {
@@ -207,11 +210,6 @@ export class Run {
     const passed = this.#hookPassed;
     this.#hookPassed = undefined;
     passed?.();
-  }
-
-  #hookTimedOut(runnable: Runnable, error: unknown): void {
-    const scope = this.#tracker.current;
-    if (scope && runnable.type === 'hook' && isTimeout(error)) scope.timedOut = true;
   }
 
   /** Whose rejection it is: the asynchronous context is believed only if it names a test that has ended. */
@@ -222,8 +220,8 @@ export class Run {
     if (origin?.kind === 'test' && origin.ended && origin !== current?.scope) {
       error.message += ` (in "${origin.title}", after it had ended)`;
       this.#problems.push(failureOf(error));
-    } else if (current) {
-      this.#begun?.attempts.charge(current.scope, error);
+    } else if (this.#tracker.current) {
+      this.#begun?.attempts.charge(this.#tracker.current, error);
     } else {
       this.#problems.push(error);
     }

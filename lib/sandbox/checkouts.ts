@@ -1,5 +1,5 @@
 // Virtual connections on their way out of the app's pools, and back.
-import { currentFlow } from './flow';
+import { claimFlow, currentFlow } from './flow';
 import type { RealSource } from './pinned';
 import { leftOpen } from './refusals';
 import type { RollbackSandbox } from './sandbox';
@@ -33,22 +33,19 @@ export class Checkouts {
     return connection.route instanceof Session && connection.route.host === this.sandbox;
   }
 
-  /** The connection leaves the pool: it belongs to the current scope, and to the transaction callback it is acquired in. */
-  checkout(connection: VirtualConnection, evict?: () => void): void {
+  /**
+   * The connection leaves the pool: it belongs to the current scope, and to the transaction callback it is acquired in.
+   * Returns where the transaction is begun that it is acquired for.
+   */
+  checkout(connection: VirtualConnection, evict?: () => void): Session['site'] {
     const session = connection.route as Session;
     session.evict = evict;
-    const flow = currentFlow();
     session.connection = connection;
     session.level = this.sandbox.current;
     session.cut = undefined;
-    if (flow && !flow.owner) {
-      flow.owner = session;
-      session.site = flow.site;
-      session.inside = flow.parent;
-    } else {
-      session.site = undefined;
-      session.inside = flow;
-    }
+    const own = claimFlow(session);
+    session.inside = own ? own.parent : currentFlow();
+    return (session.site = own?.site);
   }
 
   /** The connection goes back to the pool. */

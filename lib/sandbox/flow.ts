@@ -17,11 +17,24 @@ export function currentFlow(): Flow | undefined {
   return flows.getStore();
 }
 
+/** The first connection acquired inside a flow is the flow's own: the flow, if this is it. */
+export function claimFlow(owner: object): Flow | undefined {
+  const flow = flows.getStore();
+  if (!flow || flow.owner) return undefined;
+  flow.owner = owner;
+  return flow;
+}
+
 /** Runs `begin` (which acquires a connection and calls the app's callback) as a flow of its own. */
 export function inFlow<T>(begin: () => T): T {
+  return flows.run({ parent: flows.getStore(), site: siteOfCall(inFlow), owner: undefined }, begin);
+}
+
+/** Where the app called what called `below`; computed when somebody asks. */
+export function siteOfCall(below: (...args: never[]) => unknown): () => string {
   const captured: { stack?: string } = {};
-  Error.captureStackTrace(captured, inFlow); // formatted only when read
-  return flows.run({ parent: flows.getStore(), site: () => siteIn(captured.stack ?? ''), owner: undefined }, begin);
+  Error.captureStackTrace(captured, below); // formatted only when read
+  return () => siteIn(captured.stack ?? '');
 }
 
 export function isInside(flow: Flow | undefined, owner: object): boolean {
@@ -36,7 +49,8 @@ function siteIn(stack: string): string {
     .slice(1)
     .find(
       (line) =>
-        /:\d+:\d+\)?$/.test(line) && !/node:|[\\/]node_modules[\\/]|[\\/]sandbox[\\/](flow|knex)\.[jt]s/.test(line),
+        /:\d+:\d+\)?$/.test(line) &&
+        !/node:|[\\/]node_modules[\\/]|[\\/]sandbox[\\/](flow|knex|pgpool)\.[jt]s/.test(line),
     );
   const place = /\(?([^()\s]+:\d+:\d+)\)?$/.exec(frame ?? '')?.[1];
   return place === undefined ? 'an unknown place' : path.relative(process.cwd(), place.replace(/^file:\/\//, ''));

@@ -29,6 +29,10 @@ export interface ManagedPool {
   closeIdle(): Promise<void>;
   /** Real connections that are checked out now, or waited for. */
   inUse(): number;
+  /** Process ids of its real connections, checked out or not. */
+  pids(): readonly number[];
+  /** In words: who waits for a connection that others have, real or virtual. */
+  waits(): readonly string[];
   /** Lets the process end although the pool still holds idle connections. */
   unref(): void;
 }
@@ -71,6 +75,8 @@ export interface Sandbox {
    * statement pins a connection again.
    */
   release(): Promise<void>;
+  /** In words: statements that wait their turn. */
+  waits(): readonly string[];
   /** Number of statements the app has sent through this sandbox. */
   readonly queries: number;
 }

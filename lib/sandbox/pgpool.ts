@@ -1,11 +1,13 @@
-// The seam to pg's Pool. Read on pg-pool 3.6.1 (with pg 8.11) to 3.14 (with pg 8.23). What is relied on, all public:
-// `connect` with and without a callback (`query` goes through it), `end`, `options`, the option `Client`, and the events
-// `acquire` and `release`.
+// The seam to pg's Pool. Read on pg-pool 3.6.1 (with pg 8.11) to 3.14 (with pg 8.23). What is relied on:
+// `connect` with and without a callback (`query` goes through it), `end`, `options`, the option `Client`, the events
+// `acquire` and `release`; and, private but dispensable, `_clients` and `_idle`.
 import { AsyncResource } from 'node:async_hooks';
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
 import { admission, type OnLate } from './checkout';
 import type { Admission, Gate, Knex, ManagedPool, Pool } from './index';
+import { siteOfCall } from './flow';
+import { describeExhaustion, noteHolder, noteRealHolder } from './holders';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
 import { overhear, overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
@@ -19,7 +21,8 @@ type OnConnect = (error: Error | undefined, client: PooledClient | undefined, re
 
 export interface PgPool {
   readonly Client: ConnectingClass & ClientClass;
-  readonly options: Record<string, unknown> & { allowExitOnIdle?: boolean; query_timeout?: number };
+  readonly options: Record<string, unknown> & { max: number; allowExitOnIdle?: boolean; query_timeout?: number };
+  readonly _clients?: readonly PgClient[];
   readonly _idle?: { client: PgClient; timeoutId?: NodeJS.Timeout }[];
   readonly totalCount: number;
   readonly idleCount: number;
@@ -57,6 +60,10 @@ export function adoptPgPool(
   adopted.set(pool, managed);
   const gate = onPool(managed);
   if (gate) managed.intercept(gate);
+}
+
+function clientsOf(pool: PgPool): readonly PgClient[] {
+  return pool._clients ?? [];
 }
 
 class ManagedPgPool implements ManagedPool, RealSource {
@@ -146,6 +153,25 @@ class ManagedPgPool implements ManagedPool, RealSource {
     return inUse(this.pool) + (this.elsewhere?.pool ? inUse(this.elsewhere.pool) : 0);
   }
 
+  private realPools(): PgPool[] {
+    return this.elsewhere?.pool ? [this.pool, this.elsewhere.pool] : [this.pool];
+  }
+
+  pids(): readonly number[] {
+    return this.realPools().flatMap((pool) => clientsOf(pool).map((client) => client.processID));
+  }
+
+  waits(): readonly string[] {
+    return [...this.realPools(), ...this.shadows.values()].flatMap((pool) =>
+      describeExhaustion({
+        label: this.label,
+        max: pool.options.max,
+        waiting: pool.waitingCount,
+        taken: clientsOf(pool).filter((client) => !pool._idle?.some((idle) => idle.client === client)),
+      }),
+    );
+  }
+
   take(): Promise<PgClient> {
     return this.real.connect();
   }
@@ -156,7 +182,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
 
   intercept(gate: Gate): void {
     const connect = (callback?: OnConnect): Promise<PooledClient> | undefined => {
-      const promise = this.acquire(gate);
+      const promise = this.acquire(gate, callback ? undefined : siteOfCall(connect));
       if (!callback) return promise;
       const bound = AsyncResource.bind(callback);
       promise.then(
@@ -178,19 +204,24 @@ class ManagedPgPool implements ManagedPool, RealSource {
     };
   }
 
-  private async acquire(gate: Gate): Promise<PooledClient> {
+  private async acquire(gate: Gate, site: (() => string) | undefined): Promise<PooledClient> {
     const answer = admission(this, gate, this.options.onLate);
     const admitted: Admission = answer instanceof Promise ? await answer : answer;
     switch (admitted.to) {
       case 'pool':
-        return scopeContext.run(undefined, () => this.connectReal()).then(overhear);
+        return scopeContext
+          .run(undefined, () => this.connectReal())
+          .then((client) => {
+            noteRealHolder(client, site);
+            return overhear(client);
+          });
       case 'nowhere':
         return Object.assign(nowhere(this.pool.Client, () => admitted.error).client, { release: () => {} });
       case 'sandbox': {
         const sandbox = admitted.sandbox as RollbackSandbox;
         const client = await this.shadowFor(sandbox).connect();
         const connection = virtualOf(client);
-        if (connection) sandbox.checkouts.checkout(connection);
+        if (connection) noteHolder(client, sandbox.checkouts.checkout(connection) ?? site);
         return client;
       }
     }

@@ -19,6 +19,7 @@ import { level, type Level, type Session, type SessionHost, type Task } from './
 import { SavepointStack } from './stack';
 import { readScript } from './statement';
 import { refuseCut, refuseStray } from './turned-away';
+import { waitsIn } from './waits';
 import { fail, type Job } from './virtual';
 import type { PgClient } from './wire';
 
@@ -35,7 +36,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   /** Sessions with an open cursor or stream, and the scope it was opened in. */
   readonly portals = new Map<Session, Level>();
   readonly levels: Level[] = [level(undefined, 0)];
-  private queue: Task[] = [];
+  queue: Task[] = [];
   active: Task | undefined;
   private pinning: Promise<Pinned> | undefined;
   private held: Promise<void> | undefined;
@@ -83,6 +84,10 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   hasOpened(scope: Scope): boolean {
     return this.levels.some((l) => l.scope === scope && this.stack.has(l.mark));
+  }
+
+  waits(): readonly string[] {
+    return waitsIn(this);
   }
 
   /** The name a message has for a level. */

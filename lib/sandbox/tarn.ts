@@ -5,6 +5,7 @@ import { quoteIdent, type OwnConnection } from '../sql';
 import { realTimers } from '../timers';
 import { admission } from './checkout';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
+import { describeExhaustion, noteHolder, noteRealHolder } from './holders';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
 import { runningScope } from './origin';
 import { overhear, overhearNoMore } from './overhear';
@@ -168,6 +169,27 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     return inUse(this.pool) + inUse(this.elsewhere?.pool);
   }
 
+  private realPools(): TarnPool[] {
+    return this.elsewhere?.pool ? [this.pool, this.elsewhere.pool] : [this.pool];
+  }
+
+  pids(): readonly number[] {
+    return this.realPools().flatMap(({ free = [], used = [] }) =>
+      [...free, ...used].map(({ resource }) => resource.processID),
+    );
+  }
+
+  waits(): readonly string[] {
+    return [...this.realPools(), ...this.shadows.values()].flatMap((pool) =>
+      describeExhaustion({
+        label: this.label,
+        max: pool.max,
+        waiting: pool.numPendingAcquires?.() ?? 0,
+        taken: (pool.used ?? []).map(({ resource }) => resource),
+      }),
+    );
+  }
+
   take(): Promise<PgClient> {
     return this.real.acquire().promise;
   }
@@ -195,7 +217,12 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     switch (admitted.to) {
       case 'pool':
         // a socket that opens now must not belong to the test that happens to run: see origin.ts
-        return scopeContext.run(undefined, () => this.acquireReal()).then(overhear);
+        return scopeContext
+          .run(undefined, () => this.acquireReal())
+          .then((client) => {
+            noteRealHolder(client);
+            return overhear(client);
+          });
       case 'nowhere':
         return Promise.resolve(nowhere(this.driver, () => admitted.error).client);
       case 'sandbox':
@@ -216,10 +243,11 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   private checkout(sandbox: RollbackSandbox, shadow: TarnPool, client: PgClient): PgClient {
     const connection = virtualOf(client);
     if (connection) {
-      sandbox.checkouts.checkout(connection, () => {
+      const site = sandbox.checkouts.checkout(connection, () => {
         connection.disposed = true;
         shadow.release(client);
       });
+      noteHolder(client, site);
     }
     return client;
   }

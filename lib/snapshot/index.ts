@@ -45,6 +45,8 @@ export interface Restored {
   readonly blockers: readonly Blocker[];
 }
 
+export { type ServerSession, type Waiting, findWaiting } from './waits';
+
 /** A table (or sequence, …) whose contents are not those of the checkpoint. */
 export interface Difference {
   readonly name: string;

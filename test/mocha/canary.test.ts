@@ -11,7 +11,7 @@ import {
   addHook,
   captureRunner,
   cloneSuite,
-  endAfterTurn,
+  endWhen,
   hooksOf,
   isDryRun,
   isMochaClass,
@@ -217,7 +217,7 @@ for (const [version, folder] of Object.entries(MOCHAS)) {
         runner.on('test', (test: Test) =>
           wrapRun(test, (body, done) =>
             body((error) => {
-              endAfterTurn(test, setImmediate, (uncaught) => done(error ?? uncaught));
+              endWhen(test, setImmediate, (uncaught) => done(error ?? uncaught));
               runner.uncaught(new Error('late'));
             }),
           ),

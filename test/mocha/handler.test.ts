@@ -75,6 +75,7 @@ for (const mocha of VERSIONS) {
       });
       assertScopes(run);
       assert.deepEqual(failed(run), [['S b', 'leaked\nand locked']]);
+      assert.deepEqual(passed(run), ['S a', 'S c'], 'it has not passed as well');
       assert.deepEqual(run.ran, ['S a', 'S b', 'S c']);
       assert.equal(run.code, 1);
       const { tests } = run.events.at(-1)?.detail as { tests: { title: string; state: string }[] };
@@ -82,6 +83,33 @@ for (const mocha of VERSIONS) {
         tests.map((t) => `${t.title} ${t.state}`),
         ['S a passed', 'S b failed', 'S c passed'],
       );
+    });
+
+    it('gives a test that has failed more to say, and fails it once', async () => {
+      const run = await recorded(
+        {
+          'a.spec.js': `T('a', () => { throw new Error('own'); }); afterEach(function () { R('err', this.currentTest.err?.message ?? 'none'); });`,
+        },
+        { mocha, handler: `{ depart: async () => [new Error('leaked')] }` },
+      );
+      assertScopes(run);
+      assert.deepEqual(failed(run), [['a', 'own\n\nleaked\n']]);
+      assert.equal(run.report?.failures[0]?.err.stack?.match(/leaked/g)?.length, 1);
+      assert.ok(
+        run.events.some((event) => event.what === 'err' && event.of === 'own'),
+        'hooks see the failure',
+      );
+      assert.equal(run.code, 1);
+    });
+
+    it('lets a test pass whose last hooks fail, and fails the hook, as Mocha does', async () => {
+      const run = await recorded(
+        { 'a.spec.js': `describe('S', () => { T('a'); afterEach(() => { throw new Error('own'); }); }); T('b');` },
+        { mocha },
+      );
+      assertScopes(run);
+      assert.deepEqual(failed(run), [['S "after each" hook for "a"', 'own']]);
+      assert.deepEqual(passed(run), ['b', 'S a']);
     });
 
     it('says nothing of an attempt that is tried again', async () => {

@@ -32,17 +32,49 @@ T('next');`);
       assert.equal(outcome.code, 4);
     });
 
-    it('of hooks fail the test they run for, or the one that comes next', async () => {
+    it('of hooks fail the test they run for', async () => {
       const outcome = await run(`
 describe('E', () => { beforeEach(async () => { Promise.reject(new Error('be')); }); T('t'); });
-describe('A', () => { afterEach(async () => { Promise.reject(new Error('ae')); }); T('u'); });
-describe('B', () => { before(async () => { Promise.reject(new Error('b')); }); T('v'); });`);
+describe('A', () => { afterEach(async () => { Promise.reject(new Error('ae')); }); T('u'); });`);
       assertScopes(outcome);
       assert.deepEqual(failed(outcome), [
         ['E t', 'Unhandled rejection: be'],
         ['A u', 'Unhandled rejection: ae'],
-        ['B v', 'Unhandled rejection: b'],
       ]);
+    });
+
+    it('of hooks that run for a suite fail that hook, and no test', async () => {
+      const outcome = await run(`
+describe('B', () => { before(async () => { Promise.reject(new Error('b')); }); T('never'); });
+describe('C', () => { after(async () => { Promise.reject(new Error('a')); }); T('v'); });
+describe('D', () => { before((done) => { Promise.reject(new Error('d')); done(); }); T('never either'); });
+T('next');
+describe('E', () => { T('w'); });`);
+      assertScopes(outcome);
+      assert.deepEqual(failed(outcome), [
+        ['B "before all" hook for "never"', 'Unhandled rejection: b'],
+        ['C "after all" hook for "v"', 'Unhandled rejection: a'],
+        ['D "before all" hook for "never either"', 'Unhandled rejection: d'],
+      ]);
+      assert.deepEqual(outcome.ran, ['next', 'C v', 'E w']);
+    });
+
+    it('between two hooks of a suite fail the second one', async () => {
+      const outcome = await run(`
+describe('B', () => {
+  before(() => { setTimeout(() => Promise.reject(new Error('b')), 5); });
+  before(() => new Promise((r) => setTimeout(r, 20)));
+  T('never');
+});
+T('next');`);
+      assertScopes(outcome);
+      assert.deepEqual(failed(outcome), [['B "before all" hook for "never"', 'Unhandled rejection: b']]);
+    });
+
+    it('of root-level hooks fail the run', async () => {
+      const after = await run(`after(async () => { Promise.reject(new Error('x')); }); T('t');`);
+      assertScopes(after);
+      assert.deepEqual(failed(after), [['"after all" hook for "t"', 'Unhandled rejection: x']]);
     });
 
     it('fail the test also while it departs', async () => {

@@ -53,6 +53,7 @@ const { mochaHooks } = plugMocha(
     arrive: () => Promise.resolve(),
     prepared: () => Promise.resolve(),
     bodyEnded: () => undefined,
+    explainTimeout: () => Promise.resolve([]),
     depart: () => Promise.resolve([]),
     closing: () => Promise.resolve(),
     facts: () => undefined,

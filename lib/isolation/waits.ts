@@ -1,0 +1,39 @@
+import { messageOf } from '../errors';
+import { type ServerSession, type Waiting, findWaiting } from '../snapshot';
+import type { ManagedDatabase } from './managed-database';
+
+/** Sentences on who waits for whom just now: in the app's pools, in the sandbox, and on the server. */
+export async function describeWaits(database: ManagedDatabase): Promise<readonly string[]> {
+  const pools = [...database.pools];
+  const ours = [...pools.flatMap((pool) => pool.waits()), ...database.sandbox.waits()];
+  const managed = pools.flatMap((pool) => pool.pids());
+  const [pool] = pools;
+  if (!pool || (managed.length === 0 && ours.length === 0)) return [];
+  try {
+    const connection = await pool.connect('mocha-rewind');
+    try {
+      const found = await findWaiting(connection.query, managed);
+      return [...ours, ...found.map((waiting) => sentence(waiting, new Set(managed), database.label))];
+    } finally {
+      await connection.end();
+    }
+  } catch (error) {
+    return [...ours, `${database.label} could not be asked who waits for whom: ${messageOf(error)}`];
+  }
+}
+
+function sentence({ session, blockers }: Waiting, managed: ReadonlySet<number>, label: string): string {
+  const who = `${name(session, managed)} of ${label}`;
+  if (blockers.length === 0) return `${who} is still running "${session.query}".`;
+  const holders = blockers.map((blocker) =>
+    blocker.pid === 0 ? 'a prepared transaction' : `${name(blocker, managed)}, ${blocker.state}, "${blocker.query}"`,
+  );
+  return `${who} waits with "${session.query}" for a lock of ${holders.join('; and of ')}.`;
+}
+
+/** Whose session it is, since what to do about it depends on that. */
+function name({ pid, application }: ServerSession, managed: ReadonlySet<number>): string {
+  if (managed.has(pid)) return `connection ${pid} (the app's, managed)`;
+  if (application === 'mocha-rewind') return `connection ${pid} (mocha-rewind's own)`;
+  return `connection ${pid} (not managed${application && `: "${application}"`})`;
+}

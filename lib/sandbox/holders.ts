@@ -1,0 +1,36 @@
+// Who has a pool's connections: what a time-out is explained with.
+import { claimFlow } from './flow';
+import type { PgClient } from './wire';
+
+type Site = (() => string) | undefined;
+
+const sites = new WeakMap<PgClient, Site>();
+
+/** A connection, real or virtual, has left its pool, by way of the call at `site` if that is known. */
+export function noteHolder(client: PgClient, site: Site): void {
+  sites.set(client, site);
+}
+
+/** The same for a real one, which belongs to the transaction that it is acquired for, if to any. */
+export function noteRealHolder(client: PgClient, site?: Site): void {
+  noteHolder(client, claimFlow(client)?.site ?? site);
+}
+
+export interface PoolState {
+  readonly label: string;
+  readonly max: number;
+  /** How many wait for a connection. */
+  readonly waiting: number;
+  readonly taken: readonly PgClient[];
+}
+
+/** A sentence about a pool that has no connection left for those who want one. */
+export function describeExhaustion({ label, max, waiting, taken }: PoolState): string[] {
+  if (waiting === 0 || taken.length < max) return [];
+  const known = taken.flatMap((client) => sites.get(client)?.() ?? []);
+  const unknown = taken.length - known.length;
+  const holders = [...known.map((site) => `at ${site}`), ...(unknown > 0 ? [`${unknown} by single queries`] : [])];
+  const who = waiting === 1 ? 'A query waits' : `${waiting} queries wait`;
+  const pool = max === 1 ? 'the only one of its pool is' : `all ${max} of its pool are`;
+  return [`${who} for a connection to ${label}: ${pool} checked out, ${holders.join(', ')}.`];
+}
