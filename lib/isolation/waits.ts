@@ -6,9 +6,10 @@ import type { ManagedDatabase } from './managed-database';
 export async function describeWaits(database: ManagedDatabase): Promise<readonly string[]> {
   const pools = [...database.pools];
   const ours = [...pools.flatMap((pool) => pool.waits()), ...database.sandbox.waits()];
-  const managed = pools.flatMap((pool) => pool.pids());
-  const [pool] = pools;
-  if (!pool || (managed.length === 0 && ours.length === 0)) return [];
+  // With no connection in use, nobody here waits, and nobody else waits for us.
+  const pool = pools.find((candidate) => candidate.inUse() > 0);
+  if (!pool) return ours;
+  const managed = pools.flatMap((candidate) => candidate.pids());
   try {
     const connection = await pool.connect('mocha-rewind');
     try {

@@ -1,12 +1,29 @@
 // What is left open when a scope ends: told to its test, and closed.
 import { lateQuery } from './origin';
+import { Patience } from './patience';
 import { leftOpen } from './refusals';
 import type { RollbackSandbox } from './sandbox';
 import type { Task } from './session';
 import type { Level } from './session';
 
+/** Long enough for the next test to have sent its first statement. */
+const IDLE_MS = 50;
+
 export class Leaving {
+  private readonly idle = new Patience(IDLE_MS, () => this.flushIfIdle());
+
   constructor(private readonly sandbox: RollbackSandbox) {}
+
+  /** What is queued rides with the next statement. If there is none, it goes alone: somebody may wait for our locks. */
+  flushSoon(): void {
+    if (this.sandbox.stack.pending) this.idle.start();
+  }
+
+  private flushIfIdle(): void {
+    const { active, pinned } = this.sandbox;
+    if (active) this.flushSoon();
+    else if (pinned) void this.sandbox.flush().catch(() => {});
+  }
 
   cutSessions(ended: Level): void {
     for (const [session, level] of this.sandbox.portals) {

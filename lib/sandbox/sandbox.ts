@@ -75,6 +75,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     this.levels.pop();
     setRunning(this.current.scope);
     if (this.queue.length > 0) realTimers.setImmediate(() => this.pump());
+    this.leaving.flushSoon();
     return ended.problems;
   }
 

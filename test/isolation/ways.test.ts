@@ -138,6 +138,24 @@ describe('a run, however it is started and whatever it meets,', () => {
     }
   });
 
+  it('lets no test stand in the way of a connection that is not managed once it is over', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          const { Client } = require('pg');
+          it('locks', async () => { await db('users').del(); });
+          it('lets another one write', async () => {
+            const stranger = new Client(process.env.DATABASE_URL);
+            await stranger.connect();
+            await stranger.query('begin; lock table users; rollback');
+            await stranger.end();
+          });`,
+      },
+      { database: given.database, config: MANAGED },
+    );
+    assertGreen(outcome);
+  });
+
   it('leaves instances alone that the config excludes', async () => {
     const outcome = await run(
       {
