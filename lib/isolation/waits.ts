@@ -1,11 +1,12 @@
 import { messageOf } from '../errors';
+import { waitsOf } from '../sandbox';
 import { type ServerSession, type Waiting, findWaiting } from '../snapshot';
 import type { ManagedDatabase } from './managed-database';
 
 /** Sentences on who waits for whom just now: in the app's pools, in the sandbox, and on the server. */
 export async function describeWaits(database: ManagedDatabase): Promise<readonly string[]> {
   const pools = [...database.pools];
-  const ours = [...pools.flatMap((pool) => pool.waits()), ...database.sandbox.waits()];
+  const ours = [...pools.flatMap((pool) => pool.waits()), ...waitsOf(database.sandbox)];
   // With no connection in use, nobody here waits, and nobody else waits for us.
   const pool = pools.find((candidate) => candidate.inUse() > 0);
   if (!pool) return ours;

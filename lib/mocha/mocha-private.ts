@@ -4,82 +4,12 @@
  */
 import { EventEmitter } from 'node:events';
 import { explicitModeOf, setExplicitMode } from '../explicit-mode';
+import type { Done, Hook, MochaClass, MochaInstance, Runnable, Runner, Suite, Test } from './mocha-types';
+
+export type * from './mocha-types';
 
 export type HookKind = 'beforeAll' | 'beforeEach' | 'afterEach' | 'afterAll';
 const HOOK_KINDS: readonly HookKind[] = ['beforeAll', 'beforeEach', 'afterEach', 'afterAll'];
-
-export type Done = (error?: unknown) => void;
-
-export interface Runnable extends EventEmitter {
-  title: string;
-  type: 'test' | 'hook';
-  fn: unknown;
-  file?: string;
-  parent: Suite;
-  ctx: unknown;
-  id: string;
-  state?: 'passed' | 'failed' | 'pending';
-  pending?: boolean;
-  duration?: number;
-  isPending(): boolean;
-  fullTitle(): string;
-  timeout(): number;
-  timeout(ms: number): void;
-  slow(): number;
-  slow(ms: number): void;
-  retries(): number;
-  retries(n: number): void;
-  globals(): string[] | undefined;
-  globals(names: string[]): void;
-  run(done: Done): void;
-  /** Ends the running attempt from outside: how the runner tells a test of an uncaught exception (`Runner#_uncaught`). */
-  callback?: Done;
-}
-
-export type Test = Runnable;
-
-export interface Hook extends Runnable {
-  /** Fails the test this hook runs for, and lets the run go on (public: `Hook#error`). */
-  error(error: unknown): void;
-}
-
-export interface Suite extends EventEmitter {
-  title: string;
-  file?: string;
-  root: boolean;
-  pending: boolean;
-  parent: Suite | undefined;
-  tests: Test[];
-  suites: Suite[];
-  isPending(): boolean;
-  fullTitle(): string;
-  eachTest(visit: (test: Test) => void): unknown;
-  clone(): Suite;
-}
-
-export interface Runner extends EventEmitter {
-  suite: Suite;
-  failures: number;
-  grepTotal(suite: { eachTest(visit: (test: Test) => void): unknown }): number;
-  isParallelMode(): boolean;
-  uncaught(error: unknown): void;
-  _opts?: { dryRun?: boolean };
-}
-
-/** What the callback of `Mocha#run` gets: the number of failures, or in a worker what goes to the main process. */
-export type RunResult = number | { failureCount: number };
-
-export interface MochaInstance {
-  files: string[];
-  _runnerClass?: { prototype: Partial<Pick<Runner, 'isParallelMode'>> };
-}
-
-export interface MochaClass {
-  prototype: { run: (this: MochaInstance, done?: (result: RunResult) => void) => Runner };
-  Test: { prototype: { serialize: (this: Test) => Record<string, unknown> } };
-  Suite: { prototype: { serialize: (this: Suite) => Record<string, unknown> } };
-  Runner: unknown;
-}
 
 /**
  * The Mocha classes loaded in this process. The one that runs has loaded the plugin, so it is in the cache; asking

@@ -5,6 +5,7 @@ import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import type { SandboxOptions } from './options';
 import { RollbackSandbox } from './sandbox';
+import { waitsIn } from './waits';
 
 /** One pool of the app's (of a Knex instance, or a `pg.Pool`) that goes through us. */
 export interface ManagedPool {
@@ -75,8 +76,6 @@ export interface Sandbox {
    * statement pins a connection again.
    */
   release(): Promise<void>;
-  /** In words: statements that wait their turn. */
-  waits(): readonly string[];
   /** Number of statements the app has sent through this sandbox. */
   readonly queries: number;
 }
@@ -93,6 +92,11 @@ export interface KnexWatch {
 /** One sandbox per database. */
 export function createSandbox(options?: SandboxOptions): Sandbox {
   return new RollbackSandbox(options);
+}
+
+/** In words: statements of the app's that wait their turn. */
+export function waitsOf(sandbox: Sandbox): readonly string[] {
+  return waitsIn(sandbox as RollbackSandbox);
 }
 
 export { type CleaningEffect, cleaningEffectOf, mayClean } from './cleaning';

@@ -8,7 +8,8 @@ import { inFlow } from './flow';
 import type { Knex, KnexWatch } from './index';
 import { watchServers } from './origin';
 import { adoptPgPool, type PgPool } from './pgpool';
-import { destroyedBy, ManagedTarnPool, type KnexClient, type TarnPool } from './tarn';
+import { destroyedBy, ManagedTarnPool } from './tarn';
+import type { KnexClient, TarnPool } from './tarn-types';
 
 /** Pools that were looked at, and what became of them. */
 const seen = new WeakMap<object, { unref(): void } | 'left alone'>();

@@ -15,7 +15,7 @@ export class Leaving {
   constructor(private readonly sandbox: RollbackSandbox) {}
 
   /** What is queued rides with the next statement. If there is none, it goes alone: somebody may wait for our locks. */
-  flushSoon(): void {
+  private flushSoon(): void {
     if (this.sandbox.stack.pending) this.idle.start();
   }
 
@@ -65,6 +65,7 @@ export class Leaving {
       this.sandbox.stack.queue('DEALLOCATE ALL');
       this.sandbox.executor.schemaChanged();
     }
+    this.flushSoon();
   }
 
   /** A statement of the ended scope is still running: cancel it, and let nothing else on the wire until that is over. */

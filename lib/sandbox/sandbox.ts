@@ -19,7 +19,6 @@ import { level, type Level, type Session, type SessionHost, type Task } from './
 import { SavepointStack } from './stack';
 import { readScript } from './statement';
 import { refuseCut, refuseStray } from './turned-away';
-import { waitsIn } from './waits';
 import { fail, type Job } from './virtual';
 import type { PgClient } from './wire';
 
@@ -75,7 +74,6 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     this.levels.pop();
     setRunning(this.current.scope);
     if (this.queue.length > 0) realTimers.setImmediate(() => this.pump());
-    this.leaving.flushSoon();
     return ended.problems;
   }
 
@@ -85,10 +83,6 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   hasOpened(scope: Scope): boolean {
     return this.levels.some((l) => l.scope === scope && this.stack.has(l.mark));
-  }
-
-  waits(): readonly string[] {
-    return waitsIn(this);
   }
 
   /** The name a message has for a level. */

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { takeFree, type TarnPool } from '../../lib/sandbox/tarn';
+import { takeFree } from '../../lib/sandbox/tarn';
+import type { TarnPool } from '../../lib/sandbox/tarn-types';
 import { KNEXES, PGS, repo } from '../support/project';
 
 type Bag = Record<string, unknown>;

@@ -1,0 +1,44 @@
+// Of Knex's `Client` and of tarn's pools, what tarn.ts and knex.ts rely on. Types alone.
+import type { ConnectingClass } from './own';
+import type { ClientClass } from './virtual';
+import type { PgClient } from './wire';
+
+interface Acquiring {
+  readonly promise: Promise<PgClient>;
+  abort(): void;
+}
+
+export interface TarnPool {
+  readonly min: number;
+  readonly max: number;
+  readonly acquireTimeoutMillis: number;
+  readonly idleTimeoutMillis?: number;
+  readonly free?: { resource: PgClient }[];
+  readonly used?: { resource: PgClient }[];
+  interval?: NodeJS.Timeout | null;
+  on?(event: 'createSuccess', listener: () => void): void;
+  readonly destroyed?: boolean;
+  numPendingAcquires?(): number;
+  validate?(client: PgClient): boolean;
+  acquire(): Acquiring;
+  release(client: PgClient): boolean;
+  destroy(): Promise<unknown>;
+  /** Ends connections that have been idle for too long. */
+  check(): void;
+}
+
+/** Knex's `Client`, as far as it is needed. */
+export interface KnexClient {
+  pool?: TarnPool;
+  readonly dialect?: string;
+  readonly driverName?: string;
+  readonly driver?: { readonly Client: ConnectingClass & ClientClass };
+  readonly connectionSettings?: unknown;
+  readonly connectionConfigProvider?: () => unknown;
+  readonly config: { readonly connectionPool?: unknown };
+  readonly transacting?: boolean;
+  readonly searchPath?: string | readonly string[];
+  initializePool?(config?: unknown): void;
+  acquireConnection(): Promise<unknown>;
+  transaction(container: unknown, config?: { connection?: unknown }, outer?: unknown): unknown;
+}
