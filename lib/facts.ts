@@ -8,6 +8,8 @@ export interface TestFacts {
   readonly isolationMs: number;
   /** What bringing the database back took; undefined where nothing had to be restored. */
   readonly restore?: RestoreFacts;
+  /** Of a test that ran on a database of its own. */
+  readonly clone?: CloneFacts;
   /** From the first `beforeEach` to the last `afterEach`, our own work included; milliseconds since 1970 in any process. */
   readonly startedAt?: number;
   readonly endedAt?: number;
@@ -40,6 +42,13 @@ export interface RestoreFacts {
   readonly rowsRemoved: number;
   readonly rowsAdded: number;
   readonly sequences: number;
+}
+
+export interface CloneFacts {
+  /** Whether it was made ahead of the need. */
+  readonly ready: boolean;
+  /** What the test waited for it, in milliseconds. */
+  readonly waitedMs: number;
 }
 
 /** What is known of a whole run beside its tests; in a worker, of the run of one file. Plain JSON, as above. */

@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process';
 import path from 'node:path';
 import { type LoadedConfig, type RewindConfig, resolveInstances, resolvePools, taggingOf } from './config';
 import {
+  Clones,
   announceRun,
   assertNotShared,
   assertTestDatabase,
@@ -9,6 +10,7 @@ import {
   describeDatabase,
   dropDatabasesOfWorkers,
   expectWorkers,
+  leadUrl,
   pointWorkerAtOwnDatabase,
 } from './database';
 import { AUDIT_REPORT, readAuditPlan } from './audit-plan';
@@ -66,6 +68,8 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   const { REWIND_FRESH, REWIND_VERIFY, CI } = process.env;
   const isolation = createIsolation({
     note,
+    openClones: (options) => Clones.open(options),
+    announce: (base, database) => leadUrl(process.env, base, database),
     // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
     kept: isOn(REWIND_FRESH) || isOn(CI) ? 'ignore' : 'use',
     // The runs of an audit must not find what others have left.
@@ -152,12 +156,13 @@ class RewindRun implements RunHandler {
   }
 
   async depart(scope: Scope): Promise<readonly Error[]> {
-    const { errors, restore, isolationMs, cleaned } = await this.isolation.depart(scope);
+    const { errors, restore, clone, isolationMs, cleaned } = await this.isolation.depart(scope);
     this.#facts.set(scope, {
       mode: scope.mode,
       phase: phaseOf(scope.mode),
       isolationMs,
       ...(restore && { restore }),
+      ...(clone && { clone }),
       startedAt: this.#testStartedAt,
       endedAt: timestamp(),
       ...(this.plan.worker !== undefined && { worker: this.plan.worker }),

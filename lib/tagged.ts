@@ -47,6 +47,8 @@ export const rollback = tagged('rollback');
 export const truncate = tagged('truncate');
 /** Must not use the database: any use is an error at the call. */
 export const nodb = tagged('nodb');
+/** Runs on a database of its own, and may change its schema. */
+export const schema = tagged('schema');
 /** Really commits, and what it writes stays, also for the next run. */
 export const dirty = tagged('dirty');
 /** Is left alone: for suites with their own cleaning. */

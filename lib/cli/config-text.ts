@@ -44,6 +44,7 @@ const START: Readonly<Record<Exclude<Mode, 'rollback'>, readonly string[]>> = {
   ],
   truncate: ["  default: 'truncate',"],
   nodb: ["  default: 'nodb',"],
+  schema: ["  default: 'schema',"],
   dirty: ["  default: 'dirty',"],
 };
 

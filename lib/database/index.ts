@@ -17,6 +17,7 @@ export interface DatabaseInfo {
   readonly embedded: boolean;
 }
 
+export { type Clone, Clones, type ClonesOptions, type Stock } from './clones';
 export { describeDatabase } from './describe';
 export { type AllowDatabase, assertTestDatabase } from './safety';
 export { type EmbeddedServer, type ServerOptions, startServer } from './server';
@@ -26,6 +27,7 @@ export {
   assertNotShared,
   dropDatabasesOfWorkers,
   expectWorkers,
+  leadUrl,
   pointWorkerAtOwnDatabase,
   createWorkerDatabase,
 } from './worker-environment';

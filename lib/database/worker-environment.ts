@@ -96,6 +96,22 @@ export function assertNotShared({ name }: Pick<DatabaseInfo, 'name'>, env: NodeJ
   });
 }
 
+/**
+ * Lets DATABASE_URL name the clone that stands for `base`, for raw clients and child processes; `undefined`: `base` again.
+ * Where it names another database, it goes on doing so.
+ */
+export function leadUrl(env: NodeJS.ProcessEnv, base: string, database: string | undefined): void {
+  const url = env['DATABASE_URL'];
+  if (led && led.url !== url) led = undefined; // the app has set another one
+  const original = led?.original ?? url;
+  if (!original || databaseOfUrl(original) !== base) return;
+  led = database === undefined ? undefined : { original, url: urlWithDatabase(original, database) };
+  env['DATABASE_URL'] = led?.url ?? original;
+}
+
+/** What DATABASE_URL was before it named a clone, and what it is. */
+let led: { readonly original: string; readonly url: string } | undefined;
+
 /** In the main process, when all workers are done. A server that is already gone has taken the databases with it. */
 export async function dropDatabasesOfWorkers(env: NodeJS.ProcessEnv): Promise<void> {
   const url = env['DATABASE_URL'];

@@ -18,7 +18,8 @@ export function complaintsOf(scope: Scope, restored: Restored | undefined): Erro
     complaints.push(
       new RewindError('REWIND_SCHEMA_CHANGED', {
         problem: `${nameOf(scope)} changed the schema, which a restore can't undo: ${restored.schemaChange}`,
-        remedy: 'Undo the change in the test itself, or make it under rollback: there PostgreSQL takes back DDL too.',
+        remedy:
+          'Tag it @schema, which gives it a database of its own, or undo the change in the test itself, or make it under rollback: there PostgreSQL takes back DDL too.',
       }),
     );
   }

@@ -2,13 +2,13 @@ import { RewindError, messageOf } from '../errors';
 import type { ManagedPool } from '../sandbox';
 import type { OwnConnection } from '../sql';
 
-/** A connection of our own, with the settings of one of the app's pools. */
-export async function connectThrough(pool: ManagedPool): Promise<OwnConnection> {
+/** A connection of our own, with the settings of one of the app's pools; to another database of its server, if named. */
+export async function connectThrough(pool: ManagedPool, database?: string): Promise<OwnConnection> {
   try {
-    return await pool.connect('mocha-rewind');
+    return await pool.connect('mocha-rewind', database);
   } catch (cause) {
     throw new RewindError('REWIND_CONNECTION', {
-      problem: `No connection to ${pool.label}: ${messageOf(cause)}`,
+      problem: `No connection to ${database === undefined ? pool.label : `database "${database}"`}: ${messageOf(cause)}`,
       remedy:
         'Is the server running, and are the settings of the Knex instance right for the test environment?' +
         (process.env['DATABASE_URL']

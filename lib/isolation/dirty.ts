@@ -7,6 +7,7 @@ export const dirty: ModeStrategy = {
     await database.openForCommits(scope);
     await database.settle();
     await database.forgetSnapshot();
+    database.goAdrift();
   },
   depart: async () => undefined,
 };

@@ -1,7 +1,7 @@
 // The contract of the isolation room: what each mode means for each database, at each moment of a run.
 import type { ManagedPool, Gate } from '../sandbox';
 import type { Mode } from '../modes';
-import type { CleaningFacts, RestoreFacts, RunFacts } from '../facts';
+import type { CleaningFacts, CloneFacts, RestoreFacts, RunFacts } from '../facts';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import type { WatchedHook } from './cleaning';
@@ -19,8 +19,42 @@ export interface IsolationOptions {
   readonly kept: 'use' | 'ignore';
   /** Whether what unmanaged tests leave is restored at the end of the run, though no other test needs a snapshot. */
   readonly unmanaged: 'kept' | 'restored';
+  /** Clones of databases, for `@schema` tests. */
+  readonly openClones: OpenClones;
+  /** Where a database is while one of its clones stands for it, for whoever reads that from the environment. */
+  readonly announce: (base: string, database: string | undefined) => void;
   /** Whether to compare each restored database with its snapshot, row by row, when the run ends. */
   readonly verify: 'at-end' | 'never';
+}
+
+/** What is known of a run before it begins. */
+export interface IsolationPlan {
+  /** How many tests of each mode are going to run. */
+  readonly counts: Readonly<Record<Mode, number>>;
+  /** Full title of the first one of each mode. */
+  readonly first: Readonly<Partial<Record<Mode, string>>>;
+  readonly role: 'serial' | 'worker' | 'main';
+}
+
+/** Same shape as the `database` room's. */
+export type OpenClones = (options: {
+  readonly connect: (database: string) => Promise<OwnConnection>;
+  readonly base: string;
+  readonly needed: string;
+}) => Promise<Clones>;
+
+export interface Clones {
+  /** A clone of the base as it is now, while nobody is connected to it. */
+  template(): Promise<string>;
+  stock(template: string, expected?: number): Stock;
+  closeStock(stock: Stock): Promise<void>;
+  drop(...databases: readonly string[]): void;
+  close(): Promise<void>;
+}
+
+/** Clones of one template, made ahead of the need. */
+export interface Stock {
+  take(): Promise<{ readonly database: string; readonly ready: boolean }>;
 }
 
 /** What a run needs of isolation; one per process, used by one run after another. */
@@ -29,8 +63,8 @@ export interface IsolationRoom {
   readonly manage: (pool: ManagedPool) => Gate;
   /** Something went wrong in a scope that may be over: a late query was turned away. It fails the run, by name. */
   readonly stray: (problem: Error, scope: Scope) => void;
-  /** Before the first hook of a run: from now on scopes count. `counts` tells whether anything is going to commit. */
-  begin(plan: { readonly counts: Readonly<Record<Mode, number>>; readonly role: 'serial' | 'worker' | 'main' }): void;
+  /** Before the first hook of a run: from now on scopes count. */
+  begin(plan: IsolationPlan): void;
   /**
    * Inspects and recovers the databases known so far. `setUp` then migrates and seeds, on the app's real pools. Resolves
    * to the milliseconds that were ours.
@@ -60,6 +94,7 @@ export interface Departure {
   readonly restore: RestoreFacts | undefined;
   /** Hooks that emptied tables. */
   readonly cleaned: readonly CleaningFacts[];
+  readonly clone: CloneFacts | undefined;
   /** Time spent on the test by us, from its arrival to its departure, in milliseconds. */
   readonly isolationMs: number;
 }

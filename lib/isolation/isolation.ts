@@ -7,16 +7,18 @@ import type { RunFacts } from '../facts';
 import { CleaningWatch, lookForRows } from './cleaning';
 import { complaintsOf } from './complaints';
 import { dirty } from './dirty';
-import type { Departure, IsolationOptions, IsolationRoom } from './index';
+import type { Departure, IsolationOptions, IsolationPlan, IsolationRoom } from './index';
 import { ManagedDatabase } from './managed-database';
 import type { ModeStrategy } from './mode-strategy';
 import { nodb } from './nodb';
 import { rollback } from './rollback';
+import { schema } from './schema';
+import { SchemaPlan } from './schema-plan';
 import { truncate } from './truncate';
 import { unmanaged } from './unmanaged';
 import { describeWaits } from './waits';
 
-const STRATEGIES: Readonly<Record<Mode, ModeStrategy>> = { rollback, truncate, nodb, dirty, unmanaged };
+const STRATEGIES: Readonly<Record<Mode, ModeStrategy>> = { rollback, truncate, nodb, schema, dirty, unmanaged };
 
 /** `idle`: no run, or between runs; `setup`: migrations and seeds; `running`: scopes decide. */
 type Stage = 'idle' | 'setup' | 'running';
@@ -33,6 +35,7 @@ export class Isolation implements IsolationRoom {
   #isWorker = false;
   /** Whether the databases hold, or can be brought back to, the baseline of the run before: of another file in this worker. */
   #knowsBaseline = false;
+  #schemas: SchemaPlan | undefined;
   #errors: Error[] = [];
   #cleaning = new CleaningWatch();
   /** Whether the database, when the run has ended, holds what the tests started from. */
@@ -43,7 +46,7 @@ export class Isolation implements IsolationRoom {
   constructor(private readonly options: IsolationOptions) {}
 
   readonly manage = (pool: ManagedPool): Gate => {
-    let database = this.#databases.get(pool.key);
+    let database = this.#databases.get(pool.key) ?? this.#originalOf(pool);
     if (!database) {
       database = new ManagedDatabase(pool.label, this.options, this.#lacksSnapshot, this.stray);
       this.#databases.set(pool.key, database);
@@ -54,16 +57,24 @@ export class Isolation implements IsolationRoom {
     return () => this.#admit(managed);
   };
 
+  /** Of a pool that was made from the URL of a clone, e.g. by an app that reads DATABASE_URL when it first needs it. */
+  #originalOf({ database }: ManagedPool): ManagedDatabase | undefined {
+    return this.#used().find(({ own }) => own?.has(database));
+  }
+
   readonly #lacksSnapshot = (identity: string): boolean =>
     this.#needsSnapshot && !this.#used().some((d) => d.hasSnapshot && d.identity === identity);
 
   readonly stray = (problem: Error): void => void this.#errors.push(problem);
 
-  begin({ counts, role }: { counts: Readonly<Record<Mode, number>>; role: string }): void {
+  begin(plan: IsolationPlan): void {
+    const { counts, role } = plan;
+    this.#schemas = new SchemaPlan(plan, this.options, () => this.#used());
     // A worker goes on to other files after unmanaged tests; nobody else does.
     this.#isWorker = role === 'worker';
     const restored = this.#isWorker || this.options.unmanaged === 'restored';
-    this.#needsSnapshot = counts.truncate > 0 || (restored && counts.unmanaged > 0);
+    // What root-level hooks wrote is committed before @schema tests, so that it is in their clones.
+    this.#needsSnapshot = counts.truncate + counts.schema > 0 || (restored && counts.unmanaged > 0);
     this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#needsSnapshot);
     this.#cleaning = new CleaningWatch();
     this.#errors = [];
@@ -103,6 +114,7 @@ export class Isolation implements IsolationRoom {
   }
 
   async #takeBaseline(database: ManagedDatabase): Promise<void> {
+    await this.#schemas?.prepare(database);
     await database.takeIfNeeded();
     if (this.#isWorker) await database.noteSequences();
   }
@@ -141,6 +153,8 @@ export class Isolation implements IsolationRoom {
       if (this.#arrived.get(database) === scope) return;
       if (scope.mode !== 'unmanaged') {
         await database.ready();
+        // A test that needs them tries again, and is told.
+        await this.#schemas?.prepare(database).catch(() => {});
         await this.#takeBaseline(database);
       }
       const started = realTimers.now();
@@ -178,13 +192,13 @@ export class Isolation implements IsolationRoom {
   }
 
   async prepared(scope: Scope): Promise<void> {
-    if (scope.mode !== 'truncate') return;
-    for (const database of this.#used()) await database.exclusively(() => database.prepared(scope));
+    const strategy = strategyOf(scope);
+    for (const database of this.#used()) await database.exclusively(async () => strategy.prepared?.(database, scope));
   }
 
   async closing(scope: Scope): Promise<void> {
-    if (scope.mode !== 'truncate') return;
-    for (const database of this.#used()) await database.exclusively(() => database.closing(scope));
+    const strategy = strategyOf(scope);
+    for (const database of this.#used()) await database.exclusively(async () => strategy.closing?.(database, scope));
   }
 
   readonly hookBegan: IsolationRoom['hookBegan'] = (scope, hook) => this.#cleaning.hookBegan(scope, hook);
@@ -214,12 +228,14 @@ export class Isolation implements IsolationRoom {
       }
     }
     const isolationMs = this.#spentMs + realTimers.now() - started;
-    const cleaned = await this.#cleaning.take();
-    if (restores.every((r) => r.tables.length + r.sequences === 0))
-      return { errors, restore: undefined, isolationMs, cleaned };
+    const [clone, cleaned] = [this.#schemas?.takeFacts(), await this.#cleaning.take()];
+    if (restores.every((r) => r.tables.length + r.sequences === 0)) {
+      return { errors, restore: undefined, clone, isolationMs, cleaned };
+    }
     const tables = restores.flatMap((r) => r.tables);
     return {
       errors,
+      clone,
       isolationMs,
       cleaned,
       restore: {
@@ -240,6 +256,7 @@ export class Isolation implements IsolationRoom {
     this.#stage = 'idle';
     const errors = this.#errors;
     this.#errors = [];
+    errors.push(...((await this.#schemas?.close()) ?? []));
     for (const database of this.#databases.values()) {
       try {
         await database.finish(this.#outermost.get(database));
@@ -260,15 +277,12 @@ export class Isolation implements IsolationRoom {
     const hasRows: Record<string, boolean> = {};
     const { emptiedBefore } = this.#cleaning;
     if (emptiedBefore.size === 0 || !this.#endsOnBaseline) return { cleaned };
-    for (const { pools } of this.#used()) {
-      const [pool] = pools;
-      if (pool) await lookForRows(emptiedBefore, () => pool.connect('mocha-rewind'), hasRows);
-    }
+    for (const { pools } of this.#used()) await lookForRows(emptiedBefore, () => pools.connect(), hasRows);
     return { cleaned, hasRows };
   }
 
   letGo(): void {
-    for (const database of this.#databases.values()) database.letGo();
+    for (const database of this.#databases.values()) database.pools.letGo();
   }
 
   #used(): ManagedDatabase[] {
@@ -278,7 +292,11 @@ export class Isolation implements IsolationRoom {
 
 /** Root-level hooks belong to every test, so they may use the database even if all tests of this run are @nodb. */
 function strategyOf(scope: Scope): ModeStrategy {
-  return scope.kind === 'root' && scope.mode === 'nodb' ? rollback : STRATEGIES[scope.mode];
+  if (scope.kind === 'root')
+    return scope.mode === 'nodb' || scope.mode === 'schema' ? rollback : STRATEGIES[scope.mode];
+  // What the hooks of a @schema suite have left is in its own database, whatever the tests are that were kept with it.
+  const isInside = scope.mode !== 'nodb' && pathOf(scope).some((s) => s.kind === 'suite' && s.mode === 'schema');
+  return isInside ? schema : STRATEGIES[scope.mode];
 }
 
 /** A refusal is remembered and given to many queries; Knex puts each one's SQL in front of the message it gets. */

@@ -1,13 +1,13 @@
 import { RewindError } from '../errors';
-import { type ManagedPool, type Sandbox, createSandbox } from '../sandbox';
+import { type Sandbox, createSandbox } from '../sandbox';
 import { type Restored, type Snapshot, openSnapshot } from '../snapshot';
 import { type Scope, nameOf, pathOf } from '../scope';
 import type { OwnConnection } from '../sql';
+import { AppPools } from './app-pools';
 import { complaintsOf, leaked, notRestored } from './complaints';
-import { connectThrough } from './connect';
 import type { IsolationOptions } from './index';
+import type { OwnDatabases } from './own-databases';
 import { ScopeProblems } from './problems';
-import { type Quiet, untilQuiet } from './quiet';
 
 /**
  * One database of the app's: its sandbox, its snapshot, and what is due before the next user code may touch it.
@@ -18,7 +18,9 @@ import { type Quiet, untilQuiet } from './quiet';
  */
 export class ManagedDatabase {
   readonly sandbox: Sandbox;
-  readonly pools = new Set<ManagedPool>();
+  readonly pools = new AppPools();
+  /** What stands for it while `@schema` scopes run; shared by all views of one database. */
+  own: OwnDatabases | undefined;
   readonly problems = new ScopeProblems();
   /** True once the app has asked for a connection, or the config has named it. */
   wasUsed = false;
@@ -35,8 +37,6 @@ export class ManagedDatabase {
   #baselineLost = false;
   /** The last scope that the sandbox has been told to leave. */
   #left: Scope | undefined;
-  /** Connections that were out when the current committing scope arrived. */
-  #inUseBefore = 0;
   /** Statements that were sent through the sandbox before the last committing scope. */
   #queriesSeen = 0;
   /** Whether nothing but unmanaged tests has run since the last restore. */
@@ -45,6 +45,8 @@ export class ManagedDatabase {
   #checkpoints: Scope[] = [];
   /** Whether what root-level hooks committed is behind a checkpoint. */
   #rootPrepared = false;
+  /** Set anew by each scope whose commits nobody undoes. */
+  #drift: object | undefined;
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(
@@ -70,13 +72,12 @@ export class ManagedDatabase {
   }
 
   async #makeReady(): Promise<void> {
-    const pool = this.#pool();
-    this.#own = await connectThrough(pool);
-    this.identity = await this.options.inspect(this.#own, pool);
+    this.#own = await this.pools.connect();
+    this.identity = await this.options.inspect(this.#own, this.pools.first);
     this.#snapshot = await openSnapshot({
       // The connection that was looked at is the first one the snapshot gets.
       connect: async () => {
-        const own = this.#own ?? (await connectThrough(this.#pool()));
+        const own = this.#own ?? (await this.pools.connect());
         this.#own = undefined;
         return own;
       },
@@ -152,7 +153,7 @@ export class ManagedDatabase {
   }
 
   expectCommits(): void {
-    this.#inUseBefore = this.#inUse();
+    this.pools.noteInUse();
     this.#commitsAhead();
     this.#handsOff = false;
   }
@@ -248,18 +249,6 @@ export class ManagedDatabase {
     if (differences.length > 0) throw notRestored(this.label, differences);
   }
 
-  /**
-   * Waits for connections that a committing test has taken and not given back: what they are about to write has to be in
-   * the restore. Those that were out when it arrived (a job queue, a LISTEN) are not its own.
-   */
-  quiet(): Promise<Quiet> {
-    return untilQuiet(() => this.#inUse() <= this.#inUseBefore);
-  }
-
-  #inUse(): number {
-    return [...this.pools].reduce((count, pool) => count + pool.inUse(), 0);
-  }
-
   /** Ends the sandbox's side of a scope, once: a test's when its hooks are over, so that what it left open is its own. */
   leaveSandbox(scope: Scope): readonly Error[] {
     if (this.#left === scope) return [];
@@ -292,6 +281,7 @@ export class ManagedDatabase {
       this.#unsettled = false;
       this.#handsOff = false;
       this.keepsRoot = false;
+      this.#drift = undefined;
     }
   }
 
@@ -306,14 +296,19 @@ export class ManagedDatabase {
     this.#baselineLost = false;
   }
 
-  /** From now on no pool holds the process: nobody has more to do with them, `mochaGlobalTeardown` neither. */
-  letGo(): void {
-    for (const pool of this.pools) pool.unref();
+  /** Tells the contents that a settled database has from those it had at other times. */
+  get basis(): object | undefined {
+    return this.#checkpoints.at(-1) ?? this.#drift;
   }
 
-  #pool(): ManagedPool {
-    const [pool] = this.pools;
-    if (!pool) throw new Error('a managed database has at least one pool');
-    return pool;
+  goAdrift(): void {
+    this.#drift = {};
+  }
+
+  /** Does `work` while no connection is open that is ours, or idle in a pool of the app's. */
+  async aside<T>(work: () => Promise<T>): Promise<T> {
+    await this.sandbox.release();
+    await this.pools.closeIdle();
+    return this.#snapshot ? this.#snapshot.aside(work) : work();
   }
 }

@@ -9,6 +9,10 @@ export interface ModeStrategy {
   admit(database: ManagedDatabase, scope: Scope): Admission;
   /** Makes the database right for the scope before any code of it runs. */
   arrive(database: ManagedDatabase, scope: Scope): Promise<void>;
+  /** After the last `before` hook of a suite of this mode. */
+  prepared?(database: ManagedDatabase, scope: Scope): Promise<void>;
+  /** After the last hook of a suite of this mode. */
+  closing?(database: ManagedDatabase, scope: Scope): Promise<void>;
   /** After the last hook of a test. */
   depart(database: ManagedDatabase, scope: Scope): Promise<Restored | undefined>;
 }

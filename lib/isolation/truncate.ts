@@ -9,8 +9,10 @@ export const truncate: ModeStrategy = {
     await database.settle();
     database.expectCommits();
   },
+  prepared: (database, scope) => database.prepared(scope),
+  closing: (database, scope) => database.closing(scope),
   async depart(database, scope) {
-    const waited = await database.quiet();
+    const waited = await database.pools.quiet();
     const restored = await database.restore();
     // An open transaction has been found, and charged, by the restore that it stood in the way of.
     if (waited !== 'not at all' && !restored?.blockers.some((blocker) => blocker.ended)) {

@@ -10,6 +10,7 @@ export const unmanaged: ModeStrategy = {
     if (!database.wasUsed) return;
     await database.openForCommits(scope);
     await database.keepHandsOff();
+    database.goAdrift();
   },
   depart: async () => undefined,
 };

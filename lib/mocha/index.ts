@@ -33,6 +33,8 @@ export interface RunPlan {
   readonly worker: string | undefined;
   /** Tests that are going to run (after `.only` and `--grep`; pending ones left out), per mode. All 0 for `main`. */
   readonly counts: Readonly<Record<Mode, number>>;
+  /** Full title of the first of them. */
+  readonly first: Readonly<Partial<Record<Mode, string>>>;
 }
 
 /**
@@ -45,9 +47,9 @@ export interface RunHandler {
   enter(scope: Scope): void;
   /** `scope.ended` is already true. Inner scopes are always left first. */
   leave(scope: Scope): void;
-  /** Before any user code of a test (first `beforeEach`), and before the first `before` hook of a suite of phase 2 to 4. */
+  /** Before any user code of a test (first `beforeEach`), and before the first `before` hook of a suite of phase 2 to 5. */
   arrive(scope: Scope): Promise<void>;
-  /** After the last `before` hook of a suite of phase 2 to 4, if it has any. */
+  /** After the last `before` hook of a suite of phase 2 to 5, if it has any. */
   prepared(scope: Scope): Promise<void>;
   /** A hook is about to run, in this scope. What is returned is called when it has passed. */
   hookBegan?(scope: Scope, hook: RunningHook): (() => void) | undefined;
@@ -61,7 +63,7 @@ export interface RunHandler {
    */
   depart(scope: Scope): Promise<readonly Error[]>;
   /**
-   * After the last `after` hook of a suite of phase 2 to 4 that has `before` or `after` hooks (skipped by Mocha where a
+   * After the last `after` hook of a suite of phase 2 to 5 that has `before` or `after` hooks (skipped by Mocha where a
    * user's `after` hook failed).
    */
   closing(scope: Scope): Promise<void>;

@@ -70,7 +70,8 @@ export function plug(tagging: Tagging, beginRun: (plan: RunPlan) => RunHandler, 
 const MAIN: RunPlan = {
   role: 'main',
   worker: undefined,
-  counts: { rollback: 0, truncate: 0, nodb: 0, dirty: 0, unmanaged: 0 },
+  counts: { rollback: 0, truncate: 0, nodb: 0, schema: 0, dirty: 0, unmanaged: 0 },
+  first: {},
 };
 
 function patch(mocha: MochaClass, current: () => Plug): void {

@@ -26,7 +26,13 @@ import { Results, attachFacts, attachRunFacts, hearWorkers } from './results';
 import { ScopeTracker } from './scope-tracker';
 
 /** Mode of a suite's own scope, where its tests have another one than it is tagged with. */
-const MODE_OF_PHASE: Readonly<Record<Phase, Mode>> = { 1: 'rollback', 2: 'truncate', 3: 'dirty', 4: 'unmanaged' };
+const MODE_OF_PHASE: Readonly<Record<Phase, Mode>> = {
+  1: 'rollback',
+  2: 'truncate',
+  3: 'schema',
+  4: 'dirty',
+  5: 'unmanaged',
+};
 
 /** What there is once a run has begun that runs tests itself, and not `--dry-run`. */
 interface Begun {
@@ -157,7 +163,9 @@ export class Run {
     const phases = MODES.filter((mode) => counts[mode] > 0).map(phaseOf);
     this.#rootMode = MODE_OF_PHASE[phases.sort()[0] ?? 1];
     const worker = process.env['MOCHA_WORKER_ID'];
-    return { role: worker === undefined ? 'serial' : 'worker', worker, counts };
+    const first: Partial<Record<Mode, string>> = {};
+    for (const test of tests) first[this.plug.tags.modeOf(test)] ??= test.fullTitle();
+    return { role: worker === undefined ? 'serial' : 'worker', worker, counts, first };
   }
 
   /** Ends a run that can't be had before it begins, where no hook of ours would do it. */
@@ -268,7 +276,7 @@ export class Run {
 }
 
 function countsOf(modes: readonly Mode[]): Record<Mode, number> {
-  const counts: Record<Mode, number> = { rollback: 0, truncate: 0, nodb: 0, dirty: 0, unmanaged: 0 };
+  const counts: Record<Mode, number> = { rollback: 0, truncate: 0, nodb: 0, schema: 0, dirty: 0, unmanaged: 0 };
   for (const mode of modes) counts[mode]++;
   return counts;
 }

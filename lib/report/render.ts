@@ -8,6 +8,7 @@ const DEED: Readonly<Record<Mode, string>> = {
   rollback: 'rolled back',
   nodb: 'without database',
   truncate: 'committed, undone',
+  schema: 'on databases of their own',
   dirty: 'committed, kept',
   unmanaged: 'left alone',
 };

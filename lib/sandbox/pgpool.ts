@@ -105,8 +105,9 @@ class ManagedPgPool implements ManagedPool, RealSource {
 
   redirect(database: string | undefined): void {
     const former = this.elsewhere;
-    if (former?.database === database) return;
-    this.elsewhere = database === undefined ? undefined : { database, lent: new Set() };
+    if (former && former.database === database) return;
+    const isAway = database !== undefined && database !== this.database;
+    this.elsewhere = isAway ? { database, lent: new Set() } : undefined;
     void former?.pool?.end().catch(() => {}); // the app may have ended it
     former?.lent.forEach(endPooled);
   }
@@ -141,10 +142,13 @@ class ManagedPgPool implements ManagedPool, RealSource {
   }
 
   unref(): void {
-    this.pool.options.allowExitOnIdle = true;
-    for (const { client, timeoutId } of this.pool._idle ?? []) {
-      client.unref?.();
-      timeoutId?.unref();
+    for (const pool of [this.pool, this.elsewhere?.pool]) {
+      if (!pool) continue;
+      pool.options.allowExitOnIdle = true;
+      for (const { client, timeoutId } of pool._idle ?? []) {
+        client.unref?.();
+        timeoutId?.unref();
+      }
     }
   }
 
@@ -173,7 +177,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
   }
 
   take(): Promise<PgClient> {
-    return this.real.connect();
+    return this.connectReal();
   }
 
   give(client: PgClient): void {

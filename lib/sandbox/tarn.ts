@@ -79,8 +79,8 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
 
   redirect(database: string | undefined): void {
     const former = this.elsewhere;
-    if (former?.database === database) return;
-    this.elsewhere = database === undefined ? undefined : { database };
+    if (former && former.database === database) return;
+    this.elsewhere = database === undefined || database === this.database ? undefined : { database };
     if (!former?.pool) return;
     endIdle(former.pool);
     for (const { resource } of former.pool.used ?? []) endPooled(resource);
@@ -120,8 +120,10 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     // one more may be on its way: tarn creates as many as wait, though another has come free meanwhile
     if (!this.unreffed) this.pool.on?.('createSuccess', () => realTimers.setImmediate(() => this.unref()));
     this.unreffed = true;
-    this.pool.interval?.unref();
-    for (const { resource } of [...(this.pool.free ?? []), ...(this.pool.used ?? [])]) resource.unref?.();
+    for (const pool of [this.pool, this.elsewhere?.pool]) {
+      pool?.interval?.unref();
+      for (const { resource } of [...(pool?.free ?? []), ...(pool?.used ?? [])]) resource.unref?.();
+    }
   }
 
   inUse(): number {
@@ -152,12 +154,17 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   }
 
   take(): Promise<PgClient> {
-    return this.real.acquire().promise;
+    return this.acquireReal();
   }
 
   give(connection: PgClient): void {
-    this.real.release(connection);
+    this.releaseReal(connection);
     if (this.unreffed) this.unref();
+  }
+
+  private releaseReal(client: PgClient): boolean {
+    const lender = this.lentBy.get(client);
+    return lender ? lender.release(client) : this.real.release(client);
   }
 
   intercept(gate: Gate, watch: KnexWatch): void {
@@ -238,8 +245,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     const connection = virtualOf(client);
     if (!connection) {
       overhearNoMore(client);
-      const lender = this.lentBy.get(client);
-      const released = lender ? lender.release(client) : this.real.release(client);
+      const released = this.releaseReal(client);
       if (this.unreffed) this.unref();
       return released;
     }

@@ -85,6 +85,16 @@ export class Connection {
     await this.query(`select pg_advisory_unlock(hashtext('mocha-rewind'), 0)`);
   }
 
+  async aside<T>(work: () => Promise<T>): Promise<T> {
+    const held = this.#isHolder;
+    await this.end();
+    try {
+      return await work();
+    } finally {
+      if (held) await this.hold();
+    }
+  }
+
   async end(): Promise<void> {
     await this.#session?.end();
     this.#session = undefined;

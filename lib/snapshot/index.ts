@@ -94,6 +94,8 @@ export interface Snapshot {
   verify(): Promise<readonly Difference[]>;
   /** The SQL that a restore of the tables touched now would run, as text to read. */
   plan(): Promise<string>;
+  /** Does `work` while no connection of ours is open. */
+  aside<T>(work: () => Promise<T>): Promise<T>;
   /** What is in the database of ours. Needs no baseline. */
   status(): Promise<SnapshotStatus>;
   /**

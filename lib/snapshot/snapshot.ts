@@ -137,6 +137,10 @@ export class DatabaseSnapshot implements Snapshot {
     return { ...found, state: state.status, takenAt: found.takenAt ?? undefined };
   }
 
+  aside<T>(work: () => Promise<T>): Promise<T> {
+    return this.#connection.aside(work);
+  }
+
   async forget(): Promise<void> {
     await this.#connection.insist('select rewind.drop_levels_above(0)');
     await this.#mark('kept');

@@ -47,7 +47,7 @@ const WRONG: readonly (readonly [exports: string, line: string])[] = [
   ],
   [
     "{ default: 'truncat' }",
-    "`default` has to be one of 'rollback', 'truncate', 'nodb', 'dirty', 'unmanaged', not \"truncat\".",
+    "`default` has to be one of 'rollback', 'truncate', 'nodb', 'schema', 'dirty', 'unmanaged', not \"truncat\".",
   ],
   ["{ tags: { rolback: 'x' } }", 'there is no setting `tags.rolback`; `rollback` was probably meant.'],
   ["{ tags: { rollback: 'two words' } }", '`tags.rollback` has to be one word of letters and digits, not "two words".'],
@@ -57,7 +57,7 @@ const WRONG: readonly (readonly [exports: string, line: string])[] = [
   ["{ rules: { mode: 'dirty' } }", '`rules` has to be an array of rules, not an object.'],
   [
     "{ rules: [{ files: 'a' }] }",
-    "`rules[0].mode` has to be one of 'rollback', 'truncate', 'nodb', 'dirty', 'unmanaged', not undefined.",
+    "`rules[0].mode` has to be one of 'rollback', 'truncate', 'nodb', 'schema', 'dirty', 'unmanaged', not undefined.",
   ],
   ["{ rules: [{ file: 'a', mode: 'dirty' }] }", 'there is no setting `rules[0].file`; `files` was probably meant.'],
   [

@@ -19,6 +19,7 @@ describe('the tagging of a config', () => {
         rollback: ['rollback'],
         truncate: ['truncate'],
         nodb: ['nodb'],
+        schema: ['schema'],
         dirty: ['dirty'],
         unmanaged: ['unmanaged'],
       },

@@ -33,7 +33,7 @@ describe('the example app', function () {
   it('runs one phase after the other, over all files', () => {
     const phases = plain.tests.map((test) => test.phase);
     assert.deepEqual(phases, [...phases].sort());
-    assert.deepEqual([...new Set(phases)], [1, 2, 4]);
+    assert.deepEqual([...new Set(phases)], [1, 2, 5]);
     const modes = new Set(plain.tests.map((test) => test.mode));
     assert.deepEqual([...modes].sort(), ['nodb', 'rollback', 'truncate', 'unmanaged']);
   });

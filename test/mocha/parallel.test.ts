@@ -62,7 +62,8 @@ for (const mocha of VERSIONS) {
       );
       assert.deepEqual(main[0]?.detail, {
         role: 'main',
-        counts: { rollback: 0, truncate: 0, nodb: 0, dirty: 0, unmanaged: 0 },
+        counts: { rollback: 0, truncate: 0, nodb: 0, schema: 0, dirty: 0, unmanaged: 0 },
+        first: {},
       });
       const { tests } = main.at(-1)?.detail as Ended;
       assert.deepEqual(tests.map((t) => `${t.title}: ${t.state}, ${t.facts?.mode}`).sort(), [

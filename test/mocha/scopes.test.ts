@@ -60,6 +60,7 @@ describe('only t @truncate', () => { T('x'); });`,
         rollback: 0,
         truncate: 1,
         nodb: 0,
+        schema: 0,
         dirty: 1,
         unmanaged: 0,
       });

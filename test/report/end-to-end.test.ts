@@ -60,7 +60,7 @@ describe('a run with the plugin', () => {
       const { totals, tests } = JSON.parse(
         fs.readFileSync(path.join(p.dir, 'reports/rewind.json'), 'utf8'),
       ) as JsonReport;
-      assert.deepEqual(totals.modes, { rollback: 1, truncate: 2, nodb: 1, dirty: 0, unmanaged: 1 });
+      assert.deepEqual(totals.modes, { rollback: 1, truncate: 2, nodb: 1, schema: 0, dirty: 0, unmanaged: 1 });
       assert.equal(totals.restores, 1);
       assert.deepEqual(
         Object.fromEntries(tests.map((t) => [t.title, [t.file, t.mode, t.phase, t.tablesRestored]])),

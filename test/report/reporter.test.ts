@@ -110,7 +110,7 @@ function assertReported(p: Project, output: string): void {
     passed: 4,
     failed: 1,
     pending: 1,
-    modes: { rollback: 5, truncate: 1, nodb: 0, dirty: 0, unmanaged: 0 },
+    modes: { rollback: 5, truncate: 1, nodb: 0, schema: 0, dirty: 0, unmanaged: 0 },
     isolationMs: 7.407,
     restores: 1,
     restoreMs: 2.5,

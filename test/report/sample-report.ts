@@ -48,7 +48,7 @@ export function jsonReport(tests: readonly JsonTest[], over: Partial<JsonReport[
       passed: count('passed'),
       failed: count('failed'),
       pending: count('pending'),
-      modes: { rollback: 0, truncate: 0, nodb: 0, dirty: 0, unmanaged: 0 },
+      modes: { rollback: 0, truncate: 0, nodb: 0, schema: 0, dirty: 0, unmanaged: 0 },
       isolationMs,
       isolationShare,
       restores: tests.filter((t) => t.restoreMs !== null).length,

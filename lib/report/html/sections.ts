@@ -108,7 +108,7 @@ export function timeline({ tests }: JsonReport): Markup {
       <p class="muted">When each test ran is not known: the run was not isolated by mocha-rewind.</p>
     </section>`;
   }
-  const modes = ['rollback', 'nodb', 'truncate', 'dirty', 'unmanaged'].filter((mode) =>
+  const modes = ['rollback', 'nodb', 'truncate', 'schema', 'dirty', 'unmanaged'].filter((mode) =>
     tests.some((t) => t.mode === mode),
   );
   return markup`<section>
@@ -249,7 +249,18 @@ function shortened<Line>(lines: readonly Line[], most: number, render: (lines: r
 }
 
 export function testTable({ tests }: JsonReport): Markup {
-  const filters = ['rollback', 'nodb', 'truncate', 'dirty', 'unmanaged', 'failed', 'pending', 'retried', 'restored'];
+  const filters = [
+    'rollback',
+    'nodb',
+    'truncate',
+    'schema',
+    'dirty',
+    'unmanaged',
+    'failed',
+    'pending',
+    'retried',
+    'restored',
+  ];
   const count = (name: string): number =>
     tests.filter(
       (t) =>

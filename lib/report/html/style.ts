@@ -3,13 +3,13 @@ export const style = `
 :root {
   color-scheme: light dark;
   --back: #f6f7f9; --card: #fff; --text: #1d2430; --muted: #667085; --line: #e3e7ed; --accent: #2563c9;
-  --rollback: #3d7fd6; --nodb: #9aa5b4; --truncate: #e0912f; --dirty: #9a5fc0; --unmanaged: #3b9f86;
+  --rollback: #3d7fd6; --nodb: #9aa5b4; --truncate: #e0912f; --schema: #c4507e; --dirty: #9a5fc0; --unmanaged: #3b9f86;
   --failed: #d42e4b; --passed: #2c8a57; --file: #dfe4ec; --suite: #edf0f4; --cost: #2563c91f;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --back: #12151a; --card: #1a1e25; --text: #dde3ec; --muted: #8b96a8; --line: #2b313b; --accent: #6ea3f2;
-    --rollback: #4c8ce0; --nodb: #6b7686; --truncate: #dd9a45; --dirty: #ab7ad0; --unmanaged: #48ab92;
+    --rollback: #4c8ce0; --nodb: #6b7686; --truncate: #dd9a45; --schema: #d76a95; --dirty: #ab7ad0; --unmanaged: #48ab92;
     --failed: #f0566f; --passed: #4cb77f; --file: #303844; --suite: #252b35; --cost: #6ea3f22e;
   }
 }

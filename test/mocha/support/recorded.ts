@@ -131,7 +131,7 @@ const recorder = (plan) => {
 };
 const tagging = {
   default: 'rollback',
-  tags: { rollback: ['rollback', 'transaction'], truncate: ['truncate'], nodb: ['nodb'], dirty: ['dirty'], unmanaged: ['unmanaged'] },
+  tags: { rollback: ['rollback', 'transaction'], truncate: ['truncate'], nodb: ['nodb'], schema: ['schema'], dirty: ['dirty'], unmanaged: ['unmanaged'] },
   rules: [],
   ...(${options.tagging ?? '{}'}),
 };

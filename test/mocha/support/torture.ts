@@ -84,8 +84,15 @@ it.only('root only r', function () { R('test', this.test.fullTitle()); });
 T('root no'); describe('x', () => { T('y'); });`,
 };
 
-const WORD = /@(rollback|truncate|nodb|dirty|unmanaged)\b/g;
-const PHASES: Readonly<Record<string, number>> = { rollback: 1, nodb: 1, truncate: 2, dirty: 3, unmanaged: 4 };
+const WORD = /@(rollback|truncate|nodb|schema|dirty|unmanaged)\b/g;
+const PHASES: Readonly<Record<string, number>> = {
+  rollback: 1,
+  nodb: 1,
+  truncate: 2,
+  schema: 3,
+  dirty: 4,
+  unmanaged: 5,
+};
 
 /** Of these files every title's last tag is the innermost. */
 export function phaseOfTitle(fullTitle: string): number {
@@ -95,7 +102,7 @@ export function phaseOfTitle(fullTitle: string): number {
 /** Everything that a sorted run has in common with an ordinary one, and what it must have on top. */
 export function assertSameButSorted(plain: RecordedRun, sorted: RecordedRun): void {
   assert.deepEqual([...sorted.ran].sort(), [...plain.ran].sort(), 'the same tests');
-  const stable = [1, 2, 3, 4].flatMap((phase) => plain.ran.filter((title) => phaseOfTitle(title) === phase));
+  const stable = [1, 2, 3, 4, 5].flatMap((phase) => plain.ran.filter((title) => phaseOfTitle(title) === phase));
   assert.deepEqual(sorted.ran, stable, 'phase after phase, and in each the order as it was');
   assert.ok(sorted.report && plain.report, sorted.output);
   const { report } = sorted;

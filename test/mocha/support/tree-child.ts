@@ -34,6 +34,7 @@ const { mochaHooks } = plugMocha(
       rollback: ['rollback'],
       truncate: ['truncate'],
       nodb: ['nodb'],
+      schema: ['schema'],
       dirty: ['dirty'],
       unmanaged: ['unmanaged'],
     },

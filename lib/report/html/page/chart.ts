@@ -119,7 +119,7 @@ export function createChart(browser: Browser, canvas: PageCanvas, lanes: readonl
       pen.fillText(`worker ${lane.worker ?? '?'}`, 2, top + label / 2);
       top += label;
     }
-    const modes = ['', 'rollback', 'truncate', 'dirty', 'unmanaged'];
+    const modes = ['', 'rollback', 'truncate', 'schema', 'dirty', 'unmanaged'];
     visible(lane.phases, (phase) => {
       pen.fillStyle = colour(modes[phase.phase] ?? 'line');
       pen.fillRect(x(phase.startMs), top, Math.max(1, x(phase.endMs) - x(phase.startMs)), PHASE - 3);

@@ -1,0 +1,60 @@
+import type { ManagedPool } from '../sandbox';
+import type { OwnConnection } from '../sql';
+import { connectThrough } from './connect';
+import { type Quiet, untilQuiet } from './quiet';
+
+/** The app's pools on one database, with the same user: there is at least one. */
+export class AppPools {
+  readonly #pools = new Set<ManagedPool>();
+  /** The clone they lead to, where one stands for their own database. */
+  #elsewhere: string | undefined;
+  /** Connections that were out when the current committing scope arrived. */
+  #inUseBefore = 0;
+
+  /** It leads where the others do, whatever its own settings say: it may have been made from a clone's URL. */
+  add(pool: ManagedPool): void {
+    this.#pools.add(pool);
+    pool.redirect(this.#elsewhere ?? this.first.database);
+  }
+
+  get first(): ManagedPool {
+    const [pool] = this.#pools;
+    if (!pool) throw new Error('a managed database has at least one pool');
+    return pool;
+  }
+
+  /** A connection of our own, to another database of the server if one is named. */
+  connect(database?: string): Promise<OwnConnection> {
+    return connectThrough(this.first, database);
+  }
+
+  redirect(database: string | undefined): void {
+    this.#elsewhere = database;
+    for (const pool of this.#pools) pool.redirect(database ?? this.first.database);
+  }
+
+  async closeIdle(): Promise<void> {
+    for (const pool of this.#pools) await pool.closeIdle();
+  }
+
+  noteInUse(): void {
+    this.#inUseBefore = this.#inUse();
+  }
+
+  /**
+   * Waits for connections that a committing test has taken and not given back: what they are about to write has to be in
+   * the restore. Those that were out when it arrived (a job queue, a LISTEN) are not its own.
+   */
+  quiet(): Promise<Quiet> {
+    return untilQuiet(() => this.#inUse() <= this.#inUseBefore);
+  }
+
+  #inUse(): number {
+    return [...this.#pools].reduce((count, pool) => count + pool.inUse(), 0);
+  }
+
+  /** From now on no pool holds the process: nobody has more to do with them, `mochaGlobalTeardown` neither. */
+  letGo(): void {
+    for (const pool of this.#pools) pool.unref();
+  }
+}
