@@ -15,13 +15,23 @@ export interface Setting {
   readonly role: Role;
 }
 
-/** The servers to test on: the embedded one, and PostgreSQL 15 where there is one. */
+/** The servers to test on: the default one, and those of REWIND_TEST_SERVERS (superusers' URLs, one space between them). */
 export function servers(): { name: string; url: () => string }[] {
-  const more = process.env.REWIND_TEST_PG15_URL;
+  const more = process.env.REWIND_TEST_SERVERS?.split(' ').filter(Boolean) ?? [];
   return [
     { name: 'the default server', url: serverUrl },
-    ...(more ? [{ name: 'PostgreSQL 15', url: () => more }] : []),
+    ...more.map((url) => ({ name: new URL(url).host, url: () => url })),
   ];
+}
+
+/** As in `server_version_num`. */
+export async function versionOf(server: string): Promise<number> {
+  const client = await open(server);
+  const { rows } = await client.query<{ version: number }>(
+    `select current_setting('server_version_num')::int as version`,
+  );
+  await client.end();
+  return rows[0]?.version ?? 0;
 }
 
 export interface Ground {
@@ -55,7 +65,11 @@ export async function ground(setting: Setting, sql: string): Promise<Ground> {
   const superUrl = new URL(setting.server);
   superUrl.pathname = `/${database}`;
   const observer = await open(superUrl.href);
-  if (setting.role !== 'superuser') await observer.query(`grant all on schema public to ${owner}`);
+  if (setting.role !== 'superuser') {
+    await observer.query(`grant all on schema public to ${owner}`);
+    // From 15 on it is the database owner's anyway.
+    if ((await versionOf(setting.server)) < 150000) await observer.query(`alter schema public owner to ${owner}`);
+  }
   const clients: Client[] = [];
   const snapshots: Snapshot[] = [];
   const notes: string[] = [];
