@@ -117,6 +117,19 @@ for (const server of servers()) {
         assert.equal((await app.query('select from users')).rowCount, 2);
       });
 
+      it('is noticed after restores that had nothing to do, and by a transaction that was running then', async () => {
+        for (let i = 0; i < 3; i++) assert.equal((await snapshot.restore()).schemaChange, undefined);
+        await app.query('begin; create table newt (id int)');
+        for (let i = 0; i < 3; i++) assert.equal((await snapshot.restore()).schemaChange, undefined);
+        await app.query('commit');
+        assert.match((await snapshot.restore()).schemaChange ?? '', /table public.newt was created/);
+        assert.equal((await snapshot.restore()).schemaChange, undefined);
+        await app.query('drop table newt');
+        assert.equal((await snapshot.restore()).schemaChange, undefined);
+        await app.query('create view v as select 1 as x');
+        assert.match((await snapshot.restore()).schemaChange ?? '', /view public.v was created/);
+      });
+
       it('that drops a column loses its values, and no more', async () => {
         await app.query('alter table users drop column mood; delete from users');
         await snapshot.restore();

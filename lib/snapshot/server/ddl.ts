@@ -92,44 +92,66 @@ create function rewind.glance_at_catalogs() returns text language sql stable set
   select concat_ws(' ',
     (select concat(count(*), ':', sum(hashtextextended(concat(relname, relnamespace, relkind, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions), oid::int8)::numeric))
      from pg_class where oid >= 16384 and relkind <> 't' and relpersistence <> 't' and relnamespace <> 'rewind'::regnamespace),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_attribute where attrelid >= 16384),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_attrdef where oid >= 16384),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_constraint where oid >= 16384),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_index where indexrelid >= 16384),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_trigger where oid >= 16384),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_proc where oid >= 16384),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_type where oid >= 16384),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_enum),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_policy),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_rewrite where oid >= 16384),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_inherits),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_sequence),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_extension),
-    (select concat(count(*), ':', max(xmin::text::int8)) from pg_namespace where nspname !~ '^pg_'))
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_attribute where attrelid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_attrdef where oid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_constraint where oid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_index where indexrelid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_trigger where oid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_proc where oid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_type where oid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_enum),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_policy),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_rewrite where oid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_inherits),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_sequence),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_extension),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_namespace where nspname !~ '^pg_'))
 $$;
 
-create function rewind.sees_ddl() returns boolean language sql stable as $$
-  select count(*) = 2 from pg_catalog.pg_event_trigger where evtname in ('rewind_ddl', 'rewind_drop') and evtenabled = 'A'
-$$;
-
-create function rewind.schema_moved() returns boolean language plpgsql as $$
+-- What every restore asks is plpgsql: PostgreSQL keeps its plans, and before 18 it plans functions in SQL at each call.
+create function rewind.sees_ddl() returns boolean language plpgsql as $$
 begin
-  if rewind.sees_ddl() then
-    return pg_sequence_last_value('rewind.ddl') is distinct from (select ddl_seen from rewind.state);
-  end if;
-  return rewind.glance_at_catalogs() is distinct from (select catalog_seen from rewind.state);
+  return 2 = (select count(*) from pg_catalog.pg_event_trigger where evtname in ('rewind_ddl', 'rewind_drop') and evtenabled = 'A');
 end $$;
 
-create function rewind.note_glance() returns void language plpgsql as $$
+-- A glance takes milliseconds. It needs no repeating while nothing at all was written to the server's log, catalogs
+-- included. A transaction that was about to commit during the glance might have written its last already: none may run.
+create function rewind.schema_moved() returns boolean language plpgsql as $$
+declare written_to text;
 begin
-  if rewind.sees_ddl() then update rewind.state set ddl_seen = pg_sequence_last_value('rewind.ddl');
+  if rewind.sees_ddl() then return pg_sequence_last_value('rewind.ddl') is distinct from (select ddl_seen from rewind.state); end if;
+  written_to := pg_current_wal_insert_lsn();
+  if written_to = current_setting('rewind.glanced_at', true) then return false; end if;
+  if rewind.glance_at_catalogs() is distinct from (select catalog_seen from rewind.state) then return true; end if;
+  if pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()) then
+    perform set_config('rewind.glanced_at', written_to, false);
+  end if;
+  return false;
+end $$;
+
+-- The counter, for noting what is looked at afterwards. DDL counts when it is run, and is seen when it is committed: where
+-- anybody might be about to commit, the counter stays as it was noted last.
+create function rewind.ddl_reading() returns bigint language plpgsql as $$
+declare reading bigint := pg_sequence_last_value('rewind.ddl');
+begin
+  if exists (
+      select from pg_catalog.pg_stat_activity
+      where backend_xid is not null and pid <> pg_backend_pid() and datname = current_database())
+    or exists (select from pg_catalog.pg_prepared_xacts where database = current_database())
+  then return (select ddl_seen from rewind.state); end if;
+  return reading;
+end $$;
+
+create function rewind.note_glance(reading bigint) returns void language plpgsql as $$
+begin
+  if rewind.sees_ddl() then update rewind.state set ddl_seen = reading;
   else update rewind.state set catalog_seen = rewind.glance_at_catalogs(); end if;
 end $$;
 
 -- Notes the schema as that of a level, where it isn't that of the level below anyway.
 create function rewind.note_schema(at_level int) returns void language plpgsql as $$
 begin
-  perform rewind.note_glance();
+  perform rewind.note_glance(rewind.ddl_reading());
   delete from rewind.object where level = -1 or level >= at_level;
   insert into rewind.object select -1, o.* from rewind.present_objects() o;
   insert into rewind.object select at_level, kind, name, id, parts from rewind.object where level = -1
@@ -232,10 +254,12 @@ end $$;
 
 -- The schema may have moved. Says what is different, unless it is the checkpoint's again, or has been said before.
 create function rewind.look_at_schema(target int, out change text, out suspects oid[]) language plpgsql as $$
-declare new oid;
+declare
+  new oid;
+  reading bigint := rewind.ddl_reading();
 begin
   suspects := rewind.adopt_schema(target);
-  perform rewind.note_glance();
+  perform rewind.note_glance(reading);
   delete from rewind.object where level = -2;
   insert into rewind.object select -2, o.* from rewind.present_objects() o;
   if rewind.schema_difference(rewind.schema_level(target), -2) is not null then

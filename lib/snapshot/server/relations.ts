@@ -145,7 +145,7 @@ declare s text;
 begin
   foreach s in array statements loop execute s; end loop;
   -- What we change and change back must not look like a change of the schema where that is told by row versions.
-  if statements <> '{}' and not rewind.sees_ddl() then perform rewind.note_glance(); end if;
+  if statements <> '{}' and not rewind.sees_ddl() then perform rewind.note_glance(null); end if;
 end $$;
 
 -- Copies what the relation holds now as its contents at a level. The lock waits for writers that are under way.
