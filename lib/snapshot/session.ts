@@ -20,6 +20,7 @@ const SETTINGS = `
   set synchronous_commit = off;
   set synchronize_seqscans = off;            -- copies keep the order of rows
   set jit = off;
+  set plan_cache_mode = force_generic_plan;
   set client_min_messages = warning;
   set datestyle = 'ISO';                     -- what is kept as text has to be read by another session
   set intervalstyle = 'postgres';

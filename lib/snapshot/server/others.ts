@@ -49,26 +49,31 @@ create function rewind.large_objects_at(at_level int) returns table (loid oid, d
   select distinct on (loid) loid, data from rewind.large_object where level <= at_level order by loid, level desc
 $$;
 
-create function rewind.large_object_differences(at_level int) returns table (loid oid, wanted bytea, present bytea) language plpgsql as $$
+-- Most databases have none, and are spared the rest.
+create function rewind.has_large_objects() returns boolean language plpgsql as $$
 begin
-  if not exists (select from pg_catalog.pg_largeobject_metadata) and not exists (select from rewind.large_object) then return; end if;
-  return query
-    select * from (
-      select coalesce(b.loid, m.oid) as loid, b.data, case when m.oid is not null then lo_get(m.oid) end as present
-      from (select * from rewind.large_objects_at(at_level)) b
-      full join (select oid from pg_catalog.pg_largeobject_metadata where pg_has_role(lomowner, 'USAGE')) m on m.oid = b.loid
-    ) d where d.data is distinct from d.present;
+  return exists (select from pg_catalog.pg_largeobject_metadata) or exists (select from rewind.large_object);
 end $$;
 
-create function rewind.large_objects_moved() returns boolean language sql as $$
-  select exists (select from rewind.large_object_differences((select level from rewind.state)))
+create function rewind.large_object_differences(at_level int) returns table (loid oid, wanted bytea, present bytea) language sql as $$
+  select * from (
+    select coalesce(b.loid, m.oid) as loid, b.data, case when m.oid is not null then lo_get(m.oid) end as present
+    from (select * from rewind.large_objects_at(at_level)) b
+    full join (select oid from pg_catalog.pg_largeobject_metadata where pg_has_role(lomowner, 'USAGE')) m on m.oid = b.loid
+  ) d where d.data is distinct from d.present
 $$;
+
+create function rewind.large_objects_moved() returns boolean language plpgsql as $$
+begin
+  return rewind.has_large_objects() and exists (select from rewind.large_object_differences((select level from rewind.state)));
+end $$;
 
 create function rewind.restore_large_objects(at_level int) returns int language plpgsql as $$
 declare
   d record;
   n int := 0;
 begin
+  if not rewind.has_large_objects() then return n; end if;
   for d in select * from rewind.large_object_differences(at_level) loop
     n := n + 1;
     if d.wanted is null then perform lo_unlink(d.loid);
@@ -92,6 +97,12 @@ create function rewind.moved_matviews() returns setof rewind.matview language sq
     select distinct on (relid) * from rewind.matview where level <= (select level from rewind.state) order by relid, level desc
   ) m join pg_catalog.pg_class c on c.oid = m.relid where c.xmin <> m.seen
 $$;
+
+create function rewind.matviews_moved() returns boolean language plpgsql as $$
+begin
+  if not exists (select from rewind.matview) then return false; end if;
+  return exists (select from rewind.moved_matviews());
+end $$;
 
 create function rewind.matview_contents(name text, out rows bigint, out hash numeric) language plpgsql as $$
 begin
@@ -120,6 +131,7 @@ declare
   h numeric;
   stale text[] := '{}';
 begin
+  if not rewind.matviews_moved() then return stale; end if;
   for m in select * from rewind.moved_matviews() order by relid loop
     execute format('refresh materialized view %s %s', m.name, case when not m.populated then 'with no data' end);
     if m.populated then

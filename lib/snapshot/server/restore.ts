@@ -107,6 +107,8 @@ begin
       case when r.altered then 'false' else format('row(%s)::record *= row(%s)::record', r.stored, rewind.kept(r)) end,
       rewind.insert_into(r));
   end if;
+  -- Where no row of the checkpoint is missing, all others are too many.
+  work := format('if n - coalesce(cardinality(strangers), 0) = expected then delete from only %s t where t.ctid = any (strangers); get diagnostics removed = row_count; else %s end if;', r.name, work);
   -- TRUNCATE costs files, DELETE costs rows: only for many rows in a table that was empty, and that nothing references.
   if r.truncatable and not r.guarded and not lifts then
     work := format('if expected = 0 and n > 10000 then truncate only %s; removed := n; else %s end if;', r.name, work);
@@ -162,12 +164,14 @@ declare
   in_rows bigint;
   done jsonb := '[]';
 begin
-  for root in select * from rewind.journals_of(targets) loop
-    select u.removed, u.added into out_rows, in_rows from rewind.undo_journal(root, rewind.journal_position_at(at_level)) u;
-    if out_rows > 0 or in_rows > 0 then
-      done := done || jsonb_build_object('name', root.name, 'removed', out_rows, 'added', in_rows);
-    end if;
-  end loop;
+  if exists (select from rewind.journal_baseline) then
+    for root in select * from rewind.journals_of(targets) loop
+      select u.removed, u.added into out_rows, in_rows from rewind.undo_journal(root, rewind.journal_position_at(at_level)) u;
+      if out_rows > 0 or in_rows > 0 then
+        done := done || jsonb_build_object('name', root.name, 'removed', out_rows, 'added', in_rows);
+      end if;
+    end loop;
+  end if;
   for r in
     select rel.relid, rel.slot, rel.name, rel.prepared, c.level, c.rows
     from rewind.relation rel
@@ -202,48 +206,61 @@ begin
   update rewind.state set level = target;
 end $$;
 
+-- Whether a level is the present one, and nothing has moved since: the cheapest signs first.
+create function rewind.is_calm(at_level int) returns boolean language plpgsql as $$
+begin
+  if not exists (select from rewind.alive)
+    or exists (select from rewind.counter_group where pg_sequence_last_value(counter) is distinct from seen)
+    or (select level from rewind.state) <> at_level
+  then return false; end if;
+  return not rewind.schema_moved() and not rewind.journals_failed() and rewind.moved_sequences() = '{}'
+    and not rewind.large_objects_moved() and not rewind.matviews_moved();
+end $$;
+
 -- Back to the checkpoint of a level, dropping those above.
 create function rewind.restore(target int) returns jsonb language plpgsql as $$
 declare
-  -- Before anything is read: whoever writes after this reading has this transaction id or a later one.
-  now_running xid := rewind.oldest_writer();
+  now_running xid;
   present_level int;
+  fresh_from xid;
+  own xid[];
   change text;
   suspects oid[];
   m record;
   todo oid[];
-  c rewind.checkpoint;
   done jsonb := '[]';
-  moved_sequences int;
-  large_objects int;
-  stale text[];
+  moved_sequences int := 0;
+  large_objects int := 0;
+  stale text[] := '{}';
 begin
-  select level into strict present_level from rewind.state;
-  if target > present_level then raise 'there is no checkpoint % (the highest is %)', target, present_level; end if;
-  if rewind.schema_moved() or (target < present_level and exists (select from rewind.object where level > target)) then
-    select * into change, suspects from rewind.look_at_schema(target);
-  end if;
-  if rewind.journals_failed() then
-    change := concat_ws('; ', change, 'a journalled table was altered, and not all of its rows can be brought back');
-    perform rewind.note_journals_failed();
-  end if;
-  select * into m from rewind.moved();
-  todo := rewind.holding_rows(m.relids || suspects);
-  if target < present_level then
-    todo := todo || array(select distinct relid from rewind.capture where level > target) || rewind.filled_journals();
-  end if;
-  if m.groups is not null or todo <> '{}' or target < present_level then
-    select * into strict c from rewind.checkpoint where level = target;
-    if target < present_level then perform rewind.drop_levels_above(target); end if;
-    if todo <> '{}' then done := rewind.bring_back(todo, target, c.fresh_from, c.own); end if;
+  if not rewind.is_calm(target) then
+    -- Before the counters are read: whoever writes after this has this transaction id or a later one.
+    now_running := rewind.oldest_writer();
+    select level into strict present_level from rewind.state;
+    select c.fresh_from, c.own into fresh_from, own from rewind.checkpoint c where c.level = target;
+    if target > present_level then raise 'there is no checkpoint % (the highest is %)', target, present_level; end if;
+    if rewind.schema_moved() or (target < present_level and exists (select from rewind.object where level > target)) then
+      select * into change, suspects from rewind.look_at_schema(target);
+    end if;
+    if rewind.journals_failed() then
+      change := concat_ws('; ', change, 'a journalled table was altered, and not all of its rows can be brought back');
+      perform rewind.note_journals_failed();
+    end if;
+    m := rewind.moved();
+    todo := rewind.holding_rows(m.relids || suspects);
+    if target < present_level then
+      todo := todo || array(select distinct relid from rewind.capture where level > target) || rewind.filled_journals();
+      perform rewind.drop_levels_above(target);
+    end if;
+    if todo <> '{}' then done := rewind.bring_back(todo, target, fresh_from, own); end if;
     perform rewind.note_moved(m.relids, m.readings, m.groups, m.group_readings);
-    update rewind.checkpoint set fresh_from = now_running,
+    update rewind.checkpoint c set fresh_from = now_running,
       own = array(select x from unnest(c.own || pg_current_xact_id()::xid) x where age(x) <= age(now_running))
     where level = target;
+    moved_sequences := rewind.restore_sequences();
+    large_objects := rewind.restore_large_objects(target);
+    stale := rewind.restore_matviews(target);
   end if;
-  moved_sequences := rewind.restore_sequences();
-  large_objects := rewind.restore_large_objects(target);
-  stale := rewind.restore_matviews(target);
   return jsonb_build_object('tables', done, 'sequences', moved_sequences, 'largeObjects', large_objects,
     'schemaChange', change, 'stale', to_jsonb(stale));
 end $$;

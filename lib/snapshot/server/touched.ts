@@ -4,18 +4,13 @@ export const touchedSql = /* sql */ `
 -- a bump that comes later is found next time. After a server crash every relation has moved.
 create function rewind.moved(out relids oid[], out readings bigint[], out groups int[], out group_readings bigint[]) language plpgsql as $$
 begin
-  if not exists (select from rewind.alive) then
-    select array_agg(relid), array_agg(pg_sequence_last_value(counter)) into relids, readings from rewind.relation;
-    select array_agg(slot), array_agg(pg_sequence_last_value(counter)) into groups, group_readings from rewind.counter_group;
-    return;
-  end if;
   select array_agg(slot), array_agg(reading) into groups, group_readings
   from (select slot, seen, pg_sequence_last_value(counter) as reading from rewind.counter_group offset 0) g
-  where reading is distinct from seen;
+  where reading is distinct from seen or not exists (select from rewind.alive);
   if groups is null then return; end if;
   select array_agg(relid), array_agg(reading) into relids, readings
   from (select relid, seen, pg_sequence_last_value(counter) as reading from rewind.relation where group_slot = any (groups) offset 0) r
-  where reading is distinct from seen;
+  where reading is distinct from seen or not exists (select from rewind.alive);
 end $$;
 
 create function rewind.note_moved(relids oid[], readings bigint[], groups int[], group_readings bigint[]) returns void language plpgsql as $$
