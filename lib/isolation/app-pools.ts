@@ -6,7 +6,6 @@ import { type Quiet, untilQuiet } from './quiet';
 /** The app's pools on one database, with the same user: there is at least one. */
 export class AppPools {
   readonly #pools = new Set<ManagedPool>();
-  /** The clone they lead to, where one stands for their own database. */
   #elsewhere: string | undefined;
   /** Connections that were out when the current committing scope arrived. */
   #inUseBefore = 0;
@@ -21,6 +20,15 @@ export class AppPools {
     const [pool] = this.#pools;
     if (!pool) throw new Error('a managed database has at least one pool');
     return pool;
+  }
+
+  get all(): ReadonlySet<ManagedPool> {
+    return this.#pools;
+  }
+
+  /** The clone they lead to, where one stands for their own database. */
+  get elsewhere(): string | undefined {
+    return this.#elsewhere;
   }
 
   /** A connection of our own, to another database of the server if one is named. */

@@ -5,14 +5,14 @@ import type { ManagedDatabase } from './managed-database';
 
 /** Sentences on who waits for whom just now: in the app's pools, in the sandbox, and on the server. */
 export async function describeWaits(database: ManagedDatabase): Promise<readonly string[]> {
-  const pools = [...database.pools];
+  const pools = [...database.pools.all];
   const ours = [...pools.flatMap((pool) => pool.waits()), ...waitsOf(database.sandbox)];
   // With no connection in use, nobody here waits, and nobody else waits for us.
   const pool = pools.find((candidate) => candidate.inUse() > 0);
   if (!pool) return ours;
   const managed = pools.flatMap((candidate) => candidate.pids());
   try {
-    const connection = await pool.connect('mocha-rewind');
+    const connection = await pool.connect('mocha-rewind', database.pools.elsewhere);
     try {
       const found = await findWaiting(connection.query, managed);
       return [...ours, ...found.map((waiting) => sentence(waiting, new Set(managed), database.label))];
