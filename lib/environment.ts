@@ -13,6 +13,7 @@ const VARIABLES: Readonly<Record<string, Allowed>> = {
   [AUDIT_PLAN]: 'text',
   [AUDIT_REPORT]: 'text',
   REWIND_CONFIG: 'text',
+  REWIND_DIRTY: 'flag',
   REWIND_FRESH: 'flag',
   REWIND_PG_BIN: 'text',
   REWIND_REVERSE: 'flag',

@@ -65,13 +65,14 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   const notes = new Set<string>();
   const note = (sentence: string): void => void notes.add(sentence);
 
-  const { REWIND_FRESH, REWIND_VERIFY, CI } = process.env;
+  const { REWIND_DIRTY, REWIND_FRESH, REWIND_VERIFY, CI } = process.env;
   const isolation = createIsolation({
     note,
     openClones: (options) => Clones.open(options),
     announce: (base, database) => leadUrl(process.env, base, database),
     // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
     kept: isOn(REWIND_FRESH) || isOn(CI) ? 'ignore' : 'use',
+    leftovers: isOn(REWIND_DIRTY) ? 'kept' : 'restored',
     // The runs of an audit must not find what others have left.
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',

@@ -46,7 +46,7 @@ as a @truncate test; and lists which passed, with what another tag would save. A
 still need its own: look at the list before you write it. Exit code 1: the suite could not be run as it is.
 
   --unmanaged      also the tests that are left alone: as rollback tests, and where they fail, as @truncate tests
-  --dirty          find rollback tests that need empty tables: run them on what two earlier runs have left
+  --dirty          find rollback tests that need empty tables: run them on what an earlier run has left
   --shuffle N      find tests that need their order: run the suite in N other orders
   --alone          run every test that failed in any of these runs alone, and look for the one that it needs before it
   --alone-all      the same for every test

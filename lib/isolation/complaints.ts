@@ -1,5 +1,5 @@
 import { RewindError } from '../errors';
-import type { Difference, Restored } from '../snapshot';
+import type { Restored, Snapshot } from '../snapshot';
 import { type Scope, nameOf } from '../scope';
 
 /** What a restore found that the scope has to answer for. */
@@ -47,9 +47,12 @@ export function leaked(culprit: Scope, label: string, tables: Restored['tables']
   });
 }
 
-export function notRestored(label: string, differences: readonly Difference[]): RewindError {
+/** @throws RewindError `REWIND_RESTORE` where the database is not as its snapshot says. */
+export async function assertRestored(snapshot: Snapshot, label: string): Promise<void> {
+  const differences = await snapshot.verify();
+  if (differences.length === 0) return;
   const what = differences.map((d) => `${d.name} (${d.extra} rows too many, ${d.missing} missing)`).join(', ');
-  return new RewindError('REWIND_RESTORE', {
+  throw new RewindError('REWIND_RESTORE', {
     problem: `${label} does not equal its snapshot at the end of the run: ${what}`,
     remedy:
       '`npx mocha-rewind restore` repairs it. A restore that leaves a difference is a mistake of ours: please report it.',

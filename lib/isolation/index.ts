@@ -23,6 +23,8 @@ export interface IsolationOptions {
   readonly openClones: OpenClones;
   /** Where a database is while one of its clones stands for it, for whoever reads that from the environment. */
   readonly announce: (base: string, database: string | undefined) => void;
+  /** Whether tests meet what earlier runs left, and leave what they commit. */
+  readonly leftovers: 'kept' | 'restored';
   /** Whether to compare each restored database with its snapshot, row by row, when the run ends. */
   readonly verify: 'at-end' | 'never';
 }

@@ -90,7 +90,8 @@ export class Isolation implements IsolationRoom {
       for (const database of this.#databases.values()) {
         await database.startAnew();
       }
-      setUpMs = await this.#setUp(setUp);
+      // Migrations and seeds are for a baseline, not for what tests have left.
+      if (!this.#used().some((database) => database.holdsLeftovers)) setUpMs = await this.#setUp(setUp);
     }
     this.#outermost = new WeakMap();
     for (const database of this.#databases.values()) await this.#takeBaseline(database);

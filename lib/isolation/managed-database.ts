@@ -1,11 +1,12 @@
 import { RewindError } from '../errors';
 import { type Sandbox, createSandbox } from '../sandbox';
-import { type Restored, type Snapshot, openSnapshot } from '../snapshot';
+import type { Restored, Snapshot } from '../snapshot';
 import { type Scope, nameOf, pathOf } from '../scope';
 import type { OwnConnection } from '../sql';
 import { AppPools } from './app-pools';
-import { complaintsOf, leaked, notRestored } from './complaints';
+import { assertRestored, complaintsOf, leaked } from './complaints';
 import type { IsolationOptions } from './index';
+import { type UnrestoredSnapshot, openFor } from './leftovers';
 import type { OwnDatabases } from './own-databases';
 import { ScopeProblems } from './problems';
 
@@ -74,23 +75,26 @@ export class ManagedDatabase {
   async #makeReady(): Promise<void> {
     this.#own = await this.pools.connect();
     this.identity = await this.options.inspect(this.#own, this.pools.first);
-    this.#snapshot = await openSnapshot({
+    this.#snapshot = await openFor(this.options, async () => {
       // The connection that was looked at is the first one the snapshot gets.
-      connect: async () => {
-        const own = this.#own ?? (await this.pools.connect());
-        this.#own = undefined;
-        return own;
-      },
-      note: this.options.note,
-      kept: this.options.kept,
+      const own = this.#own ?? (await this.pools.connect());
+      this.#own = undefined;
+      return own;
     });
     if (await this.#snapshot.recover()) {
-      this.options.note(`${this.label}: the last run was killed; its baseline has been restored`);
+      this.options.note(
+        `${this.label}: the last run was killed, or left its data on purpose; its baseline has been restored`,
+      );
     }
   }
 
   get hasSnapshot(): boolean {
     return this.#snapshot?.taken ?? false;
+  }
+
+  /** Whether what is there is no baseline, but what earlier runs have left, which is to stay. */
+  get holdsLeftovers(): boolean {
+    return (this.#snapshot as Partial<UnrestoredSnapshot> | undefined)?.foundLeftovers ?? false;
   }
 
   /** The baseline is copied before anything is written to it, and only if something in this run is going to commit. */
@@ -244,11 +248,6 @@ export class ManagedDatabase {
     if (proven.length > 0) this.problems.report(culprit, leaked(culprit, this.label, proven));
   }
 
-  async #verify(snapshot: Snapshot): Promise<void> {
-    const differences = await snapshot.verify();
-    if (differences.length > 0) throw notRestored(this.label, differences);
-  }
-
   /** Ends the sandbox's side of a scope, once: a test's when its hooks are over, so that what it left open is its own. */
   leaveSandbox(scope: Scope): readonly Error[] {
     if (this.#left === scope) return [];
@@ -270,7 +269,7 @@ export class ManagedDatabase {
         if (last && this.#checkpoints.length === 0) await this.lookForLeaks(last);
         await this.#dropCheckpoints(() => true);
         await this.restore();
-        if (this.options.verify === 'at-end') await this.#verify(this.#snapshot);
+        if (this.options.verify === 'at-end') await assertRestored(this.#snapshot, this.label);
       }
     } catch (error) {
       this.#baselineLost = true;

@@ -77,6 +77,8 @@ export interface SnapshotStatus {
 export interface Snapshot {
   /** Brings a database whose last run was killed back to its baseline. True if there was something to recover. */
   recover(): Promise<boolean>;
+  /** Leaves what a run that has not ended left, and its baseline. False, and nothing done, if there is none. */
+  resume(): Promise<boolean>;
   /** Makes the present contents the baseline (checkpoint 0), or finds the kept one still valid. */
   take(): Promise<void>;
   readonly taken: boolean;

@@ -68,6 +68,15 @@ export class DatabaseSnapshot implements Snapshot {
     return state.level > 0 || touched.length > 0;
   }
 
+  async resume(): Promise<boolean> {
+    if ((await this.#state())?.status !== 'running') return false;
+    await this.#connection.hold();
+    const state = await this.#state();
+    if (state?.status === 'running' && state.usable) return true;
+    await this.#connection.release();
+    return false;
+  }
+
   async take(): Promise<void> {
     await this.#connection.hold();
     const fingerprint = this.options.fingerprint ?? null;

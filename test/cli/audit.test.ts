@@ -217,6 +217,35 @@ describe('mixed', () => {
     assert.deepEqual((await found(p, '--alone')).dependent, []);
   });
 
+  it('finds rollback tests that need empty tables, and leaves no trace of them in the next run', async () => {
+    const p = suite({
+      'a.spec.js': `it('counts', async () => { assert.equal((await db('users')).length, 2); });
+        it('commits @truncate', async () => { await db('users').insert({ name: 'cy' + process.pid }); });`,
+    });
+    const { dependent } = await found(p, '--dirty');
+    assert.deepEqual(
+      dependent.map(({ title, when }) => [title, when]),
+      [['counts', 'on dirty data']],
+    );
+    const after = await p.mocha(['--no-parallel'], { DATABASE_URL: database.url });
+    assert.equal(after.code, 0, after.output);
+    assert.equal((await database.query('select from users')).length, 2);
+  });
+
+  it('shares an embedded server among its runs', async () => {
+    const p = suite(
+      {
+        'a.spec.js': `it('counts', async () => { assert.equal((await db('users')).length, 0); });
+          it('commits @truncate', async () => { await db('users').insert({ name: 'cy' }); });`,
+      },
+      `migrate: (db) => db.raw('create table if not exists users (name text)')`,
+      { '.mocharc.json': { require: ['mocha-rewind/embedded', 'mocha-rewind/register'], spec: ['*.spec.js'] } },
+    );
+    const run = await p.cli(['audit', '--json', '--dirty'], { DATABASE_URL: '' });
+    const { dependent } = JSON.parse(run.stdout) as Json;
+    assert.deepEqual(titles(dependent), ['counts'], run.output);
+  });
+
   it('passes on what stands behind --', async () => {
     const p = suite({ 'a.spec.js': `it('one @truncate', () => {}); it('two @truncate', () => {});` });
     assert.deepEqual(titles((await found(p, '--', '--grep', 'two')).couldRollBack), ['two @truncate']);

@@ -34,7 +34,8 @@ export async function tryModes(
 ): Promise<ModeFindings> {
   const all = [...base.values()];
   const committing = all.filter(
-    ({ mode, passed }) => passed && (mode === 'truncate' || (options.unmanaged && mode === 'unmanaged')),
+    ({ mode, passed }) =>
+      passed && (mode === 'truncate' || mode === 'schema' || (options.unmanaged && mode === 'unmanaged')),
   );
   const refused = all.filter(({ mode, passed }) => mode === 'rollback' && !passed);
   const first = await tryAs(mocha, [

@@ -1,0 +1,60 @@
+// REWIND_DIRTY: tests meet what earlier runs have left, and nothing that is committed is restored. The baseline stays
+// where it is, marked as that of a run that has not ended, so that the next run without REWIND_DIRTY brings it back.
+import { type Restored, type Snapshot, type SnapshotOptions, openSnapshot } from '../snapshot';
+import type { IsolationOptions } from './index';
+
+/** A snapshot that keeps a baseline and restores nothing. */
+export interface UnrestoredSnapshot extends Snapshot {
+  /** Whether the database holds what an earlier run has left. */
+  readonly foundLeftovers: boolean;
+}
+
+/** The snapshot of a database, for runs as the options say. */
+export function openFor(
+  { leftovers, note, kept }: IsolationOptions,
+  connect: SnapshotOptions['connect'],
+): Promise<Snapshot> {
+  return (leftovers === 'kept' ? openUnrestored : openSnapshot)({ connect, note, kept });
+}
+
+async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnapshot> {
+  const snapshot = await openSnapshot(options);
+  let foundLeftovers = false;
+  return {
+    get foundLeftovers() {
+      return foundLeftovers;
+    },
+    get taken() {
+      return foundLeftovers || snapshot.taken;
+    },
+    depth: 0,
+    recover: async () => {
+      foundLeftovers = await snapshot.resume();
+      if (!foundLeftovers) {
+        options.note(
+          'REWIND_DIRTY: the database is clean; the next run with it meets what this one leaves (on an embedded server, which ends with its run, only npx mocha-rewind audit --dirty does)',
+        );
+      }
+      return false;
+    },
+    resume: () => snapshot.resume(),
+    take: async () => {
+      if (!foundLeftovers) await snapshot.take();
+    },
+    push: async () => {},
+    pop: async () => NOTHING,
+    restore: async () => NOTHING,
+    touched: async () => [],
+    verify: async () => [],
+    plan: () => snapshot.plan(),
+    aside: (work) => snapshot.aside(work),
+    status: () => snapshot.status(),
+    forget: async () => {},
+    noteSequences: async () => {},
+    resetSequences: async () => {},
+    remove: () => snapshot.remove(),
+    close: () => snapshot.close(),
+  };
+}
+
+const NOTHING: Restored = { ms: 0, tables: [], sequences: 0, schemaChange: undefined, blockers: [] };
