@@ -1,7 +1,11 @@
-// What a restore costs, against what people do instead, in one run on one server. Prints a Markdown table: medians in
-// milliseconds, and as multiples of a bare round trip of the same run.
+// What a restore costs, against what people do instead, in one run on one server. Prints the Markdown of
+// docs/benchmarks.md: medians in milliseconds, in bare round trips of the same run, and what the others take.
 //
-//   DATABASE_URL=… npx ts-node -T bench/restore.ts [--tables 10,100,500] [--rows 0,100,10000] [--repeat 11] [--big 1000000]
+//   DATABASE_URL=… npx ts-node -T bench/restore.ts [--tables 10,100,500] [--rows 0,100,10000] [--big 1000000]
+//     [--repeat 21] [--seconds 1.5] [--most 1000000]
+//
+// About 5 minutes. A cell is measured so many times, or for so many seconds; what is slower than that, up to three times. Grids with more
+// rows in all than "most" are left out: seeding 500 tables with 10 000 rows each takes minutes per alternative.
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
 import { type Snapshot, openSnapshot } from '../lib/snapshot';
@@ -10,35 +14,43 @@ import type { Query } from '../lib/sql';
 const { values: args } = parseArgs({
   options: {
     tables: { type: 'string', default: '10,100,500' },
-    rows: { type: 'string', default: '100' },
-    repeat: { type: 'string', default: '11' },
-    big: { type: 'string', default: '0' },
+    rows: { type: 'string', default: '0,100,10000' },
+    big: { type: 'string', default: '1000000' },
+    repeat: { type: 'string', default: '21' },
+    seconds: { type: 'string', default: '1.5' },
+    most: { type: 'string', default: '1000000' },
   },
 });
-const list = (text: string): number[] => text.split(',').map(Number);
+const list = (text: string): number[] => text.split(',').filter(Boolean).map(Number);
 const REPEAT = Number(args.repeat);
+/** The first ones make plans and fill caches; where each takes long, that does not matter. */
+const WARM_UP = 7;
 const DATABASE = 'rewind_test_bench';
 
-interface Row {
+/** `tables` tables of `rows` rows. */
+interface Grid {
   readonly tables: number;
   readonly rows: number;
-  readonly what: string;
-  readonly ms: number;
-  readonly trips: number;
 }
 
 async function main(): Promise<void> {
-  const results: Row[] = [];
-  for (const tables of list(args.tables)) {
-    for (const rows of list(args.rows)) results.push(...(await measure(tables, rows)));
+  const grids = list(args.tables).flatMap((tables) => list(args.rows).map((rows) => ({ tables, rows })));
+  if (Number(args.big) > 0) grids.push({ tables: 1, rows: Number(args.big) });
+  console.log('| tables | rows in each | touched | rows changed in each | restore, ms | bare round trips |');
+  console.log('|--:|--:|--:|--:|--:|--:|');
+  const others: string[] = [];
+  for (const grid of grids) {
+    if (grid.tables * grid.rows <= Number(args.most)) others.push(await measure(grid));
   }
-  if (Number(args.big) > 0) results.push(...(await measureBig(Number(args.big))));
-  console.log('| tables | rows in each | what | ms | bare round trips |\n|---|---|---|---|---|');
-  for (const r of results)
-    console.log(`| ${r.tables} | ${r.rows} | ${r.what} | ${format(r.ms)} | ${format(r.trips)} |`);
+  console.log(
+    '\n| tables | rows in each | bare round trip | leak check | first baseline | baseline kept, unchanged | TRUNCATE all, seed | DELETE all, seed | CREATE DATABASE … TEMPLATE |',
+  );
+  console.log(`|--:|--:|--:|--:|--:|--:|--:|--:|--:|\n${others.join('\n')}`);
 }
 
-async function measure(tables: number, rows: number): Promise<Row[]> {
+/** Prints a row for each kind of change; returns the row of everything else. */
+async function measure(grid: Grid): Promise<string> {
+  const { tables, rows } = grid;
   const place = await prepare();
   const { app, admin } = place;
   for (let i = 0; i < tables; i++) {
@@ -46,132 +58,105 @@ async function measure(tables: number, rows: number): Promise<Row[]> {
       name text not null, val int not null default 0, data jsonb, created_at timestamptz not null default now());
       create index on ${name(i)} (parent_id); create index on ${name(i)} (name)`);
     await app.query(seed(i, rows));
+    await app.query(`select setval('${name(i)}_id_seq', ${Math.max(rows, 1)}, ${rows > 0})`);
   }
-  for (let i = 0; i < tables; i++) await app.query(`select setval('${name(i)}_id_seq', ${Math.max(rows, 1)})`);
   await app.query('vacuum analyze');
-  await admin.query(`drop database if exists ${DATABASE}_template with (force)`);
   await app.end();
   await admin.query(`create database ${DATABASE}_template template ${DATABASE}`);
-  const timer = new Timer(tables, rows);
 
+  const first = await open(place);
+  const take = await timed(() => first.snapshot.take());
+  await first.snapshot.close();
+  await first.client.end();
   const { snapshot, own, client } = await open(place);
-  await timer.once('first take of the baseline', () => snapshot.take());
-  await snapshot.close();
-  const again = await open(place);
-  await timer.once('take of a kept, unchanged baseline', () => again.snapshot.take());
-  await admin.query('vacuum analyze').catch(() => {});
-  for (let i = 0; i < REPEAT + 3; i++) {
-    timer.warmUp = i < 3;
-    await timer.bareTrips(again.own);
-    await timer.time('leak check (touched)', () => again.snapshot.touched());
-    for (const touched of [0, 1, 5, tables].filter((n, at, all) => n <= tables && all.indexOf(n) === at)) {
-      for (const changed of touched === 1
-        ? [1, 100, 10_000].filter((n) => n <= Math.max(rows, 1))
-        : [Math.min(touched, 1)]) {
-        for (let t = 0; t < touched; t++) await again.client.query(change(tables - 1 - t, changed));
-        await timer.time(
-          `restore, ${touched === tables ? 'all' : touched} touched, ${changed} rows changed in each`,
-          () => again.snapshot.restore(),
-        );
-      }
-    }
-  }
-  timer.warmUp = false;
-  if ((await again.snapshot.verify()).length > 0) throw new Error('the restore was wrong');
-  await again.snapshot.remove();
-  await again.snapshot.close();
-  void [own, client];
-
-  const other = await connect(place.url);
-  const all = Array.from({ length: tables }, (_, i) => i);
-  for (let i = 0; i < (tables >= 500 ? 2 : 4); i++) {
-    await timer.time('instead: TRUNCATE all and seed again', async () => {
-      await other.query(`truncate ${all.map(name).join()} restart identity cascade`);
-      await other.query(`begin; ${all.map((t) => seed(t, rows)).join(';')}; commit`);
-    });
-    await timer.time('instead: DELETE all, children first, and seed again', async () => {
-      const deletes = all.map((t) => `delete from ${name(t)}`).reverse();
-      await other.query(`begin; ${[...deletes, ...all.map((t) => seed(t, rows))].join(';')}; commit`);
-    });
-    await timer.time('instead: CREATE DATABASE … TEMPLATE, reconnect, DROP', async () => {
-      await admin.query(`create database ${DATABASE}_clone template ${DATABASE}_template`);
-      const pool = await Promise.all(
-        [1, 2, 3, 4, 5].map(() => connect(place.url.replace(DATABASE, `${DATABASE}_clone`))),
+  const retake = await timed(() => snapshot.take());
+  const bare: number[] = [];
+  const cells: { touched: number; changed: number; ms: number }[] = [];
+  // Few changes first: what many leave behind until a vacuum slows down what comes after.
+  for (const changed of [0, 1, 100, 10_000]) {
+    const among = changed === 0 ? [0] : [1, 5, tables].filter((n, at, all) => n <= tables && all.indexOf(n) === at);
+    for (const touched of among.filter((n) => n * changed <= 50_000)) {
+      const samples = await repeat(
+        async () => {
+          for (let t = 0; t < touched; t++) await client.query(change(tables - 1 - t, changed, rows));
+          for (let i = 0; i < 5; i++) bare.push(await timed(() => own('select 1')));
+        },
+        () => snapshot.restore(),
       );
-      await Promise.all(pool.map((c) => c.end()));
-      await admin.query(`drop database ${DATABASE}_clone with (force)`);
-    });
-  }
-  await other.end();
-  await place.drop();
-  return timer.rows();
-}
-
-/** One large table, journalled. */
-async function measureBig(rows: number): Promise<Row[]> {
-  const place = await prepare();
-  await place.app
-    .query(`create table t_0 (id bigserial primary key, name text not null, val int not null default 0, data jsonb);
-    insert into t_0 (name, val, data) select 'name ' || g, g, jsonb_build_object('k', g, 's', repeat('x', 20)) from generate_series(1, ${rows}) g`);
-  await place.app.query('vacuum analyze');
-  const timer = new Timer(1, rows);
-  const { snapshot, own, client } = await open(place);
-  await timer.once('first take of the baseline', () => snapshot.take());
-  for (let i = 0; i < REPEAT + 3; i++) {
-    timer.warmUp = i < 3;
-    await timer.bareTrips(own);
-    for (const changed of [1, 100, 10_000]) {
-      await client.query(`update t_0 set val = val + 1 where id between 501 and ${500 + changed}`);
-      await timer.time(`restore, ${changed} rows changed`, () => snapshot.restore());
+      cells.push({ touched, changed, ms: median(samples) });
     }
   }
-  timer.warmUp = false;
-  await timer.once('verify', async () => {
-    if ((await snapshot.verify()).length > 0) throw new Error('the restore was wrong');
-  });
+  const check = median(
+    await repeat(
+      async () => {},
+      () => snapshot.touched(),
+    ),
+  );
+  if ((await snapshot.verify()).length > 0) throw new Error('the restore was wrong');
+  await snapshot.remove();
   await snapshot.close();
   await client.end();
-  await place.app.end();
+
+  const trip = median(bare);
+  for (const { touched, changed, ms } of cells.sort((a, b) => a.touched - b.touched)) {
+    const which = touched === tables && tables > 1 ? `all ${tables}` : touched;
+    console.log(`| ${tables} | ${rows} | ${which} | ${changed} | ${format(ms)} | ${format(ms / trip)} |`);
+  }
+  const columns = [trip, check, take, retake, ...(await alternatives(place, grid))];
   await place.drop();
-  return timer.rows();
+  return `| ${tables} | ${rows} | ${columns.map(format).join(' | ')} |`;
 }
 
-class Timer {
-  warmUp = false;
-  readonly #samples = new Map<string, number[]>();
-  constructor(
-    private readonly tables: number,
-    private readonly each: number,
-  ) {}
+/** What people do instead: each brings all tables back, whatever was touched. */
+async function alternatives({ url, admin }: { url: string; admin: Client }, { tables, rows }: Grid): Promise<number[]> {
+  const other = await connect(url);
+  const all = Array.from({ length: tables }, (_, i) => i);
+  const reseed = all.map((t) => seed(t, rows)).join(';');
+  const truncate = await repeat(
+    async () => {},
+    () => other.query(`begin; truncate ${all.map(name).join()} restart identity cascade; ${reseed}; commit`),
+  );
+  // Children first; of the rows of one table, those that others of it point to go in the same statement.
+  const deletes = all.map((t) => `delete from ${name(t)}`).reverse();
+  const remove = await repeat(
+    async () => {},
+    () => other.query(`begin; ${deletes.join(';')}; ${reseed}; commit`),
+  );
+  await other.end();
+  const clone = await repeat(
+    async () => void (await admin.query(`drop database if exists ${DATABASE}_clone with (force)`)),
+    async () => {
+      await admin.query(`create database ${DATABASE}_clone template ${DATABASE}_template`);
+      const pool = await Promise.all([1, 2, 3, 4, 5].map(() => connect(url.replace(DATABASE, `${DATABASE}_clone`))));
+      await Promise.all(pool.map((c) => c.end()));
+    },
+  );
+  return [median(truncate), median(remove), median(clone)];
+}
 
-  async time(what: string, step: () => Promise<unknown>): Promise<void> {
-    const started = performance.now();
-    await step();
-    const ms = performance.now() - started;
-    if (!this.warmUp) this.#samples.set(what, [...(this.#samples.get(what) ?? []), ms]);
+async function repeat(arrange: () => Promise<void>, step: () => Promise<unknown>): Promise<number[]> {
+  const samples: number[] = [];
+  const started = performance.now();
+  const seconds = (): number => (performance.now() - started) / 1000;
+  for (let i = 0; i < REPEAT + WARM_UP; i++) {
+    if (seconds() > (samples.length < 3 ? 3 : 1) * Number(args.seconds)) break;
+    await arrange();
+    samples.push(await timed(step));
   }
+  return samples.slice(Math.max(0, Math.min(WARM_UP, samples.length - 3)));
+}
 
-  async bareTrips(query: Query): Promise<void> {
-    for (let i = 0; i < 5; i++) await this.time('bare round trip', () => query('select 1'));
-  }
-
-  once(what: string, step: () => Promise<unknown>): Promise<void> {
-    return this.time(what, step);
-  }
-
-  rows(): Row[] {
-    const bare = median(this.#samples.get('bare round trip') ?? []);
-    return [...this.#samples].map(([what, samples]) => {
-      const ms = median(samples);
-      return { tables: this.tables, rows: this.each, what, ms, trips: ms / bare };
-    });
-  }
+async function timed(step: () => Promise<unknown>): Promise<number> {
+  const started = performance.now();
+  await step();
+  return performance.now() - started;
 }
 
 async function prepare(): Promise<{ app: Client; admin: Client; url: string; drop(): Promise<void> }> {
   const url = new URL(process.env.DATABASE_URL ?? 'postgresql://localhost/postgres');
   const admin = await connect(url.href);
-  await admin.query(`drop database if exists ${DATABASE} with (force)`);
+  for (const suffix of ['', '_template', '_clone'])
+    await admin.query(`drop database if exists ${DATABASE}${suffix} with (force)`);
   await admin.query(`create database ${DATABASE}`);
   url.pathname = `/${DATABASE}`;
   return {
@@ -179,7 +164,7 @@ async function prepare(): Promise<{ app: Client; admin: Client; url: string; dro
     admin,
     app: await connect(url.href),
     async drop() {
-      for (const suffix of ['', '_template'])
+      for (const suffix of ['', '_template', '_clone'])
         await admin.query(`drop database if exists ${DATABASE}${suffix} with (force)`);
       await admin.end();
     },
@@ -211,9 +196,9 @@ function seed(i: number, rows: number): string {
     from generate_series(1, ${rows}) g`;
 }
 
-/** So many rows inserted, updated and deleted, a third each (one row: inserted). */
-function change(i: number, rows: number): string {
-  const third = Math.floor(rows / 3);
+/** So many rows inserted, updated and deleted, a third each (one row, or no rows to change: inserted). */
+function change(i: number, rows: number, seeded: number): string {
+  const third = Math.floor(Math.min(rows, seeded) / 3);
   return `insert into ${name(i)} (name, val) select 'new', g from generate_series(1, ${rows - 2 * third}) g;
     update ${name(i)} set val = val + 1 where id between 1 and ${third};
     begin; set local session_replication_role = replica; delete from ${name(i)} where id > ${third} and id <= ${2 * third}; commit`;

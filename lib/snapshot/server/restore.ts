@@ -90,7 +90,7 @@ begin
     work := format($p$
       if strangers is not null then
         with gone as (
-          delete from only %1$s t where t.ctid = any (strangers)
+          delete from only %1$s t using unnest(strangers) u (place) where t.ctid = u.place
             and not exists (select from %2$s s where s.rewind_level = at_level and %3$s and %4$s) returning t.*
         ), back as (
           %5$s from %2$s s where s.rewind_level = at_level and (select count(*) from gone) >= 0
@@ -108,7 +108,7 @@ begin
       rewind.insert_into(r));
   end if;
   -- Where no row of the checkpoint is missing, all others are too many.
-  work := format('if n - coalesce(cardinality(strangers), 0) = expected then delete from only %s t where t.ctid = any (strangers); get diagnostics removed = row_count; else %s end if;', r.name, work);
+  work := format('if n - coalesce(cardinality(strangers), 0) = expected then delete from only %s t using unnest(strangers) u (place) where t.ctid = u.place; get diagnostics removed = row_count; else %s end if;', r.name, work);
   -- TRUNCATE costs files, DELETE costs rows: only for many rows in a table that was empty, and that nothing references.
   if r.truncatable and not r.guarded and not lifts then
     work := format('if expected = 0 and n > 10000 then truncate only %s; removed := n; else %s end if;', r.name, work);
