@@ -100,13 +100,35 @@ describe('the HTML report', () => {
     const text = textOf(renderHtml(jsonReport([], { cleaningHooks: [hook, ...others] })));
     assert.match(
       text,
-      /Hooks that clean test\/setup\.js:12 beforeEach, 40 ×, 640 ms: empties a, b, c, d and 2 more\. The cleaning can go: its tests are undone anyway; what else it writes is another matter/,
+      /Hints test\/setup\.js:12 beforeEach, 40 ×, 640 ms: empties a, b, c, d and 2 more\. The cleaning can go: its tests are undone anyway; what else it writes is another matter\./,
     );
     assert.match(
       text,
-      /It takes rows of the baseline away: keep it if its tests want that users &#34;before each&#34; hook/,
+      /It takes rows of the baseline away: keep it if its tests want that\. users &#34;before each&#34; hook/,
     );
     assert.match(text, /empties tables\. The cleaning can go if these tables are empty in the baseline/);
+  });
+
+  it('hints at tests that committed nothing, and at those that were dear to isolate', () => {
+    const committed = { mode: 'truncate', phase: 2, isolationMs: 2 } as const;
+    const tests = [
+      ...['a', 'b', 'c', 'd'].map((title) => jsonTest({ ...committed, title })),
+      jsonTest({ ...committed, title: 'e', state: 'failed' }),
+      jsonTest({
+        ...committed,
+        title: 'f',
+        restoreMs: 1,
+        isolationMs: 34,
+        tablesRestored: ['public.users'],
+        rowsRemoved: 5,
+        rowsAdded: 1,
+      }),
+      jsonTest({ title: 'g', isolationMs: 120 }),
+    ];
+    const text = textOf(renderHtml(jsonReport(tests)));
+    assert.match(text, /Hints 4 @truncate tests left nothing to restore: “a”, “b”, “c” and 1 more\. As rollback tests/);
+    assert.match(text, /Dearest to isolate: “g” \(120 ms\); “f” \(34 ms, 6 rows in public\.users\)\. Timeline/);
+    assert.doesNotMatch(textOf(renderHtml(jsonReport([jsonTest()]))), /Hints/);
   });
 
   it('can be had of a run without tests, and of one that nobody isolated', () => {

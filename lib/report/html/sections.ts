@@ -1,6 +1,6 @@
-import type { CleaningHook } from '../cleaning';
 import type { JsonReport } from '../json';
 import { type Digest, quantile } from './digest';
+import { hints } from './hints';
 import { type Content, type Markup, markup } from './markup';
 import { createFormat } from './page/format';
 
@@ -47,11 +47,11 @@ function card(title: string, figure: string, explanation: string): Markup {
   </div>`;
 }
 
-export function notes({ run }: JsonReport, { problems }: Digest): Markup[] {
-  const { failedHooks, cleaningHooks } = run;
+export function notes(report: JsonReport, { problems }: Digest): Markup[] {
+  const { run } = report;
+  const { failedHooks } = run;
   return [
     list('', 'Notes', run.notes),
-    list('', 'Hooks that clean', cleaningHooks.map(cleaningHook)),
     list(
       'bad',
       'Failed hooks',
@@ -64,21 +64,8 @@ export function notes({ run }: JsonReport, { problems }: Digest): Markup[] {
         ({ code, tests }) => markup`<code>${code}</code> ${format.plural(tests.length, 'test')}: ${firstOf(tests, 3)}`,
       ),
     ),
+    list('', 'Hints', hints(report)),
   ];
-}
-
-const VERDICTS: Readonly<Record<CleaningHook['verdict'], string>> = {
-  needless: 'The cleaning can go: its tests are undone anyway',
-  arranges: 'It takes rows of the baseline away: keep it if its tests want that',
-  unknown: 'The cleaning can go if these tables are empty in the baseline',
-};
-
-function cleaningHook({ hook, title, place, runs, ms, tables, alsoWrites, verdict }: CleaningHook): Markup {
-  const more = tables.length > 4 ? ` and ${tables.length - 4} more` : '';
-  const what = tables.slice(0, 4).join(', ') + more || 'tables';
-  const rest = alsoWrites ? '; what else it writes is another matter' : '';
-  return markup`<code>${place ?? title}</code> ${hook}, ${format.count(runs)} ×, ${format.ms(ms)}: empties ${what}.
-    <span class="muted">${VERDICTS[verdict]}${rest}</span>`;
 }
 
 function list(kind: string, title: string, items: readonly (Markup | string)[]): Markup {
@@ -129,7 +116,7 @@ export function timeline({ tests }: JsonReport): Markup {
       <div id="tip" hidden></div>
     </div>
     <p class="muted hint">
-      From the top: phase, file, describes, tests, and below each test what isolating it cost (root scale). Drag to zoom
+      From the top: phase, file, describes, tests, and below each test what isolating it cost (square root scale). Drag to zoom
       in, 0 shows all again; a click finds a test or describe in the table.
     </p>
   </section>`;
