@@ -21,6 +21,8 @@ export interface Scope {
   ended: boolean;
   /** True for a test that was given up on by Mocha's time-out: its body may still be running. */
   timedOut: boolean;
+  /** While a `beforeEach` or `afterEach` hook runs for this test: the scope of the suite that the hook belongs to. */
+  hookOwner?: Scope | undefined;
 }
 
 /**

@@ -97,6 +97,7 @@ async function opened(connect: Connect): Promise<OwnConnection> {
   try {
     return await connect();
   } catch (cause) {
+    if (cause instanceof RewindError) throw cause;
     throw new RewindError('REWIND_CONNECTION', {
       problem: `No connection to the database: ${messageOf(cause)}`,
       remedy: 'Is the server running, and are DATABASE_URL or the settings of the Knex instance right for tests?',

@@ -76,6 +76,7 @@ export async function connectForMaintenance<C extends OwnConnection>(
     try {
       return await connect(name);
     } catch (error) {
+      if (error instanceof RewindError) throw error;
       cause = error;
     }
   }

@@ -164,8 +164,10 @@ export class Isolation implements IsolationRoom {
         // Their locks would stand in the way of the restore.
         for (const other of this.#sameDatabaseAs(database)) await other.openForCommits(scope);
       }
-      await strategyOf(scope).arrive(database, scope);
-      this.#arrived.set(database, scope);
+      const strategy = strategyOf(scope);
+      await strategy.arrive(database, scope);
+      // Hooks around a @nodb test have yet to arrive.
+      if (strategy !== nodb) this.#arrived.set(database, scope);
       this.#spentMs += realTimers.now() - started;
     });
   }
@@ -291,13 +293,18 @@ export class Isolation implements IsolationRoom {
   }
 }
 
-/** Root-level hooks belong to every test, so they may use the database even if all tests of this run are @nodb. */
+/**
+ * Hooks outside of what is tagged @nodb belong to other tests as well, so they may use the database though the test they
+ * run for may not; what they write is undone. Root-level hooks are always outside.
+ */
 function strategyOf(scope: Scope): ModeStrategy {
   if (scope.kind === 'root')
     return scope.mode === 'nodb' || scope.mode === 'schema' ? rollback : STRATEGIES[scope.mode];
+  const user = scope.hookOwner ?? scope;
+  if (user.kind !== 'root' && user.mode === 'nodb') return nodb;
   // What the hooks of a @schema suite have left is in its own database, whatever the tests are that were kept with it.
-  const isInside = scope.mode !== 'nodb' && pathOf(scope).some((s) => s.kind === 'suite' && s.mode === 'schema');
-  return isInside ? schema : STRATEGIES[scope.mode];
+  if (pathOf(scope).some((s) => s.kind === 'suite' && s.mode === 'schema')) return schema;
+  return scope.mode === 'nodb' ? rollback : STRATEGIES[scope.mode];
 }
 
 /** A refusal is remembered and given to many queries; Knex puts each one's SQL in front of the message it gets. */

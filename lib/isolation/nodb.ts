@@ -2,7 +2,7 @@ import { RewindError } from '../errors';
 import { nameOf } from '../scope';
 import type { ModeStrategy } from './mode-strategy';
 
-/** Any use of the database is an error at the call, and fails the test even if its code swallows that error. */
+/** Any use of the database by the test is an error at the call, and fails it even if its code swallows that error. */
 export const nodb: ModeStrategy = {
   admit(database, scope) {
     const error = new RewindError('REWIND_NODB', {

@@ -38,15 +38,17 @@ export class Attempts {
   }
 
   /** A hook of somebody else's: what goes wrong in one that runs for a suite is its own. */
-  hookBegan(scope: Scope, hook: Hook): void {
-    wrapRun(hook, (run, done) =>
+  hookBegan(scope: Scope, hook: Hook, owner: Scope | undefined): void {
+    wrapRun(hook, (run, done) => {
+      scope.hookOwner = owner;
       run((error) => {
+        scope.hookOwner = undefined;
         if (scope.kind === 'test' && !isTimeout(error)) return done(error);
         this.#settle(scope, hook, error, (settled) =>
           done(scope.kind === 'test' ? settled : this.#own(scope, settled)),
         );
-      }),
-    );
+      });
+    });
   }
 
   /** Ends a runnable when all is known that goes with it: rejections nobody handled, what a time-out has waited for. */

@@ -210,7 +210,8 @@ export class Run {
     this.#tracker.hookBegan(hook);
     const scope = this.#tracker.current;
     this.#hookPassed = scope && this.#begun?.handler.hookBegan?.(scope, describeHook(hook));
-    if (scope && !isOurs(hook)) this.#begun?.attempts.hookBegan(scope, hook);
+    if (!scope || isOurs(hook)) return;
+    this.#begun?.attempts.hookBegan(scope, hook, this.#tracker.scopeOf(hook.parent));
   }
 
   #hookEnded(): void {

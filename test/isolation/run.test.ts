@@ -192,6 +192,43 @@ describe('a run', () => {
     for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_NODB: .*pure @nodb .*@nodb/);
   });
 
+  it('lets hooks outside of what is tagged @nodb use the database, and undoes what they write', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          let before = 0;
+          let after = 0;
+          beforeEach(async () => { await db('users').insert({ name: 'each' }); before++; });
+          afterEach(async () => { assert.equal(await names(), 'ann,bob,each'); after++; });
+          describe('mixed', () => {
+            beforeEach(() => db('users').first());
+            it('adds @nodb', () => assert.equal(before, 1));
+            it('asks @nodb', async () => { await db('users').first(); });
+            it('may ask', async () => assert.equal(await names(), 'ann,bob,each'));
+          });
+          describe('pure @nodb', () => {
+            afterEach(() => db('users').first());
+            it('has a hook that asks', () => {});
+            it('never', () => {});
+          });
+          describe('the last', () => { it('has seen all hooks', () => assert.equal(after, 4)); });`,
+      },
+      { database: given.database, config: MANAGED },
+    );
+    assert.deepEqual(
+      outcome.passed,
+      ['mixed adds @nodb', 'mixed may ask', 'pure @nodb has a hook that asks', 'the last has seen all hooks'],
+      outcome.output,
+    );
+    assert.deepEqual(Object.keys(outcome.failed), [
+      'mixed asks @nodb',
+      'pure @nodb "after each" hook for "has a hook that asks"',
+      'pure @nodb has a hook that asks',
+    ]);
+    for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_NODB/);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
   it('refuses a committing test inside a suite whose hooks wrote under rollback, and no other test', async () => {
     const outcome = await run(
       {
