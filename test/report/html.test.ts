@@ -127,7 +127,7 @@ describe('the HTML report', () => {
     ];
     const text = textOf(renderHtml(jsonReport(tests)));
     assert.match(text, /Hints 4 @truncate tests left nothing to restore: “a”, “b”, “c” and 1 more\. As rollback tests/);
-    assert.match(text, /Dearest to isolate: “g” \(120 ms\); “f” \(34 ms, 6 rows in public\.users\)\. Timeline/);
+    assert.match(text, /Dearest to isolate: “g” \(120 ms\); “f” \(34 ms, 6 rows in public\.users\)\. Cost of/);
     assert.doesNotMatch(textOf(renderHtml(jsonReport([jsonTest()]))), /Hints/);
   });
 

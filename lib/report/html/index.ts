@@ -1,9 +1,10 @@
 import { createHash } from 'node:crypto';
 import type { JsonReport } from '../json';
 import { digestOf } from './digest';
+import { hints } from './hints';
 import { Markup, jsonFor, markup } from './markup';
 import { script } from './script';
-import { cards, costs, header, notes, testTable, timeline, verdictOf } from './sections';
+import { cards, costs, header, list, notes, testTable, timeline, verdictOf } from './sections';
 import { style } from './style';
 
 /** The report as one page that needs nothing else: no network, no other file, no server. */
@@ -25,6 +26,7 @@ ${header(report)}
 ${cards(report, digest)}
 ${notes(report, digest)}
 ${timeline(report)}
+${list('', 'Hints', hints(report))}
 ${costs(digest)}
 ${testTable(report)}
 <script type="application/json" id="data">${jsonFor(report.tests)}</script>

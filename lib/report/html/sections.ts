@@ -1,6 +1,5 @@
 import type { JsonReport } from '../json';
 import { type Digest, quantile } from './digest';
-import { hints } from './hints';
 import { type Content, type Markup, markup } from './markup';
 import { createFormat } from './page/format';
 
@@ -47,8 +46,7 @@ function card(title: string, figure: string, explanation: string): Markup {
   </div>`;
 }
 
-export function notes(report: JsonReport, { problems }: Digest): Markup[] {
-  const { run } = report;
+export function notes({ run }: JsonReport, { problems }: Digest): Markup[] {
   const { failedHooks } = run;
   return [
     list('', 'Notes', run.notes),
@@ -64,11 +62,10 @@ export function notes(report: JsonReport, { problems }: Digest): Markup[] {
         ({ code, tests }) => markup`<code>${code}</code> ${format.plural(tests.length, 'test')}: ${firstOf(tests, 3)}`,
       ),
     ),
-    list('', 'Hints', hints(report)),
   ];
 }
 
-function list(kind: string, title: string, items: readonly (Markup | string)[]): Markup {
+export function list(kind: string, title: string, items: readonly (Markup | string)[]): Markup {
   if (items.length === 0) return markup``;
   return markup`<section class="notes ${kind}">
     <h2>${title}</h2>
