@@ -1,197 +1,129 @@
-// What a rolled-back test costs: 1 insert and 1 select per test, every variant in one process, interleaved test by test in
-// random order, because only ratios of one run mean anything.
+// What a rolled-back test costs: every variant in one process, interleaved test by test in random order, because only
+// ratios of one run mean anything. Prints the tables of docs/benchmarks.md.
 //
-//   DATABASE_URL=… npx ts-node bench/rollback.ts [tests] [off]      off: synchronous_commit = off for all of them
-import knexFactory, { type Knex } from 'knex';
+//   DATABASE_URL=… npx ts-node bench/rollback.ts [--tests 1500] [--heap 50000]      --heap 0: without the second part
+//
+// The server should have fsync on, and be on this machine: then its unix socket is measured, too. pg-transactional-tests
+// takes part where it is installed (npm install --no-save pg-transactional-tests@1.2.2).
+import { existsSync } from 'node:fs';
+import { loadavg } from 'node:os';
+import { parseArgs } from 'node:util';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Client } from 'pg';
-import { createSandbox, watchKnex, type Sandbox } from '../lib/sandbox';
-import { scopeContext, type Scope } from '../lib/scope';
+import { heapAfter, openBench, type Place } from './rollback-variants';
 
-const TESTS = Number(process.argv[2] ?? 2000);
-const OFF = process.argv[3] === 'off';
-const url = process.env.DATABASE_URL;
-if (!url) throw new Error('DATABASE_URL is not set');
+const { values: flags } = parseArgs({
+  options: { tests: { type: 'string', default: '1500' }, heap: { type: 'string', default: '50000' } },
+});
+const BASE = 'Knex, no isolation';
 
-const root: Scope = {
-  kind: 'root',
-  title: '',
-  file: undefined,
-  mode: 'rollback',
-  parent: undefined,
-  ended: false,
-  timedOut: false,
-};
 const micros = (): number => Number(process.hrtime.bigint()) / 1e3;
-const quantile = (values: number[], q: number): number =>
-  [...values].sort((a, b) => a - b)[Math.floor(values.length * q)] ?? NaN;
+const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
 
-let serial = process.pid * 1_000_000;
-const value = (): string => `x${serial++}`;
-const two = async (knex: Knex | Knex.Transaction, table: string): Promise<void> => {
-  await knex(table).insert({ v: value() });
-  await knex(table).where({ v: 's5' }).first();
-};
+/** Median microseconds of each variant. */
+async function measure(place: Place, commit: 'on' | 'off', tests: number): Promise<Map<string, number>> {
+  const { variants, close } = await openBench(place, commit);
+  const times = new Map([...variants.keys()].map((name) => [name, [] as number[]]));
+  for (let i = -Math.ceil(tests / 10); i < tests; i++) {
+    for (const [name, { before, run, after, every = 1 }] of shuffled([...variants])) {
+      if (i % every !== 0) continue;
+      before?.();
+      const start = micros();
+      await run();
+      if (i >= 0) times.get(name)?.push(micros() - start);
+      after?.();
+    }
+  }
+  await close();
+  return new Map([...times].map(([name, list]) => [name, median(list)]));
+}
+
+function shuffled<T>(list: T[]): T[] {
+  for (let i = list.length - 1; i > 0; i--) {
+    const j = Math.floor(Math.random() * (i + 1));
+    [list[i], list[j]] = [list[j] as T, list[i] as T];
+  }
+  return list;
+}
+
+interface Way {
+  readonly title: string;
+  readonly place: Place;
+  readonly commit: 'on' | 'off';
+}
+
+/** TCP and the unix socket, commits that wait for the disk and commits that don't. */
+async function ways(url: string): Promise<Way[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  const { rows } = await client.query(
+    `select current_setting('server_version') as version, current_setting('fsync') as fsync, current_database() as name,
+      current_setting('unix_socket_directories') as directories, current_setting('port') as port, current_user as "user"`,
+  );
+  await client.end();
+  const { version, fsync, directories, port, name, user } = rows[0] as Record<string, string>;
+  console.log(`PostgreSQL ${version}, fsync ${fsync}, Node.js ${process.version}, load ${loadavg()[0]?.toFixed(1)}\n`);
+  const { hostname, password } = new URL(url);
+  const directory = (directories ?? '').split(',').find((d) => existsSync(`${d.trim()}/.s.PGSQL.${port}`));
+  const common = { port: Number(port), user: user ?? '', password: decodeURIComponent(password), database: name ?? '' };
+  const commits = fsync === 'on' ? (['on', 'off'] as const) : (['off'] as const);
+  return Object.entries({ TCP: hostname, socket: directory?.trim() }).flatMap(([by, host]) =>
+    host
+      ? commits.map((commit) => ({
+          title: `${by}, commits ${commit === 'on' ? 'wait' : "don't wait"}`,
+          place: { host, ...common },
+          commit,
+        }))
+      : [],
+  );
+}
+
+function row(...cells: string[]): string {
+  return `| ${cells.join(' | ')} |`;
+}
 
 async function main(): Promise<void> {
-  const admin = new Client({ connectionString: url });
-  await admin.connect();
-  const made: string[] = [];
-  const table = async (): Promise<string> => {
-    const name = `bench_rollback_${process.pid}_${made.length}`;
-    made.push(name);
-    await admin.query(`create table ${name}(id serial primary key, v text unique, at timestamptz default now());
-      insert into ${name}(v) select 's' || g from generate_series(1, 100) g; analyze ${name}`);
-    return name;
-  };
-  const commit = `set synchronous_commit = ${OFF ? 'off' : 'on'}`;
-  const instances: Knex[] = [];
-  const connect = (): Knex => {
-    const afterCreate = (c: Client, done: (error: Error | null, c: Client) => void): void =>
-      void c.query(commit, (e) => done(e, c));
-    const knex = knexFactory({ client: 'pg', connection: url!, pool: { min: 0, max: 5, afterCreate } });
-    instances.push(knex);
-    return knex;
-  };
-  const raw = async (): Promise<Client> => {
-    const client = new Client({ connectionString: url });
-    await client.connect();
-    await client.query(commit);
-    return client;
-  };
+  const url = process.env.DATABASE_URL;
+  if (!url) throw new Error('DATABASE_URL is not set');
+  const tests = Number(flags.tests);
+  const columns: { title: string; seen: Map<string, number> }[] = [];
+  const all = await ways(url);
+  for (const { title, place, commit } of all) columns.push({ title, seen: await measure(place, commit, tests) });
 
-  // instances of before the watch are not managed as long as the gate says so
-  const managed = new Map<unknown, Sandbox>();
-  watchKnex({
-    onPool: (pool) => {
-      const sandbox = managed.get(pool.knexClient);
-      return sandbox && (() => ({ to: 'sandbox', sandbox }));
-    },
-    onIgnored: () => {},
-  });
-  const boxed = (): { knex: Knex; sandbox: Sandbox } => {
-    const knex = connect();
-    const sandbox = createSandbox();
-    managed.set(knex.client, sandbox);
-    sandbox.enter(root);
-    return { knex, sandbox };
-  };
-  const inTest = async (sandbox: Sandbox, parent: Scope, body: () => Promise<void>): Promise<void> => {
-    const test: Scope = { ...root, kind: 'test', title: 'test', parent };
-    sandbox.enter(test);
-    await scopeContext.run(test, body);
-    test.ended = true;
-    sandbox.leave(test);
-  };
-
-  const variants: Record<string, () => Promise<unknown>> = {};
-  {
-    const [knex, t] = [connect(), await table()];
-    variants['knex, no isolation'] = () => two(knex, t);
-    variants['  one insert'] = async () => knex(t).insert({ v: value() });
-  }
-  {
-    const [knex, t] = [connect(), await table()];
-    variants['knex.transaction + rollback'] = async () => {
-      const trx = await knex.transaction();
-      await two(trx, t);
-      await trx.rollback();
-    };
-  }
-  {
-    const [client, t] = [await raw(), await table()];
-    variants['pg, BEGIN … ROLLBACK'] = async () => {
-      await client.query('BEGIN');
-      await client.query(`insert into ${t}(v) values($1)`, [value()]);
-      await client.query(`select * from ${t} where v = $1 limit $2`, ['s5', 1]);
-      await client.query('ROLLBACK');
-    };
-  }
-  {
-    const [client, t] = [await raw(), await table()];
-    variants['pg, no isolation'] = async () => {
-      await client.query(`insert into ${t}(v) values($1)`, [value()]);
-      await client.query(`select * from ${t} where v = $1 limit $2`, ['s5', 1]);
-    };
-  }
-  {
-    const [{ knex, sandbox }, t] = [boxed(), await table()];
-    variants['rewind, rollback'] = () => inTest(sandbox, root, () => two(knex, t));
-    variants['rewind, test without queries'] = () => inTest(sandbox, root, async () => {});
-  }
-  {
-    const [{ knex, sandbox }, t] = [boxed(), await table()];
-    const suite: Scope = { ...root, kind: 'suite', title: 'suite', parent: root };
-    sandbox.enter(suite);
-    await knex(t).insert({ v: value() });
-    variants['rewind, in a suite with data'] = () => inTest(sandbox, suite, () => two(knex, t));
-  }
-  {
-    const [{ knex, sandbox }, t] = [boxed(), await table()];
-    variants['rewind, the app uses knex.transaction'] = () =>
-      inTest(sandbox, root, () => knex.transaction((trx) => two(trx, t)));
-  }
-  {
-    const [knex, t] = [connect(), await table()];
-    variants['no isolation, the app uses knex.transaction'] = () => knex.transaction((trx) => two(trx, t));
-  }
-  {
-    // one transaction that is never rolled back, without and with guards: a pool of one connection that has said BEGIN
-    const unguarded = async (): Promise<Knex> => {
-      const knex = knexFactory({ client: 'pg', connection: url!, pool: { min: 1, max: 1 } });
-      instances.push(knex);
-      await knex.raw('BEGIN');
-      return knex;
-    };
-    for (const [name, run] of [
-      ['read', (knex: Knex, t: string) => knex(t).where({ v: 's5' }).first()],
-      ['write', (knex: Knex, t: string) => knex(t).insert({ v: value() })],
-    ] as const) {
-      const [plain, t] = [await unguarded(), await table()];
-      variants[`  unguarded ${name}`] = async () => run(plain, t);
-      const [{ knex }, u] = [boxed(), await table()];
-      variants[`  guarded ${name}`] = async () => run(knex, u);
-    }
-  }
-  {
-    const [knex, t] = [connect(), await table()];
-    variants['truncate after each test (1 table)'] = async () => {
-      await two(knex, t);
-      await knex.raw(`truncate ${t} restart identity cascade`);
-    };
-  }
-
-  const times = new Map(Object.keys(variants).map((name) => [name, [] as number[]]));
-  const names = [...times.keys()];
-  for (let i = -150; i < TESTS; i++) {
-    for (const name of [...names].sort(() => Math.random() - 0.5)) {
-      if (name.startsWith('truncate') && i % 20 !== 0) continue;
-      const start = micros();
-      await variants[name]?.();
-      if (i >= 0) times.get(name)?.push(micros() - start);
-    }
-  }
-
-  const base = quantile(times.get('knex, no isolation') ?? [], 0.5);
-  console.log(`${TESTS} tests, synchronous_commit ${OFF ? 'off' : 'on'}, ${new URL(url!).hostname || 'unix socket'}\n`);
+  const ratio = (seen: Map<string, number>, a: string, b: string): string =>
+    ((seen.get(a) ?? NaN) / (seen.get(b) ?? NaN)).toFixed(2);
+  const names = [...(columns[0]?.seen.keys() ?? [])];
+  console.log(row(`µs per test (× ${BASE})`, ...columns.map((c) => c.title)));
+  console.log(row('---', ...columns.map(() => '---')));
   for (const name of names) {
-    const list = times.get(name) ?? [];
-    const median = quantile(list, 0.5);
     console.log(
-      `${name.padEnd(46)} p25 ${quantile(list, 0.25).toFixed(0).padStart(6)}  median ${median.toFixed(0).padStart(6)} µs  × ${(median / base).toFixed(2)}`,
+      row(name, ...columns.map(({ seen }) => `${seen.get(name)?.toFixed(0)} (× ${ratio(seen, name, BASE)})`)),
     );
   }
-  const ratio = (a: string, b: string): string =>
-    (quantile(times.get(a) ?? [], 0.5) / quantile(times.get(b) ?? [], 0.5)).toFixed(2);
-  console.log(`\nrewind / knex.transaction + rollback   ${ratio('rewind, rollback', 'knex.transaction + rollback')}`);
-  console.log(`guarded / unguarded read               ${ratio('  guarded read', '  unguarded read')}`);
-  console.log(`guarded / unguarded write              ${ratio('  guarded write', '  unguarded write')}`);
-  for (const knex of instances)
-    await Promise.race([knex.destroy(), new Promise((resolve) => setTimeout(resolve, 300))]);
-  await admin.query(`drop table ${made.join(', ')}`).catch(() => {});
-  process.exit(0);
+  console.log(`\n${row('ratio', ...columns.map((c) => c.title))}`);
+  console.log(row('---', ...columns.map(() => '---')));
+  for (const [a, b] of [
+    ['mocha-rewind', BASE],
+    ['mocha-rewind', '`knex.transaction()` + rollback'],
+    ['one read, guarded', 'one read, unguarded'],
+    ['one write, guarded', 'one write, unguarded'],
+  ] as const) {
+    console.log(row(`${a} / ${b}`, ...columns.map(({ seen }) => ratio(seen, a, b))));
+  }
+
+  const heap = Number(flags.heap);
+  const last = all.at(-1);
+  if (heap === 0 || !last) return;
+  setFlagsFromString('--expose-gc');
+  const points = [heap / 10, heap / 2, heap];
+  const bytes = await heapAfter(last.place, points, runInNewContext('gc') as () => void);
+  console.log(`\n${row('tests run', ...points.map(String))}`);
+  console.log(row('---', ...points.map(() => '---')));
+  console.log(row('heap in use, MB', ...bytes.map((b) => (b / 2 ** 20).toFixed(1))));
 }
 
 main().catch((error: unknown) => {
   console.error(error);
-  process.exit(1);
+  process.exitCode = 1;
 });
