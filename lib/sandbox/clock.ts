@@ -1,11 +1,11 @@
 // now() and its like. PostgreSQL stops that clock for the length of a transaction; in production each statement of an app
 // without a transaction is one, here all of them share one. So where a query, an UPDATE or a DELETE asks for the time
 // itself, it is given the time that production would have given: its own, or that of its transaction's BEGIN. Costs
-// nothing where no time is asked for. INSERTs are left alone, so that columns that get the time agree with those whose
-// default is the time: defaults and triggers are out of reach, and keep the time at which the outermost scope began.
-import type { Node } from './parser';
+// nothing where no time is asked for. For INSERTs see insert.ts. Triggers are out of reach, and get the time at which the
+// outermost scope began.
+import { characterAt, type Node } from './parser';
 
-interface Use {
+export interface Use {
   /** Where it stands in the text. */
   readonly from: number;
   readonly to: number;
@@ -40,8 +40,12 @@ export function clockUses(sql: string, type: string, body: Node): ClockUses | un
   if (type !== 'SelectStmt' && type !== 'UpdateStmt' && type !== 'DeleteStmt') return undefined;
   const uses: Use[] = [];
   if (!collect(body, undefined, sql, uses) || uses.length === 0) return undefined;
-  uses.sort((a, b) => a.from - b.from);
   return { at: (now) => move(sql, uses, now) };
+}
+
+/** Adds what an INSERT asks for by itself. False where it has to be left as it is. */
+export function collectUses(insert: Node, sql: string, uses: Use[]): boolean {
+  return collect(insert, undefined, sql, uses);
 }
 
 /** False where the statement has to be left as it is. */
@@ -100,13 +104,8 @@ function useOf(key: 'FuncCall' | 'SQLValueFunction', node: Node, sql: string): U
   return { from, to: from + found[0].length, wrap: (now) => `CAST(${now} AS ${full})`, column: base.toLowerCase() };
 }
 
-/** The parser counts bytes. */
-function characterAt(sql: string, byte: number): number {
-  if (Buffer.byteLength(sql) === sql.length) return byte;
-  return Buffer.from(sql).subarray(0, byte).toString().length;
-}
-
-function move(sql: string, uses: readonly Use[], now: string): Moved {
+export function move(sql: string, places: readonly Use[], now: string): Moved {
+  const uses = [...places].sort((a, b) => a.from - b.from);
   let text = '';
   let last = 0;
   const shifts: { at: number; by: number }[] = [];

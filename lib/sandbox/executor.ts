@@ -17,7 +17,7 @@ const UNKNOWN: PlainStatement = { kind: 'plain', text: '', writes: true, ddl: fa
 const GUARD = 'rewind_g';
 
 export class Executor {
-  private stale = false;
+  stale = false;
   readonly controls: Control;
   readonly specials: Special;
   private readonly strings: Several;
@@ -50,7 +50,12 @@ export class Executor {
     }
     if (script.kind === 'one') {
       const { statement } = script;
-      if (statement.kind === 'plain' && isOrdinary(statement) && !answer.needsSimple(statement)) {
+      if (
+        statement.kind === 'plain' &&
+        isOrdinary(statement) &&
+        !answer.needsSimple(statement) &&
+        !this.specials.mayMove(task, pinned, statement)
+      ) {
         return this.plain(task, pinned, answer.body('extended'), statement.writes, statement.ddl, (error) =>
           this.answered(task, answer, error),
         );
@@ -276,6 +281,6 @@ export class Executor {
 }
 
 function isOrdinary(statement: PlainStatement): boolean {
-  for (const trait in statement.traits) if (trait !== 'addsEnumValue') return false;
+  for (const trait in statement.traits) if (trait !== 'addsEnumValue' && trait !== 'insert') return false;
   return true;
 }

@@ -21,6 +21,16 @@ interface RawStatement {
 interface Library {
   loadModule(): Promise<void>;
   parseSync(sql: string): { stmts?: readonly RawStatement[] };
+  scanSync(sql: string): { tokens: readonly { start: number; end: number; text: string }[] };
+}
+
+export interface Token {
+  /** In lower case. */
+  readonly text: string;
+  readonly from: number;
+  readonly to: number;
+  /** `from` as the parser counts. */
+  readonly byte: number;
 }
 
 let library: Library | undefined;
@@ -65,4 +75,20 @@ export function parse(sql: string): readonly ParsedStatement[] | undefined {
       : sql;
     return [{ type, body: body as Node, text }];
   });
+}
+
+/** The tokens of what {@link parse} could read. */
+export function scan(sql: string): readonly Token[] {
+  return (library?.scanSync(sql).tokens ?? []).map(({ start, end, text }) => ({
+    text: text.toLowerCase(),
+    from: characterAt(sql, start),
+    to: characterAt(sql, end),
+    byte: start,
+  }));
+}
+
+/** The parser counts bytes. */
+export function characterAt(sql: string, byte: number): number {
+  if (Buffer.byteLength(sql) === sql.length) return byte;
+  return Buffer.from(sql).subarray(0, byte).toString().length;
 }

@@ -1,6 +1,7 @@
 // The one real connection under a sandbox, borrowed from the app's own pool.
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
+import { CLOCK_TABLES, ClockDefaults } from './defaults';
 import { Wire, type PgClient } from './wire';
 
 /** A pool's own way of handing out and taking back real connections. */
@@ -26,7 +27,8 @@ const FACTS = `
     exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable,
     (select coalesce(string_agg(distinct format('%I.%I', n.nspname, c.conname), ', '), '')
        from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace
-      where c.condeferrable and c.condeferred) as deferred`;
+      where c.condeferrable and c.condeferred) as deferred,
+    ${CLOCK_TABLES} as clocks`;
 
 /** Limits that would kill a test's transaction while somebody looks at it in a debugger, or between two tests. */
 const TIMEOUTS = ['idle_in_transaction_session_timeout', 'transaction_timeout'];
@@ -34,6 +36,7 @@ const TIMEOUTS = ['idle_in_transaction_session_timeout', 'transaction_timeout'];
 export class Pinned {
   readonly wire: Wire;
   facts: Facts = { version: 0, deferrable: false, deferred: '' };
+  defaults = new ClockDefaults('[]');
   /** Set once the connection is dead. */
   lost: Error | undefined;
   private readonly restore: (() => void)[] = [];
@@ -90,10 +93,12 @@ export class Pinned {
     this.onLost(error);
   }
 
-  /** Reads what the catalog says of constraints. */
+  /** Reads what the catalog says of constraints, and of defaults. */
   async refresh(): Promise<void> {
-    const [row] = await this.ask<Facts>(FACTS);
-    if (row) this.facts = row;
+    const [row] = await this.ask<Facts & { readonly clocks: string }>(FACTS);
+    if (!row) return;
+    this.facts = row;
+    this.defaults = new ClockDefaults(row.clocks);
   }
 
   /** A statement of ours outside the app's sight. Only while nothing else is on the wire. */

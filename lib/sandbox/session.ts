@@ -46,6 +46,8 @@ export interface Transaction {
   readonly begun: number;
   /** What `now()` is in it, as SQL; undefined until somebody asks, `now()` where the real one is right. */
   clock: string | undefined;
+  /** The statement of ours that asked for it. */
+  asked: string | undefined;
   /** Whether it has declared cursors, which are closed at commit. */
   cursors: boolean;
 }
@@ -65,6 +67,7 @@ export function transaction(modes: TransactionModes, site: string | undefined): 
     drops: [],
     begun: realTimers.now(),
     clock: undefined,
+    asked: undefined,
     cursors: false,
   };
 }

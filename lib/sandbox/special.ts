@@ -7,7 +7,8 @@ import type { Executor } from './executor';
 import type { Pinned } from './pinned';
 import { locksElsewhere, serverError, serverWarning, unsupported } from './refusals';
 import type { RollbackSandbox } from './sandbox';
-import type { Task } from './session';
+import type { Insert } from './insert';
+import type { Task, Transaction } from './session';
 import type { PlainStatement } from './statement';
 import type { Body } from './wire';
 
@@ -63,7 +64,8 @@ export class Special {
       }
       outer = await this.settings(task, pinned, names as string[]);
     }
-    const moved = traits.clock && (await this.moved(task, pinned, traits.clock));
+    if (traits.insert) await this.executor.refreshIfStale(pinned);
+    const moved = this.moved(task, pinned, statement);
     if (moved) answer.say(moved.text);
     const error =
       body === 'loan'
@@ -72,6 +74,7 @@ export class Special {
           ? await this.executor.simply(task, pinned, body, statement)
           : await this.executor.plainly(task, pinned, body, statement.writes, statement.ddl);
     if (moved) answer.say(statement.text);
+    if (tx) this.keepClock(tx, pinned);
     if (error) return moved ? repositioned(error, moved) : error;
     if (undo && stack.top) stack.rollbackTo(stack.top);
     else if (tx) for (const [name, value] of outer) if (!tx.locals.has(name)) tx.locals.set(name, value);
@@ -83,26 +86,42 @@ export class Special {
     return undefined;
   }
 
+  /** Whether an INSERT may have to be given another time than the server would give it. */
+  mayMove({ session: { tx } }: Task, pinned: Pinned, { traits: { insert } }: PlainStatement): boolean {
+    if (!insert || tx?.failed || (!tx && this.sandbox.stack.empty)) return false;
+    return this.executor.stale || this.usesOf(insert, pinned) !== undefined;
+  }
+
+  private usesOf(insert: Insert, pinned: Pinned): ClockUses | undefined {
+    if (insert.schema === undefined && this.sandbox.searchPaths.size > 1) return undefined; // which table is it?
+    const defaults = pinned.defaults.of(insert);
+    if (!defaults || !insert.at('now()', defaults)) return undefined;
+    return { at: (now) => insert.at(now, defaults) as Moved };
+  }
+
   /** The statement with the time that production would have given it; undefined where the real now() is right. */
-  private async moved({ session, job }: Task, pinned: Pinned, uses: ClockUses): Promise<Moved | undefined> {
+  private moved(task: Task, pinned: Pinned, { traits }: PlainStatement): Moved | undefined {
+    const { session, job } = task;
     const { tx } = session;
     const { stack } = this.sandbox;
     // a named statement keeps its text as long as its connection lives
     if (job.form.kind !== 'query' || job.form.query.name || tx?.failed) return undefined;
+    const uses = traits.clock ?? (traits.insert && this.usesOf(traits.insert, pinned));
+    if (!uses) return undefined;
     if (!tx) return stack.empty ? undefined : uses.at('statement_timestamp()');
-    if (tx.clock === undefined) {
-      if (stack.empty) tx.clock = 'now()';
-      else {
-        const elapsed = realTimers.now() - tx.begun;
-        await this.executor.exchange(pinned, undefined);
-        const [row] = await pinned.ask<{ at: string }>(
-          "select extract(epoch from statement_timestamp() - $1::float8 * interval '1 ms')::text as at",
-          [elapsed],
-        );
-        tx.clock = `to_timestamp(${row?.at ?? 0})`;
-      }
-    }
-    return tx.clock === 'now()' ? undefined : uses.at(tx.clock);
+    if (tx.clock === undefined && stack.empty) tx.clock = 'now()';
+    if (tx.clock !== undefined) return tx.clock === 'now()' ? undefined : uses.at(tx.clock);
+    if (this.executor.prepareStack(task, pinned)) return undefined;
+    // asked in the same message: the statement reads it from there, and who comes next gets what was answered
+    tx.asked = `SELECT pg_catalog.set_config('rewind.begun', extract(epoch from statement_timestamp() - interval '${realTimers.now() - tx.begun} ms')::text, true)`;
+    stack.queue(tx.asked);
+    return uses.at(`to_timestamp(current_setting('rewind.begun')::float8)`);
+  }
+
+  private keepClock(tx: Transaction, pinned: Pinned): void {
+    const { answer } = pinned.wire;
+    if (tx.clock === undefined && tx.asked !== undefined && answer?.sql === tx.asked)
+      tx.clock = `to_timestamp(${answer.value})`;
   }
 
   /** What parameters are now, before a statement changes them until the end of its transaction. */

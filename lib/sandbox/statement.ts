@@ -1,6 +1,7 @@
 // What the sandbox has to know of a statement before it runs. Cached by text: an app has few distinct ones.
 import { clockUses, type ClockUses } from './clock';
 import { isPureFunction } from './functions';
+import { readInsert, type Insert } from './insert';
 import { parse, type Node, type ParsedStatement } from './parser';
 
 /** `BEGIN`'s and `SET TRANSACTION`'s modes that were given. */
@@ -47,6 +48,8 @@ export interface Traits {
   readonly declaresCursor?: true;
   readonly shows?: string;
   readonly clock?: ClockUses;
+  /** May have to be told the time: that depends on its table. */
+  readonly insert?: Insert;
   readonly addsEnumValue?: true;
   readonly deallocatesAll?: true;
 }
@@ -91,7 +94,9 @@ function toScript(parsed: readonly ParsedStatement[] | undefined): Script {
   return {
     kind: 'several',
     statements,
-    control: statements.some((s) => s.kind !== 'plain' || Object.keys(s.traits).some((trait) => trait !== 'clock')),
+    control: statements.some(
+      (s) => s.kind !== 'plain' || Object.keys(s.traits).some((trait) => trait !== 'clock' && trait !== 'insert'),
+    ),
     writes: statements.some((s) => s.writes),
   };
 }
@@ -165,7 +170,8 @@ function toStatement({ type, body, text }: ParsedStatement): Statement {
       if (UTILITY.has(type)) return plain();
       if (!DML.has(type)) return plain({}, { ddl: true });
       const clock = clockUses(text, type, body);
-      const traits = { ...callTraits(body), ...(clock && { clock }) };
+      const insert = type === 'InsertStmt' ? readInsert(text, body) : undefined;
+      const traits = { ...callTraits(body), ...(clock && { clock }), ...(insert && { insert }) };
       const into = type === 'SelectStmt' && body.intoClause !== undefined;
       return plain(traits, { writes: !readsOnly({ [type]: body }), ddl: into });
     }
@@ -228,7 +234,8 @@ function toSet(body: Node, common: Common): Statement {
   if (name === 'SESSION CHARACTERISTICS' || name.startsWith('default_transaction_')) {
     return refused(common, `SET ${name}`, 'the transaction that holds the test has already begun');
   }
-  if (body.is_local !== true) return { ...common, kind: 'plain', traits: {} };
+  // which table a name means may change, as with DDL
+  if (body.is_local !== true) return { ...common, ddl: name === 'search_path', kind: 'plain', traits: {} };
   return {
     ...common,
     kind: 'plain',

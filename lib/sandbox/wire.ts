@@ -92,6 +92,8 @@ const REPEATED = /^(BEGIN|ROLLBACK|ROLLBACK AND CHAIN|(SAVEPOINT|RELEASE SAVEPOI
  */
 export class Wire {
   status: ServerStatus = 'I';
+  /** What the last statement of ours that was a query has given. */
+  answer: { readonly sql: string; readonly value: string } | undefined;
   /** Our statements that the server has already parsed: most are the same few, again and again. */
   private readonly prepared = new Map<string, Buffer>();
   /** Messages that are to go out in one piece. */
@@ -223,8 +225,9 @@ class Message {
   handleRowDescription(message: unknown): void {
     if (this.inBody) this.body?.receiver.handleRowDescription(message);
   }
-  handleDataRow(message: unknown): void {
+  handleDataRow(message: { fields: readonly unknown[] }): void {
     if (this.inBody) this.body?.receiver.handleDataRow(message);
+    else this.wire.answer = { sql: this.prefix[this.completed] ?? '', value: String(message.fields[0]) };
   }
   handlePortalSuspended(): void {}
   handleEmptyQuery(connection: PgConnection): void {

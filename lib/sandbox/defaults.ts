@@ -1,0 +1,80 @@
+// Which columns get the time by themselves: those whose default asks for it.
+import { clockUses } from './clock';
+import type { Insert } from './insert';
+import { parse } from './parser';
+
+export interface ClockColumn {
+  readonly name: string;
+  /** Its default, with `now` as the time. */
+  readonly at: (now: string) => string;
+}
+
+const CLOCK = String.raw`\m(now|transaction_timestamp|current_(date|time|timestamp)|local(time|timestamp))\M`;
+
+/**
+ * As JSON, each table that has such columns; with `kept` where something that is out of reach gives the time as well: a
+ * trigger that asks for it or whose source isn't SQL, or what lies below a view.
+ */
+export const CLOCK_TABLES = `
+  (select coalesce(json_agg(json_build_object('schema', n.nspname, 'table', c.relname, 'visible', v.visible,
+            'kept', k.kept, 'columns', coalesce(a.columns, '[]'))), '[]')::text
+     from pg_catalog.pg_class c
+     join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+     cross join lateral (select pg_catalog.pg_table_is_visible(c.oid) as visible) v
+     cross join lateral (
+       select json_agg(json_build_object('name', a.attname, 'expression', d.expression)) as columns
+         from (select adnum, pg_catalog.pg_get_expr(adbin, adrelid) as expression
+                 from pg_catalog.pg_attrdef where adrelid = c.oid) d
+         join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.adnum
+        where d.expression ~* '${CLOCK}' and pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT')) a
+     cross join lateral (
+       select c.relkind = 'v' or exists (
+         select from pg_catalog.pg_trigger t
+           join pg_catalog.pg_proc p on p.oid = t.tgfoid
+           join pg_catalog.pg_language l on l.oid = p.prolang
+          where t.tgrelid = c.oid and not t.tgisinternal
+            and (l.lanname <> 'plpgsql' or p.prosrc ~* '${CLOCK}')) as kept) k
+    where c.relkind in ('r', 'p', 'v') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
+      and (k.kept or a.columns is not null))`;
+
+interface Row {
+  readonly schema: string;
+  readonly table: string;
+  readonly visible: boolean;
+  readonly kept: boolean;
+  readonly columns: readonly { readonly name: string; readonly expression: string }[];
+}
+
+export class ClockDefaults {
+  private readonly tables = new Map<string, Row>();
+  private readonly read = new Map<Row, readonly ClockColumn[] | undefined>();
+
+  /** `json` is what {@link CLOCK_TABLES} gives. */
+  constructor(json: string) {
+    for (const row of JSON.parse(json) as Row[]) {
+      this.tables.set(JSON.stringify([row.schema, row.table]), row);
+      if (row.visible) this.tables.set(JSON.stringify([row.table]), row);
+    }
+  }
+
+  /** Those of a table; undefined where its INSERTs have to keep the real `now()`. */
+  of({ schema, table }: Insert): readonly ClockColumn[] | undefined {
+    const row = this.tables.get(JSON.stringify(schema === undefined ? [table] : [schema, table]));
+    if (!row) return [];
+    if (!this.read.has(row)) this.read.set(row, row.kept ? undefined : columnsOf(row));
+    return this.read.get(row);
+  }
+}
+
+function columnsOf(row: Row): readonly ClockColumn[] | undefined {
+  const found: ClockColumn[] = [];
+  for (const { name, expression } of row.columns) {
+    const prefix = 'values (';
+    const sql = `${prefix}${expression})`;
+    const [statement] = parse(sql) ?? [];
+    if (!statement) return undefined;
+    const uses = clockUses(sql, statement.type, statement.body);
+    if (uses) found.push({ name, at: (now) => `(${uses.at(now).text.slice(prefix.length)}` });
+  }
+  return found;
+}
