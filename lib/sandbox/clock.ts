@@ -105,7 +105,7 @@ function useOf(key: 'FuncCall' | 'SQLValueFunction', node: Node, sql: string): U
 }
 
 export function move(sql: string, places: readonly Use[], now: string): Moved {
-  const uses = [...places].sort((a, b) => a.from - b.from);
+  const uses = [...places].sort((a, b) => a.from - b.from || a.to - b.to);
   let text = '';
   let last = 0;
   const shifts: { at: number; by: number }[] = [];

@@ -46,7 +46,7 @@ function editsFor(sql: string, body: Node, defaults: readonly ClockColumn[]): Us
   if (!columns) return undefined;
   const missing = defaults.filter(({ name }) => !columns.includes(name));
   const rows = select.valuesLists as readonly { List: { items: readonly Node[] } }[] | undefined;
-  if (!rows) return missing.length === 0 ? [] : undefined;
+  if (!rows || select.sortClause) return missing.length === 0 ? [] : undefined;
 
   const edits: Use[] = [];
   for (const { List } of rows) {

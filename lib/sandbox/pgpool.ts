@@ -238,9 +238,20 @@ class ManagedPgPool implements ManagedPool, RealSource {
     const { pool } = this;
     const make = (): PgClient => {
       const connection = sandbox.checkouts.create(this, pool.Client, pool.options.query_timeout);
-      return Object.defineProperty(connection.client, 'connect', {
-        value: (callback: (error?: Error) => void) => {
-          sandbox.checkouts.prepare(this).then(() => callback(), callback);
+      const { client } = connection;
+      const real = Object.getOwnPropertyDescriptor(client, 'connection') ?? {};
+      // a pool that thinks connecting takes too long destroys the socket (pg-pool, newClient), which is the real one's
+      // here; how long that may take to connect is up to the pool it comes from
+      return Object.defineProperties(client, {
+        connection: { value: undefined, configurable: true },
+        isConnected: { value: () => true },
+        connect: {
+          value: (callback: (error?: Error) => void) => {
+            sandbox.checkouts.prepare(this).then(() => {
+              Object.defineProperty(client, 'connection', real);
+              callback();
+            }, callback);
+          },
         },
       });
     };

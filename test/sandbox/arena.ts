@@ -34,6 +34,12 @@ export const SCHEMA = `
   create procedure commits() language plpgsql as $$ begin insert into pa(v) values ('proc'); commit; end $$;
   create type mood as enum ('calm');
   create table tmp_guard(id int);
+  create table timed(id serial primary key, v text, made timestamptz default now(), changed timestamptz,
+    utc timestamp default (current_timestamp at time zone 'utc'), day date default current_date);
+  create view timed_view as select id, v from timed;
+  create table touched(v text, made timestamptz default now(), changed timestamptz);
+  create function touch() returns trigger language plpgsql as $$ begin new.changed = now(); return new; end $$;
+  create trigger touch before insert on touched for each row execute function touch();
 `;
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -7,9 +7,18 @@ import { constraints } from './behaviours/constraints';
 import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
 import { statements } from './behaviours/statements';
+import { time } from './behaviours/time';
 import { transactions } from './behaviours/transactions';
 
-const groups: Record<string, Behaviour[]> = { errors, transactions, interleaving, constraints, statements, clients };
+const groups: Record<string, Behaviour[]> = {
+  errors,
+  transactions,
+  interleaving,
+  constraints,
+  statements,
+  time,
+  clients,
+};
 
 describe('the sandbox behaves like production', () => {
   let arena: Arena;

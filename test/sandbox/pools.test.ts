@@ -159,6 +159,21 @@ describe('pools', () => {
     assert.equal(await err(knex('pa').select()), 'ECONNREFUSED');
   });
 
+  it('of pg may wait for the one real connection for longer than for a connection of their own', async () => {
+    const slow = new Pool({ connectionString: db.url });
+    const connectNow = slow.connect.bind(slow) as () => Promise<unknown>;
+    slow.connect = (async () => {
+      await new Promise((resolve) => setTimeout(resolve, 150));
+      return connectNow();
+    }) as Pool['connect'];
+    const hasty = new Pool({ connectionString: db.url, connectionTimeoutMillis: 50 });
+    for (const pool of [slow, hasty]) managePgPool(pool, (managed) => watch.onPool(managed));
+    const [one, two] = await Promise.all([slow.query('select 1 as n'), hasty.query('select 2 as n')]);
+    assert.deepEqual([one.rows, two.rows], [[{ n: 1 }], [{ n: 2 }]]);
+    await slow.end();
+    await hasty.end();
+  });
+
   it('count the statements that a piece of code sends, and no others', async () => {
     const knex = connect();
     const noise = setInterval(() => void knex('pa').then(), 1);
