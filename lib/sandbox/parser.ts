@@ -1,5 +1,5 @@
 // The seam to libpg-query (read on 18.1.5): PostgreSQL's own parser, compiled to WASM. Its trees are plain JSON, one key
-// per node type; only this file and statement.ts look into them.
+// per node type; only this file and those that read statements look into them.
 import { RewindError } from '../errors';
 
 /** A node of the tree: `{ SelectStmt: { … } }` somewhere, arrays and scalars elsewhere. */

@@ -3,6 +3,7 @@ import { clockUses, type ClockUses } from './clock';
 import { isPureFunction } from './functions';
 import { readInsert, type Insert } from './insert';
 import { parse, type Node, type ParsedStatement } from './parser';
+import { inner, list, mentions, walk } from './tree';
 
 /** `BEGIN`'s and `SET TRANSACTION`'s modes that were given. */
 export interface TransactionModes {
@@ -296,32 +297,4 @@ function readsOnly(query: unknown): boolean {
 function functionName(call: Node): string {
   const name = inner(list(call.funcname).at(-1), 'String')?.sval;
   return typeof name === 'string' ? name.toLowerCase() : '';
-}
-
-/** Visits every node of a tree. A `SelectStmt` inside a set operation (`larg`, `rarg`) comes without its key. */
-function walk(node: unknown, visit: (type: string, node: Node) => void): void {
-  if (typeof node !== 'object' || node === null) return;
-  if (Array.isArray(node)) {
-    for (const item of node) walk(item, visit);
-    return;
-  }
-  for (const [key, value] of Object.entries(node)) {
-    if (typeof value !== 'object' || value === null) continue;
-    if (!Array.isArray(value)) visit(key === 'larg' || key === 'rarg' ? 'SelectStmt' : key, value as Node);
-    walk(value, visit);
-  }
-}
-
-function mentions(node: unknown, wanted: string): boolean {
-  let found = false;
-  walk(node, (type) => (found ||= type === wanted));
-  return found;
-}
-
-function list(value: unknown): readonly unknown[] {
-  return Array.isArray(value) ? value : [];
-}
-
-function inner(node: unknown, type: string): Node | undefined {
-  return typeof node === 'object' && node !== null ? ((node as Node)[type] as Node | undefined) : undefined;
 }
