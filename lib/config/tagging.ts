@@ -1,5 +1,4 @@
 import { MODES, type Mode } from '../modes';
-import { fileMatcher } from './glob';
 import type { RewindConfig, Rule } from './index';
 
 /** Which tests get which mode: the settings, ready to be asked. Same shape as the `mocha` room's. */
@@ -27,10 +26,15 @@ export function taggingOf(config: RewindConfig, root: string): Tagging {
 
 function compile({ files, title, mode }: Rule, root: string): TaggingRule {
   return {
-    ...(files !== undefined && { files: fileMatcher(files, root) }),
+    ...(files !== undefined && { files: matcherOf(files, root) }),
     ...(title !== undefined && { title: titleMatcher(title) }),
     mode,
   };
+}
+
+function matcherOf(files: string, root: string): (file: string) => boolean {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- late: picomatch takes 4 ms to load, and few need it
+  return (require('./glob') as typeof import('./glob')).fileMatcher(files, root);
 }
 
 function titleMatcher(title: RegExp | string): (fullTitle: string) => boolean {
