@@ -171,6 +171,8 @@ begin
     execute format('delete from %s where rewind_level = $1', r.copy) using at_level;
     execute format('insert into %s (rewind_level %s) select $1 %s from only %s t', r.copy, ', ' || nullif(r.columns, ''), ', ' || nullif(r.stored, ''), r.name) using at_level;
     get diagnostics n = row_count;
+    -- Or missing rows would be looked for one by one, for want of knowing how many there are.
+    if n > 1000 then execute format('analyze %s (rewind_level)', r.copy); end if;
   end if;
   perform rewind.run(undo);
   insert into rewind.capture values (at_level, target, n) on conflict (relid, level) do update set rows = excluded.rows;
