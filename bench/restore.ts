@@ -1,4 +1,4 @@
-// What a restore costs, against what people do instead, in one run on one server. Prints the Markdown of
+// What a restore costs, against what people do instead, in one run on one server. Prints the restore tables of
 // docs/benchmarks.md: medians in milliseconds, in bare round trips of the same run, and what the others take.
 //
 //   DATABASE_URL=… npx ts-node -T bench/restore.ts [--tables 10,100,500] [--rows 0,100,10000] [--big 1000000]
