@@ -1,6 +1,13 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
-import { type LoadedConfig, type RewindConfig, resolveInstances, resolvePools, taggingOf } from './config';
+import {
+  type LoadedConfig,
+  type RewindConfig,
+  fingerprintOf,
+  resolveInstances,
+  resolvePools,
+  taggingOf,
+} from './config';
 import {
   Clones,
   announceRun,
@@ -75,6 +82,7 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     leftovers: isOn(REWIND_DIRTY) ? 'kept' : 'restored',
     // The runs of an audit must not find what others have left.
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
+    fingerprint: () => fingerprint,
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
     inspect: async (connection) => {
       const info = await describeDatabase(connection.query);
@@ -84,6 +92,7 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     },
   });
   const instances = await resolveInstances(config);
+  const fingerprint = fingerprintOf(loaded, instances ?? {});
   const named = instances && new Set<unknown>(Object.values(instances).map((knex): unknown => knex.client));
   const watch: KnexWatch = {
     onPool: (pool) => ((named?.has(pool.knexClient) ?? isWanted(pool, config)) ? isolation.manage(pool) : undefined),

@@ -8,6 +8,7 @@ import { findConfig, packageRoot } from './find';
 import { loadModule } from './load-module';
 
 export { FILE_NAMES, packageRoot } from './find';
+export { fingerprintOf } from './fingerprint';
 export { resolveInstances, resolvePools } from './instances';
 export { type Tagging, taggingOf } from './tagging';
 
@@ -42,6 +43,11 @@ export interface RewindConfig {
   migrate?: (knex: Knex, all: Readonly<Record<string, Knex>>) => unknown;
   /** Writes the session fixtures, once, before the first test, committed. Has to be repeatable, as with `knex seed:run`. */
   seed?: (knex: Knex, all: Readonly<Record<string, Knex>>) => unknown;
+  /**
+   * Keeps the seeded baseline from run to run: `migrate` and `seed` are skipped while neither the database nor what it was
+   * made from has changed. `true` watches the config file and Knex's migration and seed folders; globs name more files.
+   */
+  reuse?: boolean | string | readonly string[];
   /** Mode of untagged tests. @default 'rollback' */
   default?: Mode;
   /** More words for a mode: `{ rollback: ['transaction'] }` makes `@transaction` mean rollback too. */

@@ -29,6 +29,15 @@ export function foreignKind(knex: Knex): string | undefined {
   return dialect ? `an instance for ${dialect}, not PostgreSQL` : 'an instance whose client has no dialect';
 }
 
+/** Where `knex migrate` and `knex seed` look, relative to the working directory. */
+export function setUpFoldersOf(knex: Knex): { folders: readonly string[]; hasOwnSource: boolean } {
+  const { migrations, seeds } = clientOf(knex)?.config ?? {};
+  return {
+    folders: [migrations?.directory ?? './migrations', seeds?.directory ?? './seeds'].flat(),
+    hasOwnSource: Boolean(migrations?.migrationSource ?? seeds?.seedSource),
+  };
+}
+
 /** What somebody probably gave in place of something else, to be read after "not"; undefined: no idea. */
 export function wellKnown(value: unknown): string | undefined {
   if (typeof value === 'function' && 'Client' in value && 'QueryBuilder' in value) return 'the knex package itself';
@@ -41,6 +50,7 @@ export function wellKnown(value: unknown): string | undefined {
 }
 
 interface KnexClient {
+  readonly config?: Pick<Knex.Config, 'migrations' | 'seeds'>;
   readonly acquireConnection?: unknown;
   readonly dialect?: string;
   readonly driverName?: string;

@@ -35,13 +35,20 @@ const words = z.preprocess(
   z.array(word, { error: () => 'a word, or an array of words' }),
 );
 
-const glob = z.string({ error: () => 'a glob of spec files (one string)' }).check((context) => {
-  const wrong = whatIsWrongWith(context.value);
-  if (wrong) {
-    const message = `a glob of spec files: ${wrong} (${describeValue(context.value)})`;
-    context.issues.push({ code: 'custom', message, input: context.value, params: COMPLETE });
-  }
-});
+const globOf = (what: string): z.ZodType<string, string> =>
+  z.string({ error: () => `a glob of ${what} (one string)` }).check((context) => {
+    const wrong = whatIsWrongWith(context.value);
+    if (wrong) {
+      const message = `a glob of ${what}: ${wrong} (${describeValue(context.value)})`;
+      context.issues.push({ code: 'custom', message, input: context.value, params: COMPLETE });
+    }
+  });
+const glob = globOf('spec files');
+/** `true` is no glob more than what is watched anyway. */
+const reuse = z.preprocess(
+  (value) => (value === true ? [] : value === false ? undefined : typeof value === 'string' ? [value] : value),
+  z.array(globOf('files'), { error: () => 'true, false, a glob of files, or an array of globs' }).optional(),
+);
 
 function whatIsWrongWith(pattern: string): string | undefined {
   if (pattern.trim() === '') return 'it is empty';
@@ -76,6 +83,7 @@ export const configSchema = z.strictObject({
   exclude: predicate.optional(),
   migrate: callable.optional(),
   seed: callable.optional(),
+  reuse,
   default: mode.optional(),
   split: z.boolean({ error: () => 'true or false' }).optional(),
   rejections: z.enum(['fail', 'ignore'], { error: () => "one of 'fail', 'ignore'" }).optional(),

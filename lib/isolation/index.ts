@@ -25,6 +25,8 @@ export interface IsolationOptions {
   readonly announce: (base: string, database: string | undefined) => void;
   /** Whether tests meet what earlier runs left, and leave what they commit. */
   readonly leftovers: 'kept' | 'restored';
+  /** Where the seeded baseline is to be used again: what it is made from, in one word. Asked before any database is opened. */
+  readonly fingerprint: () => string | undefined;
   /** Whether to compare each restored database with its snapshot, row by row, when the run ends. */
   readonly verify: 'at-end' | 'never';
 }
@@ -68,8 +70,8 @@ export interface IsolationRoom {
   /** Before the first hook of a run: from now on scopes count. */
   begin(plan: IsolationPlan): void;
   /**
-   * Inspects and recovers the databases known so far. `setUp` then migrates and seeds, on the app's real pools. Resolves
-   * to the milliseconds that were ours.
+   * Inspects and recovers the databases known so far. `setUp` then migrates and seeds, on the app's real pools, unless they
+   * hold the very same baseline already. Resolves to the milliseconds that were ours.
    */
   start(setUp: () => Promise<void>): Promise<number>;
   enter(scope: Scope): void;

@@ -10,6 +10,7 @@ import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationPlan, IsolationRoom } from './index';
 import { ManagedDatabase } from './managed-database';
 import type { ModeStrategy } from './mode-strategy';
+import { usesKept } from './kept';
 import { nodb } from './nodb';
 import { rollback } from './rollback';
 import { schema } from './schema';
@@ -74,7 +75,8 @@ export class Isolation implements IsolationRoom {
     this.#isWorker = role === 'worker';
     const restored = this.#isWorker || this.options.unmanaged === 'restored';
     // What root-level hooks wrote is committed before @schema tests, so that it is in their clones.
-    this.#needsSnapshot = counts.truncate + counts.schema > 0 || (restored && counts.unmanaged > 0);
+    const isReused = this.options.kept === 'use' && this.options.fingerprint() !== undefined;
+    this.#needsSnapshot = isReused || counts.truncate + counts.schema > 0 || (restored && counts.unmanaged > 0);
     this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#needsSnapshot);
     this.#cleaning = new CleaningWatch();
     this.#errors = [];
@@ -87,11 +89,11 @@ export class Isolation implements IsolationRoom {
     let setUpMs = 0;
     if (this.#knowsBaseline) await this.#startAgain();
     else {
-      for (const database of this.#databases.values()) {
-        await database.startAnew();
-      }
+      for (const database of this.#databases.values()) await database.startAnew();
       // Migrations and seeds are for a baseline, not for what tests have left.
-      if (!this.#used().some((database) => database.holdsLeftovers)) setUpMs = await this.#setUp(setUp);
+      const hasLeftovers = this.#used().some((database) => database.holdsLeftovers);
+      const isSeeded = hasLeftovers || (await usesKept(this.#databases.values(), this.options));
+      if (!isSeeded) setUpMs = await this.#setUp(setUp);
     }
     this.#outermost = new WeakMap();
     for (const database of this.#databases.values()) await this.#takeBaseline(database);

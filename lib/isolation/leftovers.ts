@@ -11,10 +11,15 @@ export interface UnrestoredSnapshot extends Snapshot {
 
 /** The snapshot of a database, for runs as the options say. */
 export function openFor(
-  { leftovers, note, kept }: IsolationOptions,
+  { leftovers, note, kept, fingerprint }: IsolationOptions,
   connect: SnapshotOptions['connect'],
 ): Promise<Snapshot> {
-  return (leftovers === 'kept' ? openUnrestored : openSnapshot)({ connect, note, kept });
+  return (leftovers === 'kept' ? openUnrestored : openSnapshot)({
+    connect,
+    note,
+    kept,
+    fingerprint: fingerprint(),
+  });
 }
 
 async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnapshot> {
@@ -38,6 +43,8 @@ async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnaps
       return false;
     },
     resume: () => snapshot.resume(),
+    holdsKept: () => snapshot.holdsKept(),
+    useKept: () => snapshot.useKept(),
     take: async () => {
       if (!foundLeftovers) await snapshot.take();
     },

@@ -88,6 +88,11 @@ export class ManagedDatabase {
     }
   }
 
+  /** What an earlier run may have left: the baseline that `migrate` and `seed` would make. */
+  get kept(): Pick<Snapshot, 'holdsKept' | 'useKept'> | undefined {
+    return this.#snapshot;
+  }
+
   get hasSnapshot(): boolean {
     return this.#snapshot?.taken ?? false;
   }

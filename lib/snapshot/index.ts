@@ -8,7 +8,7 @@ export interface SnapshotOptions {
   /** A sentence for people, to be shown at the end of the run. */
   readonly note: (sentence: string) => void;
   /** What the baseline depends on beside the schema and the contents, e.g. a hash of config, migrations and seeds. */
-  readonly fingerprint?: string;
+  readonly fingerprint?: string | undefined;
   /** `ignore` what an earlier run has kept. @default 'use' */
   readonly kept?: 'use' | 'ignore';
   /** Tables with more rows than this are journalled instead of copied. @default 20_000 */
@@ -79,6 +79,13 @@ export interface Snapshot {
   recover(): Promise<boolean>;
   /** Leaves what a run that has not ended left, and its baseline. False, and nothing done, if there is none. */
   resume(): Promise<boolean>;
+  /**
+   * Whether the database holds a baseline that was kept for this very fingerprint, and nothing has changed since: no row,
+   * no sequence, nothing of the schema. Then {@link useKept} may take the place of {@link take}.
+   */
+  holdsKept(): Promise<boolean>;
+  /** Goes on from the kept baseline: nothing is copied. */
+  useKept(): Promise<void>;
   /** Makes the present contents the baseline (checkpoint 0), or finds the kept one still valid. */
   take(): Promise<void>;
   readonly taken: boolean;

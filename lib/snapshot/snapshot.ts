@@ -77,9 +77,33 @@ export class DatabaseSnapshot implements Snapshot {
     return false;
   }
 
+  async holdsKept(): Promise<boolean> {
+    if (this.options.kept === 'ignore') return false;
+    await this.#connection.hold();
+    const state = await this.#state();
+    const isKept = state?.usable && state.status === 'kept' && state.level === 0;
+    return Boolean(isKept && state.fingerprint === this.#fingerprint && (await this.touched()).length === 0);
+  }
+
+  async useKept(): Promise<void> {
+    await this.#mark('running');
+    await this.#begin();
+  }
+
+  async #begin(): Promise<void> {
+    this.#taken = true;
+    this.#depth = 0;
+    const limits = await this.#connection.query<{ sentence: string }>('select rewind.limits() as sentence');
+    for (const { sentence } of limits) this.options.note(sentence);
+  }
+
+  get #fingerprint(): string | null {
+    return this.options.fingerprint ?? null;
+  }
+
   async take(): Promise<void> {
     await this.#connection.hold();
-    const fingerprint = this.options.fingerprint ?? null;
+    const fingerprint = this.#fingerprint;
     const state = await this.#state();
     const isWorthKeeping =
       this.options.kept !== 'ignore' && state?.usable && state.status !== 'taking' && state.fingerprint === fingerprint;
@@ -92,10 +116,7 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#connection.insist('select rewind.choose_journals($1)', [this.options.journalAbove ?? 20_000]);
     await this.#untilDone('select rewind.capture_some($1) as n');
     await this.#connection.insist('select rewind.end_take($1)', [fingerprint]);
-    this.#taken = true;
-    this.#depth = 0;
-    const limits = await this.#connection.query<{ sentence: string }>('select rewind.limits() as sentence');
-    for (const { sentence } of limits) this.options.note(sentence);
+    await this.#begin();
   }
 
   async push(): Promise<void> {

@@ -40,6 +40,11 @@ const WRONG: readonly (readonly [exports: string, line: string])[] = [
   ["{ seed: 'seeds' }", '`seed` has to be a function, not "seeds".'],
   ['{ migrate: true }', '`migrate` has to be a function, not boolean true.'],
   ['{ allowDatabase: true }', '`allowDatabase` has to be a function, not boolean true.'],
+  ['{ reuse: 3 }', '`reuse` has to be true, false, a glob of files, or an array of globs, not number 3.'],
+  [
+    "{ reuse: ['/srv/seeds'] }",
+    '`reuse[0]` has to be a glob of files: it has to be relative to the package\'s folder ("/srv/seeds").',
+  ],
   ['{ include: 3 }', '`include` has to be a function that answers at once (not an async one), not number 3.'],
   [
     '{ exclude: async () => false }',

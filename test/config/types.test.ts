@@ -30,6 +30,7 @@ defineConfig({
     await all['audit']?.('log').insert({ text: 'seeded' });
   },
   allowDatabase: async (info) => info.name.endsWith('_ci') && info.sizeBytes < 1e9 && !info.superuser,
+  reuse: ['src/fixtures/**'],
   default: 'truncate',
   tags: { rollback: 'transaction', dirty: ['kept', 'left'] },
   rules: [{ files: 'test/legacy/**', mode: 'unmanaged' }, { title: /legacy/i, mode: 'nodb' }],
