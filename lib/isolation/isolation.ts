@@ -10,7 +10,7 @@ import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationPlan, IsolationRoom } from './index';
 import { ManagedDatabase } from './managed-database';
 import type { ModeStrategy } from './mode-strategy';
-import { usesKept } from './kept';
+import { areSeeded } from './kept';
 import { nodb } from './nodb';
 import { rollback } from './rollback';
 import { schema } from './schema';
@@ -90,10 +90,7 @@ export class Isolation implements IsolationRoom {
     if (this.#knowsBaseline) await this.#startAgain();
     else {
       for (const database of this.#databases.values()) await database.startAnew();
-      // Migrations and seeds are for a baseline, not for what tests have left.
-      const hasLeftovers = this.#used().some((database) => database.holdsLeftovers);
-      const isSeeded = hasLeftovers || (await usesKept(this.#databases.values(), this.options));
-      if (!isSeeded) setUpMs = await this.#setUp(setUp);
+      if (!(await areSeeded([...this.#databases.values()], this.options))) setUpMs = await this.#setUp(setUp);
     }
     this.#outermost = new WeakMap();
     for (const database of this.#databases.values()) await this.#takeBaseline(database);
