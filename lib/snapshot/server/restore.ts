@@ -69,9 +69,9 @@ $$;
 -- One function per relation, made when it is first needed: its plans stay cached on our connection.
 --
 -- Why it is exact: under the lock, a row version older than "fresh_from" is by MVCC an untouched row of the checkpoint
--- (row locks, VACUUM, FREEZE and VACUUM FULL leave xmin alone), and so is one that we wrote ourselves. All others may be
--- (a transaction that was running then makes younger rows look new): they are compared with the copy, byte by byte, and
--- go if they differ. What is missing then comes from the copy.
+-- (row locks, VACUUM, FREEZE and VACUUM FULL leave xmin alone), and so is one that we wrote ourselves. Others only look new
+-- at times, e.g. for a transaction that was already running when they were seeded: they are compared with the copy, byte by
+-- byte, and go if they differ. What is missing then comes from the copy.
 create function rewind.prepare(target oid) returns void language plpgsql as $$
 declare
   r rewind.relation;
