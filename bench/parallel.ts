@@ -1,4 +1,5 @@
-// What a second core is worth: the example app's suite, multiplied, serial against `--parallel --jobs 2`, in turns.
+// What a second core is worth: the example app's suite, multiplied, serial against `--parallel --jobs 2`, in turns. Beside
+// it what each way costs before and after its tests: the same files, with no test chosen.
 // Run: npm run build && npx ts-node bench/parallel.ts [copies] [rounds]
 import fs from 'node:fs';
 import path from 'node:path';
@@ -48,20 +49,28 @@ async function main(): Promise<void> {
   ];
   const ways = { serial: common, parallel: ['--parallel', '--jobs', '2', ...common] };
   const times: Record<keyof typeof ways, number[]> = { serial: [], parallel: [] };
+  const fixed: typeof times = { serial: [], parallel: [] };
+  const timed = async (args: readonly string[], into: number[]): Promise<string> => {
+    const started = performance.now();
+    const { code, output } = await p.mocha(args, { DATABASE_URL: server.url }, 300_000);
+    into.push(performance.now() - started);
+    if (code !== 0) throw new Error(output);
+    return output;
+  };
   try {
     let passing = '';
     for (let round = 0; round < rounds; round++) {
       for (const way of ['serial', 'parallel'] as const) {
-        const started = performance.now();
-        const { code, output } = await p.mocha(ways[way], { DATABASE_URL: server.url }, 300_000);
-        times[way].push(performance.now() - started);
-        if (code !== 0) throw new Error(output);
-        passing = /(\d+) passing/.exec(output)?.[1] ?? '?';
+        passing = /(\d+) passing/.exec(await timed(ways[way], times[way]))?.[1] ?? '?';
+        await timed([...ways[way], '--grep', 'no test is called so'], fixed[way]);
       }
     }
     const [serial, parallel] = [median(times.serial), median(times.parallel)];
     console.log(
       `${passing} tests, ${rounds} rounds, medians: serial ${(serial / 1000).toFixed(1)} s, two workers ${(parallel / 1000).toFixed(1)} s`,
+    );
+    console.log(
+      `of that without a test: serial ${(median(fixed.serial) / 1000).toFixed(1)} s, two workers ${(median(fixed.parallel) / 1000).toFixed(1)} s`,
     );
     console.log(`ratio parallel / serial: ${(parallel / serial).toFixed(2)}`);
   } finally {
