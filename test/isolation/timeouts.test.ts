@@ -168,7 +168,8 @@ describe('a time-out', () => {
         it('never either', () => {});
       });
       describe('U', () => { it('goes on', async () => assert.equal(await names(), 'ann,bob')); });`);
-    const messages = Object.values(outcome.failed);
+    // Whether the insert of the second one is over when its test departs depends on who is quicker.
+    const messages = Object.values(outcome.failed).filter((message) => message.startsWith('Timeout of '));
     assert.equal(messages.length, 2, outcome.output);
     for (const message of messages) assert.match(message, /waits with "insert .* \(not managed: "stranger"\)/);
     assert.deepEqual(outcome.passed, ['U goes on']);
