@@ -15,6 +15,7 @@ const VARIABLES: Readonly<Record<string, Allowed>> = {
   REWIND_CONFIG: 'text',
   REWIND_DIRTY: 'flag',
   REWIND_FRESH: 'flag',
+  REWIND_KEEP: ['failed'],
   REWIND_PG_BIN: 'text',
   REWIND_REVERSE: 'flag',
   REWIND_SHUFFLE: 'text',

@@ -17,13 +17,15 @@ import {
   describeDatabase,
   dropDatabasesOfWorkers,
   expectWorkers,
+  keepDatabase,
+  keepServer,
   leadUrl,
   pointWorkerAtOwnDatabase,
 } from './database';
 import { AUDIT_REPORT, readAuditPlan } from './audit-plan';
 import { assertEnvironment, isOn } from './environment';
 import { RewindError, messageOf } from './errors';
-import { createIsolation } from './isolation';
+import { type KeepDatabase, createIsolation } from './isolation';
 import { phaseOf } from './modes';
 import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, plugMocha } from './mocha';
 import { printSqlOfFailures, printSummary } from './report';
@@ -81,6 +83,7 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     kept: isOn(REWIND_FRESH) || isOn(CI) ? 'ignore' : 'use',
     leftovers: isOn(REWIND_DIRTY) ? 'kept' : 'restored',
     // The runs of an audit must not find what others have left.
+    keepDatabase: isOn(process.env['REWIND_KEEP']) ? keepForPeople : undefined,
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     fingerprint: () => fingerprint,
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
@@ -104,7 +107,10 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   for (const pool of await resolvePools(config)) managePgPool(pool, isolation.manage, { onLate: isolation.stray });
 
   const beginRun = (plan: RunPlan): RunHandler => {
-    if (plan.role === 'main') expectWorkers();
+    if (plan.role === 'main') {
+      refuseToKeep();
+      expectWorkers();
+    }
     isolation.begin(plan);
     return new RewindRun(plan, isolation, () => setUp(config, instances), notes);
   };
@@ -165,6 +171,10 @@ class RewindRun implements RunHandler {
     return this.isolation.waits();
   }
 
+  failed(scope: Scope): Promise<boolean> {
+    return this.isolation.failed(scope);
+  }
+
   async depart(scope: Scope): Promise<readonly Error[]> {
     const { errors, restore, clone, isolationMs, cleaned } = await this.isolation.depart(scope);
     this.#facts.set(scope, {
@@ -217,6 +227,21 @@ class RewindRun implements RunHandler {
     const { cleaned: known = [], hasRows: seen } = this.#lastFacts;
     this.#lastFacts = { cleaned: [...known, ...cleaned], hasRows: { ...seen, ...hasRows } };
   }
+}
+
+/** `REWIND_KEEP=failed`: an embedded server has to outlive its run, or nobody could look at what is on it. */
+const keepForPeople: KeepDatabase = async ({ urlOf, ...server }, original) => {
+  const name = await keepDatabase(server, original);
+  const pid = keepServer(urlOf(name));
+  return { name, note: pid === undefined ? undefined : `its server goes on for a day, or until: kill -INT ${pid}` };
+};
+
+function refuseToKeep(): void {
+  if (!isOn(process.env['REWIND_KEEP'])) return;
+  throw new RewindError('REWIND_CONFIG', {
+    problem: 'REWIND_KEEP keeps what one failed test has left, and with --parallel several run at a time.',
+    remedy: 'Run that test, or its file, without --parallel.',
+  }).withoutStack();
 }
 
 /** `REWIND_AUDIT=1`: the audit of a run that is over, with the arguments of that run. */

@@ -20,7 +20,8 @@ export interface DatabaseInfo {
 export { type Clone, Clones, type ClonesOptions, type Stock } from './clones';
 export { describeDatabase } from './describe';
 export { type AllowDatabase, assertTestDatabase } from './safety';
-export { type EmbeddedServer, type ServerOptions, startServer } from './server';
+export { keepDatabase } from './kept';
+export { type EmbeddedServer, type ServerOptions, keepServer, startServer } from './server';
 export { type NamedServer, namedServer } from './named-server';
 export {
   announceRun,

@@ -6,7 +6,7 @@ import { type Identity, serverEnvironment } from './identity';
 
 /**
  * Runs the server, and ends it and removes its directory when standard input ends: the kernel closes that pipe however
- * the owner dies, `kill -9` included. A file `ended` appears when the server is over, by itself or ended.
+ * the owner dies, `kill -9` included; unless a file `kept` says that it is to go on. A file `ended` appears when the server is over, by itself or ended.
  *
  * SIGQUIT is PostgreSQL's immediate shutdown (manual, "Shutting Down the Server"): nothing is written out, and shared
  * memory is removed. A postmaster that was killed leaves its System V segment, whose id is in line 7 of its pid file
@@ -19,6 +19,7 @@ exec 3<&0 </dev/null
 trap '' INT TERM HUP QUIT
 (
   cat <&3 >/dev/null
+  [ ! -e "$directory/kept" ] || exit
   [ -e "$directory/ended" ] || kill -QUIT $server
   tries=0
   until [ -e "$directory/ended" ]; do

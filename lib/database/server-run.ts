@@ -6,7 +6,7 @@ import type { Identity } from './identity';
 import { type Keeper, startKeeper } from './keeper';
 import { makeRunDirectory } from './places';
 import { SETTINGS } from './settings';
-import { claim, sweepNow } from './sweep';
+import { KEPT, claim, sweepNow } from './sweep';
 
 const END_LIMIT_MS = 10_000;
 
@@ -45,6 +45,13 @@ export class ServerRun {
       pause(2);
     }
     return true;
+  }
+
+  /** From now on the server goes on when this process is over, until somebody ends it. Returns the id of its process. */
+  keep(): number {
+    process.off('exit', this.#onExit);
+    fs.writeFileSync(path.join(this.directory, KEPT), '');
+    return Number(readIfThere(path.join(this.#data(), 'postmaster.pid')).split('\n')[0]);
   }
 
   log(): string {

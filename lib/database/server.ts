@@ -49,7 +49,10 @@ export function startServer({ env = process.env, project = process.cwd() }: Serv
     try {
       const fromArchive = archive.unpack(run.directory);
       if (!fromArchive) archive.create(run.directory);
-      if (run.start(path.join(binaries.directory, 'postgres'))) return describe(run, binaries);
+      if (run.start(path.join(binaries.directory, 'postgres'))) {
+        started.push(run);
+        return describe(run, binaries);
+      }
       log = run.log();
       run.endNow();
       if (!fromArchive) throw cannotStart(binaries, log);
@@ -59,6 +62,18 @@ export function startServer({ env = process.env, project = process.cwd() }: Serv
       throw error;
     }
   }
+}
+
+/** Those of this process. */
+const started: ServerRun[] = [];
+
+/**
+ * Lets the server outlive this process if it is one that this process has started. `url` leads to any database on it.
+ * Returns the id of the process to be ended.
+ */
+export function keepServer(url: string): number | undefined {
+  const host = new URL(url).searchParams.get('host');
+  return started.find(({ directory }) => directory === host)?.keep();
 }
 
 function describe(run: ServerRun, binaries: Binaries): EmbeddedServer {

@@ -7,6 +7,10 @@ import { listRunDirectories } from './places';
 
 const UNCLAIMED_LIMIT_MS = 10 * 60 * 1000;
 
+/** In a run's directory: its server is to outlive the run, for somebody to look at. For a day, at most. */
+export const KEPT = 'kept';
+const KEPT_LIMIT_MS = 24 * 60 * 60 * 1000;
+
 /**
  * Marks a run's directory as in use for as long as this process lives, by listening on a socket in it: the kernel stops
  * answering when the process dies, and unlike a process id it can't be mistaken for another process's, nor is it
@@ -37,24 +41,30 @@ export async function sweepRunDirectories(identity: Identity): Promise<string[]>
   return stale.flat();
 }
 
-function isStale(directory: string): Promise<boolean> {
+async function isStale(directory: string): Promise<boolean> {
+  const isKept = fs.existsSync(path.join(directory, KEPT)) && !isOlder(path.join(directory, KEPT), KEPT_LIMIT_MS);
+  if (isKept && (await failureToConnect(path.join(directory, '.s.PGSQL.5432'))) === undefined) return false;
+  const failure = await failureToConnect(ownerSocket(directory));
+  // Without a socket it may be a run that is just starting.
+  return failure === 'ECONNREFUSED' || (failure === 'ENOENT' && isOlder(directory, UNCLAIMED_LIMIT_MS));
+}
+
+/** Undefined where somebody listens. */
+function failureToConnect(file: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = net.connect(ownerSocket(directory));
+    const socket = net.connect(file);
     socket.unref();
     socket.on('connect', () => {
       socket.destroy();
-      resolve(false);
+      resolve(undefined);
     });
-    socket.on('error', (error: NodeJS.ErrnoException) => {
-      // Without a socket it may be a run that is just starting.
-      resolve(error.code === 'ECONNREFUSED' || (error.code === 'ENOENT' && isOld(directory)));
-    });
+    socket.on('error', (error: NodeJS.ErrnoException) => resolve(error.code ?? 'unknown'));
   });
 }
 
-function isOld(directory: string): boolean {
-  const stat = fs.lstatSync(directory, { throwIfNoEntry: false });
-  return stat !== undefined && Date.now() - stat.mtimeMs > UNCLAIMED_LIMIT_MS;
+function isOlder(file: string, limitMs: number): boolean {
+  const stat = fs.lstatSync(file, { throwIfNoEntry: false });
+  return stat !== undefined && Date.now() - stat.mtimeMs > limitMs;
 }
 
 /**

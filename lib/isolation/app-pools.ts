@@ -45,6 +45,13 @@ export class AppPools {
     for (const pool of this.#pools) await pool.closeIdle();
   }
 
+  /** Resolves to how many of them somebody had. */
+  async closeAll(): Promise<number> {
+    const inUse = this.#inUse();
+    for (const pool of this.#pools) await pool.closeAll();
+    return inUse;
+  }
+
   noteInUse(): void {
     this.#inUseBefore = this.#inUse();
   }

@@ -27,6 +27,8 @@ export interface IsolationOptions {
   readonly leftovers: 'kept' | 'restored';
   /** Where the seeded baseline is to be used again: what it is made from, in one word. Asked before any database is opened. */
   readonly fingerprint: () => string | undefined;
+  /** Where what a failed test has left is kept; undefined: it is not. */
+  readonly keepDatabase: KeepDatabase | undefined;
   /** Whether to compare each restored database with its snapshot, row by row, when the run ends. */
   readonly verify: 'at-end' | 'never';
 }
@@ -39,6 +41,16 @@ export interface IsolationPlan {
   readonly first: Readonly<Partial<Record<Mode, string>>>;
   readonly role: 'serial' | 'worker' | 'main';
 }
+
+/** Makes a clone of `original` for people, and says what they have to know of it. */
+export type KeepDatabase = (
+  server: {
+    readonly connect: (database: string) => Promise<OwnConnection>;
+    readonly base: string;
+    readonly urlOf: (database: string) => string;
+  },
+  original: string,
+) => Promise<{ readonly name: string; readonly note?: string | undefined }>;
 
 /** Same shape as the `database` room's. */
 export type OpenClones = (options: {
@@ -82,6 +94,8 @@ export interface IsolationRoom {
   /** A hook of the user's is about to run. The result is called when it has passed. */
   hookBegan: (scope: Scope, hook: WatchedHook) => (() => void) | undefined;
   bodyEnded(scope: Scope): readonly Error[];
+  /** The body of a test has failed for good. Resolves to whether what it left is kept, so that the run has to end. */
+  failed(scope: Scope): Promise<boolean>;
   depart(scope: Scope): Promise<Departure>;
   /** In words: who waits for whom just now, in a pool, in the sandbox or for a lock of the server's. */
   waits(): Promise<readonly string[]>;

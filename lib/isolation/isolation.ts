@@ -2,16 +2,19 @@ import { RewindError } from '../errors';
 import { type Mode, commits } from '../modes';
 import type { Admission, Gate, ManagedPool } from '../sandbox';
 import { type Scope, pathOf } from '../scope';
+import type { Restored } from '../snapshot';
 import { realTimers } from '../timers';
 import type { RunFacts } from '../facts';
 import { CleaningWatch, lookForRows } from './cleaning';
 import { complaintsOf } from './complaints';
 import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationPlan, IsolationRoom } from './index';
+import { keepStateOf } from './keep';
 import { ManagedDatabase } from './managed-database';
 import type { ModeStrategy } from './mode-strategy';
 import { areSeeded } from './kept';
 import { nodb } from './nodb';
+import { restoreFactsOf } from './restore-facts';
 import { rollback } from './rollback';
 import { schema } from './schema';
 import { SchemaPlan } from './schema-plan';
@@ -76,7 +79,8 @@ export class Isolation implements IsolationRoom {
     const restored = this.#isWorker || this.options.unmanaged === 'restored';
     // What root-level hooks wrote is committed before @schema tests, so that it is in their clones.
     const isReused = this.options.kept === 'use' && this.options.fingerprint() !== undefined;
-    this.#needsSnapshot = isReused || counts.truncate + counts.schema > 0 || (restored && counts.unmanaged > 0);
+    const commitsAny = counts.truncate + counts.schema > 0 || this.options.keepDatabase !== undefined;
+    this.#needsSnapshot = isReused || commitsAny || (restored && counts.unmanaged > 0);
     this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#needsSnapshot);
     this.#cleaning = new CleaningWatch();
     this.#errors = [];
@@ -209,9 +213,16 @@ export class Isolation implements IsolationRoom {
     return this.#used().flatMap((database) => [...database.problems.take(scope), ...database.sandbox.takeProblems()]);
   }
 
+  async failed(scope: Scope): Promise<boolean> {
+    const { keepDatabase, note } = this.options;
+    const sentences = keepDatabase ? await keepStateOf(scope, this.#used(), keepDatabase) : [];
+    sentences.forEach(note);
+    return sentences.length > 0;
+  }
+
   async depart(scope: Scope): Promise<Departure> {
     const errors: Error[] = [];
-    const restores = [];
+    const restores: Restored[] = [];
     const started = realTimers.now();
     for (const database of this.#used()) {
       errors.push(
@@ -231,23 +242,7 @@ export class Isolation implements IsolationRoom {
     }
     const isolationMs = this.#spentMs + realTimers.now() - started;
     const [clone, cleaned] = [this.#schemas?.takeFacts(), await this.#cleaning.take()];
-    if (restores.every((r) => r.tables.length + r.sequences === 0)) {
-      return { errors, restore: undefined, clone, isolationMs, cleaned };
-    }
-    const tables = restores.flatMap((r) => r.tables);
-    return {
-      errors,
-      clone,
-      isolationMs,
-      cleaned,
-      restore: {
-        ms: sum(restores.map((r) => r.ms)),
-        tables: tables.map((t) => t.name),
-        rowsRemoved: sum(tables.map((t) => t.removed)),
-        rowsAdded: sum(tables.map((t) => t.added)),
-        sequences: sum(restores.map((r) => r.sequences)),
-      },
-    };
+    return { errors, restore: restoreFactsOf(restores), clone, isolationMs, cleaned };
   }
 
   async waits(): Promise<readonly string[]> {
@@ -311,8 +306,4 @@ function afresh(error: Error): Error {
   if (!(error instanceof RewindError)) return error;
   const { code, problem, remedy, cause } = error;
   return new RewindError(code, { problem, remedy, cause });
-}
-
-function sum(numbers: readonly number[]): number {
-  return numbers.reduce((a, b) => a + b, 0);
 }

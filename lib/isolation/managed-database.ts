@@ -145,7 +145,7 @@ export class ManagedDatabase {
       });
     }
     if (root && this.sandbox.hasOpened(root)) {
-      await this.sandbox.commitRoot();
+      await this.sandbox.commit();
       await this.#checkpoint(root);
       this.#rootPrepared = true;
     } else if (this.sandbox.queries > this.#queriesSeen) {
@@ -163,18 +163,18 @@ export class ManagedDatabase {
 
   expectCommits(): void {
     this.pools.noteInUse();
-    this.#commitsAhead();
+    this.commitsAhead();
     this.#handsOff = false;
   }
 
   /** What an unmanaged test leaves, the next one finds: they may build on each other, as they did without us. */
   async keepHandsOff(): Promise<void> {
     if (!this.#handsOff) await this.settle();
-    this.#commitsAhead();
+    this.commitsAhead();
     this.#handsOff = true;
   }
 
-  #commitsAhead(): void {
+  commitsAhead(): void {
     this.#unsettled = true;
     this.#baselineLost ||= !this.hasSnapshot;
   }

@@ -54,7 +54,7 @@ export class OwnDatabases {
       needed,
     });
     const clones = this.#clones;
-    const database = await this.#aside(() => clones.template());
+    const database = await aside(this.options.views(), () => clones.template());
     await removeSnapshotFrom(() => view.pools.connect(database));
     this.#template = { stock: clones.stock(database, expected), basis };
   }
@@ -155,15 +155,15 @@ export class OwnDatabases {
     const [view] = this.options.views();
     if (view) this.options.announce(view.pools.first.database, database);
   }
+}
 
-  /** Does `work` while none of the connections that we know of is open. */
-  #aside<T>(work: () => Promise<T>): Promise<T> {
-    return this.options.views().reduceRight((inner, view) => () => view.aside(inner), work)();
-  }
+/** Does `work` while none of the connections that we know of is open. */
+export function aside<T>(views: readonly ManagedDatabase[], work: () => Promise<T>): Promise<T> {
+  return views.reduceRight((inner, view) => () => view.aside(inner), work)();
 }
 
 /** What belongs to us is of no use in a clone, and in sight. */
-async function removeSnapshotFrom(connect: () => Promise<OwnConnection>): Promise<void> {
+export async function removeSnapshotFrom(connect: () => Promise<OwnConnection>): Promise<void> {
   const snapshot = await openSnapshot({ connect, note: () => {} });
   try {
     await snapshot.remove();

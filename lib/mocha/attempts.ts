@@ -7,7 +7,9 @@ import {
   type Hook,
   type Runnable,
   type Test,
+  bail,
   endWhen,
+  isLastAttempt,
   isTimeout,
   withholdBeforeEach,
   wrapRun,
@@ -33,8 +35,22 @@ export class Attempts {
     wrapRun(test, (run, done) => {
       this.#withheld.get(test)?.();
       if (this.#refusals.has(test)) return done(this.#refusals.get(test));
-      run((error) => this.#settle(scope, test, error, (settled) => done(this.#verdict(scope, test, settled))));
+      run((error) =>
+        this.#settle(scope, test, error, (settled) => {
+          const verdict = this.#verdict(scope, test, settled);
+          if (verdict === undefined || verdict === null || test.pending || !isLastAttempt(test)) return done(verdict);
+          void this.#failed(scope, test).then(() => done(verdict));
+        }),
+      );
     });
+  }
+
+  async #failed(scope: Scope, test: Test): Promise<void> {
+    try {
+      if (await this.handler.failed(scope)) bail(test);
+    } catch (error) {
+      this.charge(scope, failureOf(error));
+    }
   }
 
   /** A hook of somebody else's: what goes wrong in one that runs for a suite is its own. */

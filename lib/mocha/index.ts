@@ -58,6 +58,11 @@ export interface RunHandler {
   /** A test or a hook has timed out, and is still waiting: sentences on what for. They are not waited for long. */
   explainTimeout(): Promise<readonly string[]>;
   /**
+   * The body of a test has failed, in its last attempt; its `afterEach` hooks have not run yet. Resolves to whether the run
+   * ends with it, as with `--bail`.
+   */
+  failed(scope: Scope): Promise<boolean>;
+  /**
    * After the last `afterEach` hook of a test, whose `scope.ended` is true by now; it is left right after. Each returned error fails that test, and no
    * other; those of an attempt that is tried again are dropped.
    */

@@ -257,3 +257,18 @@ export function endWhen(runnable: Runnable, ready: (go: () => void) => void, end
     for (const error of held) runnable.emit('error', error);
   });
 }
+
+/** From now on the run ends with the first failure (`Suite#bail`, asked before each test and each suite). */
+export function bail(test: Test): void {
+  let root: Suite | undefined = test.parent;
+  while (root?.parent) root = root.parent;
+  const each = (suite: Suite): void => {
+    suite.bail(true);
+    suite.suites.forEach(each);
+  };
+  if (root) each(root);
+}
+
+export function isLastAttempt(test: Test): boolean {
+  return test.currentRetry() >= test.retries();
+}

@@ -22,6 +22,7 @@ export interface Runnable extends EventEmitter {
   slow(ms: number): void;
   retries(): number;
   retries(n: number): void;
+  currentRetry(): number;
   globals(): string[] | undefined;
   globals(names: string[]): void;
   run(done: Done): void;
@@ -48,6 +49,7 @@ export interface Suite extends EventEmitter {
   fullTitle(): string;
   eachTest(visit: (test: Test) => void): unknown;
   clone(): Suite;
+  bail(bail: boolean): void;
 }
 
 export interface Runner extends EventEmitter {

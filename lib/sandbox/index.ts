@@ -28,6 +28,8 @@ export interface ManagedPool {
   redirect(database: string | undefined): void;
   /** Ends idle connections to its own database. The pool goes on, with new ones. */
   closeIdle(): Promise<void>;
+  /** Ends all connections, wherever they lead, also those that somebody has. The pool goes on, with new ones. */
+  closeAll(): Promise<void>;
   /** Real connections that are checked out now, or waited for. */
   inUse(): number;
   /** Process ids of its real connections, checked out or not. */
@@ -67,10 +69,10 @@ export interface Sandbox {
   /** Sends what is queued: afterwards no lock of an ended scope is held. */
   flush(): Promise<void>;
   /**
-   * Really commits what the root scope holds, and ends the transaction. Legal while no scope but the root has opened
-   * anything; inner scopes may have been entered.
+   * Really commits what the scopes hold, and ends the transaction. Transactions of the app's that are still open are rolled
+   * back: resolves to how many there were.
    */
-  commitRoot(): Promise<void>;
+  commit(): Promise<number>;
   /**
    * Rolls back whatever is open, and gives the pinned connection back to its pool. Scopes stay entered: the next
    * statement pins a connection again.

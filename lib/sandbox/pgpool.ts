@@ -114,8 +114,17 @@ class ManagedPgPool implements ManagedPool, RealSource {
 
   /** Takes each idle connection out, and tells the pool to end it. */
   async closeIdle(): Promise<void> {
-    const idle = await Promise.all(Array.from({ length: this.pool.idleCount }, () => this.real.connect()));
-    for (const client of idle) client.release(true);
+    await endIdle(this.pool.idleCount, this.real.connect);
+  }
+
+  async closeAll(): Promise<void> {
+    const lent = this.realPools().flatMap((pool) =>
+      clientsOf(pool).filter((client) => !pool._idle?.some((idle) => idle.client === client)),
+    );
+    lent.forEach(endPooled);
+    await this.closeIdle();
+    const other = this.elsewhere?.pool;
+    if (other) await endIdle(other.idleCount, () => other.connect());
   }
 
   /** A pool of the same kind, with all of its settings, that leads to the other database. */
@@ -272,4 +281,9 @@ class ManagedPgPool implements ManagedPool, RealSource {
     this.shadows.set(sandbox, shadow);
     return shadow;
   }
+}
+
+async function endIdle(count: number, connect: () => Promise<PooledClient>): Promise<void> {
+  const idle = await Promise.all(Array.from({ length: count }, connect));
+  for (const client of idle) client.release(true);
 }

@@ -220,8 +220,6 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     for (const task of dropped) fail(task.job, why(task));
   }
 
-  // --- the real connection
-
   ready(source: RealSource): Promise<Pinned> {
     if (this.pinned && !this.pinned.lost) return Promise.resolve(this.pinned);
     this.pinning ??= Promise.all([this.dropPinned().then(() => this.pin(source)), loadParser()])
@@ -289,11 +287,13 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     if (this.stack.pending) await this.alone((pinned) => this.executor.flush(pinned));
   }
 
-  async commitRoot(): Promise<void> {
+  async commit(): Promise<number> {
+    const { size } = this.open;
     await this.alone(async (pinned) => {
       for (const session of [...this.open]) this.endTransaction(session);
       await this.executor.commit(pinned);
     });
+    return size;
   }
 
   async release(): Promise<void> {

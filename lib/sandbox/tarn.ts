@@ -91,6 +91,13 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     endIdle(this.pool);
   }
 
+  async closeAll(): Promise<void> {
+    for (const pool of this.realPools()) {
+      endIdle(pool);
+      for (const { resource } of pool.used ?? []) endPooled(resource);
+    }
+  }
+
   /** A pool of the app's own kind, with all of its settings, that leads to the other database. */
   private poolOf(elsewhere: { readonly database: string; pool?: TarnPool }): TarnPool {
     if (elsewhere.pool) return elsewhere.pool;

@@ -147,7 +147,7 @@ describe('the sandbox, scope by scope', () => {
   it('commits what the root holds, really', async () => {
     await knex('pa').insert({ v: 'kept' });
     enter('suite', 'entered, not opened');
-    await sandbox.commitRoot();
+    await sandbox.commit();
     assert.deepEqual(await db.query('select v from pa'), [{ v: 'kept' }]);
     assert.equal((await locks())[0]?.n, 0);
     await db.query('delete from pa');

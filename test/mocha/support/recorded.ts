@@ -119,6 +119,7 @@ const recorder = (plan) => {
     async arrive(scope) { tell('arrive', scope); },
     async prepared(scope) { tell('prepared', scope); },
     bodyEnded(scope) { tell('bodyEnded', scope); return undefined; },
+    async failed() { return false; },
     async explainTimeout() { return []; },
     async depart(scope) { tell('depart', scope); return []; },
     async closing(scope) { tell('closing', scope); },

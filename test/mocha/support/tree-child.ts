@@ -54,6 +54,7 @@ const { mochaHooks } = plugMocha(
     arrive: () => Promise.resolve(),
     prepared: () => Promise.resolve(),
     bodyEnded: () => undefined,
+    failed: () => Promise.resolve(false),
     explainTimeout: () => Promise.resolve([]),
     depart: () => Promise.resolve([]),
     closing: () => Promise.resolve(),
