@@ -39,8 +39,8 @@ export class Special {
       undo = true;
     }
     if (traits.dropsAtCommit !== undefined && !tx) undo = true;
-    if (traits.sessionLock === 'take' || traits.sessionLock === 'try') {
-      if (this.sandbox.locks.heldByOther(session)) {
+    if (traits.sessionLock?.use === 'take' || traits.sessionLock?.use === 'try') {
+      if (this.sandbox.locks.heldByOther(task, traits.sessionLock)) {
         const error = locksElsewhere(statement.text);
         this.sandbox.report(error);
         return error;

@@ -16,6 +16,14 @@ export type LocalName = { readonly literal: string } | { readonly parameter: num
 
 export type SessionLockUse = 'take' | 'try' | 'free' | 'free all';
 
+/** The arguments of a lock function. */
+export type LockKey = readonly (number | { readonly parameter: number } | 'computed')[];
+
+export interface SessionLock {
+  readonly use: SessionLockUse;
+  readonly key: LockKey;
+}
+
 interface Common {
   readonly text: string;
   /** False only where it can't have changed anything that a rollback would undo, and took no row lock. */
@@ -42,7 +50,7 @@ export interface Traits {
   /** PostgreSQL's own words when it is run outside a transaction block: an error, or a warning and no effect. */
   readonly onlyInTransaction?: { readonly what: string; readonly then: 'error' | 'warning' };
   readonly locals?: readonly LocalName[];
-  readonly sessionLock?: SessionLockUse;
+  readonly sessionLock?: SessionLock;
   readonly copy?: true;
   /** A temporary table that goes at commit. */
   readonly dropsAtCommit?: string;
@@ -255,12 +263,13 @@ const SESSION_LOCKS: Readonly<Record<string, SessionLockUse>> = {
 };
 
 function callTraits(body: Node): Traits {
-  const traits: { sessionLock?: SessionLockUse; locals?: LocalName[] } = {};
+  const traits: { sessionLock?: SessionLock; locals?: LocalName[] } = {};
   walk(body, (type, node) => {
     if (type !== 'FuncCall') return;
     const name = functionName(node);
     const lock = SESSION_LOCKS[name];
-    if (lock) traits.sessionLock = lock;
+    // of several, nobody knows which are had
+    if (lock) traits.sessionLock = { use: lock, key: traits.sessionLock ? [] : list(node.args).map(lockKey) };
     if (name === 'set_config') {
       const [parameter, , local] = list(node.args);
       const constant = inner(local, 'A_Const');
@@ -272,6 +281,16 @@ function callTraits(body: Node): Traits {
     }
   });
   return traits;
+}
+
+function lockKey(node: unknown): LockKey[number] {
+  const cast = inner(node, 'TypeCast');
+  if (cast) return lockKey(cast.arg);
+  const parameter = inner(node, 'ParamRef');
+  if (parameter) return { parameter: Number(parameter.number) };
+  const constant = inner(node, 'A_Const');
+  const whole = constant?.ival as Node | undefined;
+  return whole ? Number(whole.ival ?? 0) : 'computed';
 }
 
 function localName(node: unknown): LocalName {

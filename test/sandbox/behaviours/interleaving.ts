@@ -265,6 +265,36 @@ export const interleaving: Behaviour[] = [
     },
   },
   {
+    name: 'advisory locks with different keys on different connections',
+    run: async ({ knex }) => {
+      const c = await knex.client.acquireConnection();
+      await c.query('select pg_advisory_lock($1)', ['42']);
+      const seen = [
+        (await knex.raw('select pg_try_advisory_lock(43) as got')).rows,
+        (await knex.raw('select pg_try_advisory_lock(?, ?) as got', [4, 2])).rows,
+        (await knex.raw('select pg_advisory_unlock(43::bigint) as gone')).rows,
+        (await knex.raw('select pg_advisory_unlock(4, 2) as gone')).rows,
+        (await c.query('select pg_advisory_unlock(42) as gone')).rows,
+        (await knex.raw('select pg_try_advisory_lock(42) as got')).rows,
+        (await knex.raw('select pg_advisory_unlock(42) as gone')).rows,
+      ];
+      await knex.client.releaseConnection(c);
+      return seen;
+    },
+  },
+  {
+    name: 'an advisory lock whose key has to be computed, beside another connection’s',
+    run: async ({ knex }) => {
+      const c = await knex.client.acquireConnection();
+      await c.query('select pg_advisory_lock(42)');
+      const e = await err(knex.raw('select pg_try_advisory_lock(40 + 2) as got'));
+      await c.query('select pg_advisory_unlock_all()');
+      await knex.client.releaseConnection(c);
+      return e;
+    },
+    differs: { code: 'REWIND_INTERLEAVED', because: 'all connections are one session below, and the key is not known' },
+  },
+  {
     name: 'an advisory lock taken and given back, by root queries',
     run: async ({ knex }) => {
       const seen: unknown[] = [];
