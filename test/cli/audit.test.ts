@@ -173,16 +173,16 @@ describe('mixed', () => {
 
   it('tries unmanaged tests on request, and takes no file apart', async () => {
     const p = suite({
-      'a.spec.js': `describe('chain @unmanaged', () => {
-        it('begins', async () => { ${ADD} });
-        it('goes on', async () => { assert.equal(await names(), 'ann,bob,cy'); await db('users').where({ name: 'cy' }).del(); });
+      'a.spec.js': `describe('chain', () => {
+        it('begins @unmanaged', async () => { ${ADD} });
+        it('goes on @unmanaged', async () => { assert.equal(await names(), 'ann,bob,cy'); await db('users').where({ name: 'cy' }).del(); });
       });`,
       'b.spec.js': `it('is alone @unmanaged', async () => { ${ADD} await db('users').where({ name: 'cy' }).del(); });`,
     });
     assert.deepEqual(titles((await found(p)).couldRollBack), []);
     const { couldRollBack, haveToCommit, changes } = await found(p, '--unmanaged');
-    assert.deepEqual(titles(couldRollBack).sort(), ['chain @unmanaged begins', 'is alone @unmanaged']);
-    assert.deepEqual(titles(haveToCommit), ['chain @unmanaged goes on']);
+    assert.deepEqual(titles(couldRollBack).sort(), ['chain begins @unmanaged', 'is alone @unmanaged']);
+    assert.deepEqual(titles(haveToCommit), ['chain goes on @unmanaged']);
     assert.deepEqual(
       changes.map((change) => change.path),
       ['b.spec.js'],
