@@ -16,6 +16,7 @@ const VARIABLES: Readonly<Record<string, Allowed>> = {
   REWIND_DIRTY: 'flag',
   REWIND_FRESH: 'flag',
   REWIND_KEEP: ['failed'],
+  REWIND_LEAKS: 'flag',
   REWIND_PG_BIN: 'text',
   REWIND_REVERSE: 'flag',
   REWIND_SHUFFLE: 'text',

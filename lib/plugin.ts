@@ -74,7 +74,7 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   const notes = new Set<string>();
   const note = (sentence: string): void => void notes.add(sentence);
 
-  const { REWIND_DIRTY, REWIND_FRESH, REWIND_VERIFY, CI } = process.env;
+  const { REWIND_DIRTY, REWIND_FRESH, REWIND_LEAKS, REWIND_VERIFY, CI } = process.env;
   const isolation = createIsolation({
     note,
     openClones: (options) => Clones.open(options),
@@ -86,6 +86,7 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     keepDatabase: isOn(process.env['REWIND_KEEP']) ? keepForPeople : undefined,
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     fingerprint: () => fingerprint,
+    leaks: isOn(REWIND_LEAKS) ? 'always' : (config.leaks ?? 'with a snapshot'),
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
     inspect: async (connection) => {
       const info = await describeDatabase(connection.query);

@@ -63,6 +63,12 @@ export interface RewindConfig {
    * comes from. @default 'fail'
    */
   rejections?: 'fail' | 'ignore';
+  /**
+   * Rows that reach the database from outside of the sandbox (another process, a connection that is not managed) fail the
+   * run, wherever it has a snapshot. `always`: rollback tests alone are reason enough to take one. `never`: another process
+   * is expected to write.
+   */
+  leaks?: 'always' | 'never';
   /** Says yes to a database that does not look like one for tests. */
   allowDatabase?: (info: DatabaseInfo) => MaybePromise<boolean>;
 }

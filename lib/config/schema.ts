@@ -87,6 +87,7 @@ export const configSchema = z.strictObject({
   default: mode.optional(),
   split: z.boolean({ error: () => 'true or false' }).optional(),
   rejections: z.enum(['fail', 'ignore'], { error: () => "one of 'fail', 'ignore'" }).optional(),
+  leaks: z.enum(['always', 'never'], { error: () => "one of 'always', 'never'" }).optional(),
   tags: z
     .strictObject(Object.fromEntries(MODES.map((m) => [m, words.optional()])), {
       error: () => "an object of words for modes: `{ rollback: 'transaction' }`",

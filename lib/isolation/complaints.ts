@@ -1,6 +1,7 @@
 import { RewindError } from '../errors';
 import type { Restored, Snapshot } from '../snapshot';
 import { type Scope, nameOf } from '../scope';
+import type { Leak } from './leak-watch';
 
 /** What a restore found that the scope has to answer for. */
 export function complaintsOf(scope: Scope, restored: Restored | undefined): Error[] {
@@ -37,11 +38,23 @@ export function notAwaited(scope: Scope, label: string, waited: 'until it ended'
   });
 }
 
-/** Rows that were committed, and that no test has to answer for. */
-export function leaked(culprit: Scope, label: string, tables: Restored['tables']): RewindError {
-  const what = tables.map((t) => `${t.name} (${t.added} rows gone or changed, ${t.removed} new or changed)`).join(', ');
+/** `around`: a scope around a committing one, with rows in the sandbox. */
+export function modeMix(scope: Scope, around: Scope): RewindError {
+  return new RewindError('REWIND_MODE_MIX', {
+    problem: `${nameOf(scope)} really commits (@${scope.mode}), but ${nameOf(around)} around it has written rows that only its rolled-back tests can see.`,
+    remedy: `Tag ${nameOf(around)} @${scope.mode}, or move the test into a suite of its own.`,
+  });
+}
+
+/** Rows that were committed past a scope. */
+export function leaked({ suspects, tables, repaired }: Leak, label: string): RewindError {
+  const who = suspects.map((scope) => (scope.kind === 'suite' ? `hooks of ${nameOf(scope)}` : nameOf(scope)));
+  const what = tables.map((t) => `${t.name} (${t.extra} rows new or changed, ${t.missing} gone or changed)`);
+  const outcome = repaired
+    ? 'They have been restored.'
+    : 'They can be restored only when the suite around has ended, whose own rows are in the way: its tests see them.';
   return new RewindError('REWIND_LEAK', {
-    problem: `While ${nameOf(culprit)} ran, rows were really committed to ${label} that no test has to answer for: ${what}. They have been restored.`,
+    problem: `While ${who.join(' or ')} ran, rows were really committed to ${label} from outside of the sandbox: ${what.join(', ')}. ${outcome}`,
     remedy:
       'A connection that is not managed, or another process, has written them. Name it in the config (`knex`, `pools`), or tag the test that makes it write @truncate and wait for it there.',
   });

@@ -29,6 +29,11 @@ export interface IsolationOptions {
   readonly fingerprint: () => string | undefined;
   /** Where what a failed test has left is kept; undefined: it is not. */
   readonly keepDatabase: KeepDatabase | undefined;
+  /**
+   * Where leaks are looked for: where the run has a snapshot, or an earlier run has kept one that still holds; in every run
+   * with rollback tests, which then takes a snapshot; nowhere.
+   */
+  readonly leaks: 'with a snapshot' | 'always' | 'never';
   /** Whether to compare each restored database with its snapshot, row by row, when the run ends. */
   readonly verify: 'at-end' | 'never';
 }

@@ -1,6 +1,6 @@
 import { RewindError } from '../errors';
 import { type Mode, commits } from '../modes';
-import type { Admission, Gate, ManagedPool } from '../sandbox';
+import type { Admission, Gate, ManagedPool, Sandbox } from '../sandbox';
 import { type Scope, pathOf } from '../scope';
 import type { Restored } from '../snapshot';
 import { realTimers } from '../timers';
@@ -10,9 +10,11 @@ import { complaintsOf } from './complaints';
 import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationPlan, IsolationRoom } from './index';
 import { keepStateOf } from './keep';
+import type { LeakWatch } from './leak-watch';
 import { ManagedDatabase } from './managed-database';
 import type { ModeStrategy } from './mode-strategy';
 import { areSeeded } from './kept';
+import { type Need, needFor } from './need';
 import { nodb } from './nodb';
 import { restoreFactsOf } from './restore-facts';
 import { rollback } from './rollback';
@@ -31,11 +33,10 @@ export class Isolation implements IsolationRoom {
   readonly #databases = new Map<string, ManagedDatabase>();
   #stage: Stage = 'idle';
   #path: Scope[] = [];
+  #lastTest: Scope | undefined;
   /** The scope for which each database has been made right; a checkout of the same scope goes straight through. */
   #arrived = new WeakMap<ManagedDatabase, Scope>();
-  /** The outermost suite (or test) that has last used each database. */
-  #outermost = new WeakMap<ManagedDatabase, Scope>();
-  #needsSnapshot = false;
+  #need: Need = 'no';
   #isWorker = false;
   /** Whether the databases hold, or can be brought back to, the baseline of the run before: of another file in this worker. */
   #knowsBaseline = false;
@@ -52,7 +53,7 @@ export class Isolation implements IsolationRoom {
   readonly manage = (pool: ManagedPool): Gate => {
     let database = this.#databases.get(pool.key) ?? this.#originalOf(pool);
     if (!database) {
-      database = new ManagedDatabase(pool.label, this.options, this.#lacksSnapshot, this.stray);
+      database = new ManagedDatabase(pool.label, this.options, this.#needOf, this.#sandboxesOn, this.stray);
       this.#databases.set(pool.key, database);
       for (const scope of this.#path) database.sandbox.enter(scope);
     }
@@ -66,22 +67,22 @@ export class Isolation implements IsolationRoom {
     return this.#used().find(({ own }) => own?.has(database));
   }
 
-  readonly #lacksSnapshot = (identity: string): boolean =>
-    this.#needsSnapshot && !this.#used().some((d) => d.hasSnapshot && d.identity === identity);
+  readonly #needOf = (identity: string): Need =>
+    this.#used().some((d) => d.hasSnapshot && d.identity === identity) ? 'no' : this.#need;
+
+  readonly #sandboxesOn = (identity: string): readonly Sandbox[] =>
+    this.#used()
+      .filter((database) => database.identity === identity)
+      .map((database) => database.sandbox);
 
   readonly stray = (problem: Error): void => void this.#errors.push(problem);
 
   begin(plan: IsolationPlan): void {
     const { counts, role } = plan;
     this.#schemas = new SchemaPlan(plan, this.options, () => this.#used());
-    // A worker goes on to other files after unmanaged tests; nobody else does.
     this.#isWorker = role === 'worker';
-    const restored = this.#isWorker || this.options.unmanaged === 'restored';
-    // What root-level hooks wrote is committed before @schema tests, so that it is in their clones.
-    const isReused = this.options.kept === 'use' && this.options.fingerprint() !== undefined;
-    const commitsAny = counts.truncate + counts.schema > 0 || this.options.keepDatabase !== undefined;
-    this.#needsSnapshot = isReused || commitsAny || (restored && counts.unmanaged > 0);
-    this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#needsSnapshot);
+    this.#need = needFor(counts, role, this.options);
+    this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#need === 'yes');
     this.#cleaning = new CleaningWatch();
     this.#errors = [];
     this.#arrived = new WeakMap();
@@ -96,14 +97,13 @@ export class Isolation implements IsolationRoom {
       for (const database of this.#databases.values()) await database.startAnew();
       if (!(await areSeeded([...this.#databases.values()], this.options))) setUpMs = await this.#setUp(setUp);
     }
-    this.#outermost = new WeakMap();
-    for (const database of this.#databases.values()) await this.#takeBaseline(database);
+    for (const database of this.#databases.values()) await this.#takeBaseline(database, this.#path.at(-1));
     return realTimers.now() - started - setUpMs;
   }
 
   /** What a seed function keeps in variables outlives a file as the worker does, so that one seeding serves them all. */
   async #startAgain(): Promise<void> {
-    for (const database of this.#databases.values()) await database.startAgain(this.#outermost.get(database));
+    for (const database of this.#databases.values()) await database.startAgain(this.#lastTest);
   }
 
   async #setUp(setUp: () => Promise<void>): Promise<number> {
@@ -117,16 +117,22 @@ export class Isolation implements IsolationRoom {
     return realTimers.now() - started;
   }
 
-  async #takeBaseline(database: ManagedDatabase): Promise<void> {
+  async #takeBaseline(database: ManagedDatabase, present: Scope | undefined): Promise<void> {
     await this.#schemas?.prepare(database);
-    await database.takeIfNeeded();
+    await database.takeIfNeeded(present);
     if (this.#isWorker) await database.noteSequences();
   }
 
   enter(scope: Scope): void {
     this.#path.push(scope);
-    if (scope.kind === 'test') this.#spentMs = 0;
-    for (const database of this.#databases.values()) database.sandbox.enter(scope);
+    if (scope.kind === 'test') {
+      this.#spentMs = 0;
+      this.#lastTest = scope;
+    }
+    for (const database of this.#databases.values()) {
+      database.sandbox.enter(scope);
+      database.leaks?.enter(scope);
+    }
   }
 
   leave(scope: Scope): void {
@@ -134,6 +140,7 @@ export class Isolation implements IsolationRoom {
     for (const database of this.#databases.values()) {
       this.#errors.push(...database.leaveSandbox(scope));
       this.#errors.push(...database.problems.take(scope));
+      database.leaks?.leave(scope);
     }
   }
 
@@ -145,24 +152,26 @@ export class Isolation implements IsolationRoom {
     if (this.#stage !== 'running' || !scope) return { to: 'pool' };
     const strategy = strategyOf(scope);
     if (strategy === nodb) return strategy.admit(database, scope);
-    if (this.#arrived.get(database) === scope) return strategy.admit(database, scope);
-    return this.#arriveAt(database, scope).then(
+    if (this.#isRight(database, scope)) return strategy.admit(database, scope);
+    return this.#arriveAt(database, scope, 'at a statement').then(
       () => strategy.admit(database, scope),
       (error: Error) => ({ to: 'nowhere', error: afresh(error) }),
     );
   }
 
-  #arriveAt(database: ManagedDatabase, scope: Scope): Promise<void> {
+  #arriveAt(database: ManagedDatabase, scope: Scope, moment: 'before its code' | 'at a statement'): Promise<void> {
     return database.exclusively(async () => {
-      if (this.#arrived.get(database) === scope) return;
+      if (this.#isRight(database, scope)) return;
       if (scope.mode !== 'unmanaged') {
         await database.ready();
         // A test that needs them tries again, and is told.
         await this.#schemas?.prepare(database).catch(() => {});
-        await this.#takeBaseline(database);
+        await this.#takeBaseline(database, scope);
       }
       const started = realTimers.now();
-      await this.#lookForLeaks(database, scope);
+      // What a rolled-back test may never ask for is read at its first statement.
+      const leaks = this.#leaksOf(database);
+      await (commits(scope.mode) || moment === 'at a statement' ? leaks?.settle(scope) : leaks?.quiet());
       if (commits(scope.mode)) {
         // Their locks would stand in the way of the restore.
         for (const other of this.#sameDatabaseAs(database)) await other.openForCommits(scope);
@@ -180,21 +189,18 @@ export class Isolation implements IsolationRoom {
     return this.#used().filter((other) => other !== database && other.identity === database.identity);
   }
 
-  /** Once for each outermost suite: cheap enough to be always on, and near enough to the culprit to name it. */
-  async #lookForLeaks(database: ManagedDatabase, scope: Scope): Promise<void> {
-    const path = pathOf(scope);
-    const outermost = path[1];
-    const last = this.#outermost.get(database);
-    if (!outermost || outermost === last) return;
-    this.#outermost.set(database, outermost);
-    const views = [database, ...this.#sameDatabaseAs(database)];
-    if (!last || views.some(({ sandbox }) => path.some((s) => sandbox.hasOpened(s)))) return;
-    for (const { sandbox } of views) await sandbox.flush();
-    await database.lookForLeaks(last);
+  #isRight(database: ManagedDatabase, scope: Scope): boolean {
+    if (this.#arrived.get(database) !== scope) return false;
+    return commits(scope.mode) || !this.#leaksOf(database)?.isDue(scope);
+  }
+
+  /** The view that has the snapshot looks after them. */
+  #leaksOf(database: ManagedDatabase): LeakWatch | undefined {
+    return database.leaks ?? this.#sameDatabaseAs(database).find((other) => other.leaks)?.leaks;
   }
 
   async arrive(scope: Scope): Promise<void> {
-    for (const database of this.#used()) await this.#arriveAt(database, scope);
+    for (const database of this.#used()) await this.#arriveAt(database, scope, 'before its code');
   }
 
   async prepared(scope: Scope): Promise<void> {
@@ -232,6 +238,7 @@ export class Isolation implements IsolationRoom {
       );
       try {
         const restored = await database.exclusively(() => strategyOf(scope).depart(database, scope));
+        if (!commits(scope.mode)) await database.leaks?.depart(scope);
         errors.push(...database.problems.take(scope));
         if (!restored) continue;
         restores.push(restored);
@@ -256,7 +263,7 @@ export class Isolation implements IsolationRoom {
     errors.push(...((await this.#schemas?.close()) ?? []));
     for (const database of this.#databases.values()) {
       try {
-        await database.finish(this.#outermost.get(database));
+        await database.finish();
       } catch (error) {
         errors.push(error as Error);
       }

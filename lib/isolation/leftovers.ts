@@ -48,10 +48,15 @@ async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnaps
     take: async () => {
       if (!foundLeftovers) await snapshot.take();
     },
+    adopt: async () => false,
+    adopted: false,
     push: async () => {},
     pop: async () => NOTHING,
     restore: async () => NOTHING,
     touched: async () => [],
+    wroteOutside: async () => false,
+    look: async () => ({ differences: [], open: false }),
+    repair: async () => false,
     verify: async () => [],
     plan: () => snapshot.plan(),
     aside: (work) => snapshot.aside(work),

@@ -1,12 +1,13 @@
-import { RewindError } from '../errors';
 import { type Sandbox, createSandbox } from '../sandbox';
 import type { Restored, Snapshot } from '../snapshot';
-import { type Scope, nameOf, pathOf } from '../scope';
-import type { OwnConnection } from '../sql';
+import { type Scope, pathOf } from '../scope';
 import { AppPools } from './app-pools';
-import { assertRestored, complaintsOf, leaked } from './complaints';
+import { assertRestored, complaintsOf, leaked, modeMix } from './complaints';
+import { type Leak, LeakWatch } from './leak-watch';
+import type { Need } from './need';
+import { openDatabase } from './opening';
 import type { IsolationOptions } from './index';
-import { type UnrestoredSnapshot, openFor } from './leftovers';
+import type { UnrestoredSnapshot } from './leftovers';
 import type { OwnDatabases } from './own-databases';
 import { ScopeProblems } from './problems';
 
@@ -27,11 +28,14 @@ export class ManagedDatabase {
   wasUsed = false;
   /** The same for two roles' views of one database, which have a sandbox each, and one snapshot. */
   identity = '';
+  /** Where there is a snapshot. */
+  leaks: LeakWatch | undefined;
   /** Nothing will undo what root-level hooks have committed, so their `after` hooks have to be able to. */
   keepsRoot = false;
   #ready: Promise<void> | undefined;
-  #own: OwnConnection | undefined;
   #snapshot: Snapshot | undefined;
+  #askedForKept = false;
+  #leakRepaired = false;
   #unsettled = false;
   #sequencesNoted = false;
   /** Whether something has been committed that no restore can undo. */
@@ -53,7 +57,8 @@ export class ManagedDatabase {
   constructor(
     readonly label: string,
     private readonly options: IsolationOptions,
-    private readonly needsSnapshot: (identity: string) => boolean,
+    private readonly needsSnapshot: (identity: string) => Need,
+    private readonly sandboxes: (identity: string) => readonly Sandbox[],
     onStray: (problem: Error, scope: Scope) => void,
   ) {
     this.sandbox = createSandbox({ onStray });
@@ -73,19 +78,9 @@ export class ManagedDatabase {
   }
 
   async #makeReady(): Promise<void> {
-    this.#own = await this.pools.connect();
-    this.identity = await this.options.inspect(this.#own, this.pools.first);
-    this.#snapshot = await openFor(this.options, async () => {
-      // The connection that was looked at is the first one the snapshot gets.
-      const own = this.#own ?? (await this.pools.connect());
-      this.#own = undefined;
-      return own;
-    });
-    if (await this.#snapshot.recover()) {
-      this.options.note(
-        `${this.label}: the last run was killed, or left its data on purpose; its baseline has been restored`,
-      );
-    }
+    const { identity, snapshot } = await openDatabase(this.pools, this.options);
+    this.identity = identity;
+    this.#snapshot = snapshot;
   }
 
   /** What an earlier run may have left: the baseline that `migrate` and `seed` would make. */
@@ -102,10 +97,28 @@ export class ManagedDatabase {
     return (this.#snapshot as Partial<UnrestoredSnapshot> | undefined)?.foundLeftovers ?? false;
   }
 
-  /** The baseline is copied before anything is written to it, and only if something in this run is going to commit. */
-  async takeIfNeeded(): Promise<void> {
-    if (this.#snapshot?.taken || !this.needsSnapshot(this.identity)) return;
-    await this.#snapshot?.take();
+  /** The baseline is copied before anything is written to it, and only if need be. */
+  async takeIfNeeded(present: Scope | undefined): Promise<void> {
+    await this.#takeFor(this.needsSnapshot(this.identity));
+    if (this.hasSnapshot && !this.leaks) this.#watchForLeaks(present);
+  }
+
+  async #takeFor(need: Need): Promise<void> {
+    if (this.hasSnapshot || need === 'no' || (need === 'if kept' && this.#askedForKept)) return;
+    this.#askedForKept = true;
+    await (need === 'yes' ? this.#snapshot?.take() : this.#snapshot?.adopt());
+  }
+
+  #watchForLeaks(present: Scope | undefined): void {
+    if (!this.#snapshot || this.options.leaks === 'never') return;
+    const sandboxes = (): readonly Sandbox[] => this.sandboxes(this.identity);
+    const isPaused = (): boolean => this.#unsettled;
+    this.leaks = new LeakWatch(this.#snapshot, sandboxes, isPaused, (leak) => this.#leaked(leak), present);
+  }
+
+  #leaked(leak: Leak): void {
+    this.#leakRepaired = true;
+    this.problems.report(leak.suspects[0], leaked(leak, this.label));
   }
 
   /** Enough to come back to the baseline in the next file, as long as all tests roll back. */
@@ -127,37 +140,34 @@ export class ManagedDatabase {
     await this.ready();
   }
 
-  /** The next run of the same process starts as the last one did. */
+  /** The next run of the same process starts as the last one did. What was written since is the last test's. */
   async startAgain(last: Scope | undefined): Promise<void> {
-    if (!this.hasSnapshot) await this.#snapshot?.resetSequences();
-    else if (last) await this.lookForLeaks(last);
-    else await this.restore();
+    if (!this.hasSnapshot) return this.#snapshot?.resetSequences();
+    this.#watchForLeaks(last);
+    await this.leaks?.settle();
+    await this.restore();
   }
 
   /** What root-level hooks wrote in the sandbox is committed, for everybody to see; no lock of ours stays behind. */
   async openForCommits(scope: Scope): Promise<void> {
     const [root, ...inner] = pathOf(scope);
     const mixed = inner.find((s) => this.sandbox.hasOpened(s));
-    if (mixed) {
-      throw new RewindError('REWIND_MODE_MIX', {
-        problem: `${nameOf(scope)} really commits (@${scope.mode}), but ${nameOf(mixed)} around it has written rows that only its rolled-back tests can see.`,
-        remedy: `Tag ${nameOf(mixed)} @${scope.mode}, or move the test into a suite of its own.`,
-      });
-    }
+    if (mixed) throw modeMix(scope, mixed);
     if (root && this.sandbox.hasOpened(root)) {
       await this.sandbox.commit();
-      await this.#checkpoint(root);
+      await this.prepared(root);
       this.#rootPrepared = true;
-    } else if (this.sandbox.queries > this.#queriesSeen) {
-      // ROLLBACK does not give back the numbers that sequences have given out (manual, 9.17).
+    } else if (this.sandbox.queries > this.#queriesSeen || this.#leakRepaired) {
+      // ROLLBACK does not give back the numbers that sequences have given out (manual, 9.17), nor does the repair of a leak.
       this.#unsettled = true;
     }
+    this.#leakRepaired = false;
     this.keepsRoot ||= !this.#snapshot?.taken && scope !== root;
     this.#queriesSeen = this.sandbox.queries;
     await this.sandbox.release();
     if (root && !this.#rootPrepared && scope !== root) {
       this.#rootPrepared = true;
-      if (root.mode === 'truncate') await this.#checkpoint(root);
+      if (root.mode === 'truncate') await this.prepared(root);
     }
   }
 
@@ -181,16 +191,13 @@ export class ManagedDatabase {
 
   /** The `before` hooks of a committing suite are over: what they wrote is what its tests start from. */
   async prepared(scope: Scope): Promise<void> {
-    await this.#checkpoint(scope);
-  }
-
-  async #checkpoint(scope: Scope): Promise<void> {
     const snapshot = this.#snapshot;
     if (!snapshot?.taken) return;
     if ((await snapshot.touched()).length > 0) {
       await snapshot.push();
       this.#checkpoints.push(scope);
     }
+    this.leaks?.atCheckpoint();
     this.#unsettled = false;
   }
 
@@ -210,6 +217,7 @@ export class ManagedDatabase {
     for (let top = this.#checkpoints.at(-1); top && isOver(top); top = this.#checkpoints.at(-1)) {
       const restored = await this.#snapshot?.pop();
       this.#checkpoints.pop();
+      this.leaks?.atCheckpoint();
       this.#unsettled = false;
       // A schema that root-level hooks have made, they would make again: it stays, as it would without us.
       const { schemaChange } = restored ?? {};
@@ -227,6 +235,7 @@ export class ManagedDatabase {
     if (!this.#snapshot?.taken) return undefined;
     const restored = await this.#snapshot.restore();
     this.#baselineLost ||= Boolean(restored.schemaChange);
+    this.leaks?.atCheckpoint();
     this.#unsettled = false;
     this.#handsOff = false;
     return restored;
@@ -237,20 +246,13 @@ export class ManagedDatabase {
     this.#unsettled = false;
     this.#baselineLost = true;
     this.keepsRoot = true;
+    this.leaks = undefined;
     if (this.#snapshot?.taken) await this.#snapshot.forget();
   }
 
-  /**
-   * Whether rows were committed that no restore is due for: by a connection we don't hold, while tests rolled back, or
-   * after the test that made it write. Only asked while sandboxes hold nothing: a restore would wait for their locks.
-   */
-  async lookForLeaks(culprit: Scope): Promise<void> {
-    if (!this.#snapshot?.taken || this.#unsettled) return;
-    const { tables = [] } = (await this.restore()) ?? {};
-    // As many rows gone as came can be the very same rows: a transaction that is older than the snapshot (of another worker,
-    // at times) makes what the seed wrote look new. They are put back, but prove nothing.
-    const proven = tables.filter((table) => table.removed !== table.added);
-    if (proven.length > 0) this.problems.report(culprit, leaked(culprit, this.label, proven));
+  async #toBaseline(snapshot: Snapshot): Promise<void> {
+    await this.restore();
+    if (this.options.verify === 'at-end') await assertRestored(snapshot, this.label);
   }
 
   /** Ends the sandbox's side of a scope, once: a test's when its hooks are over, so that what it left open is its own. */
@@ -261,7 +263,7 @@ export class ManagedDatabase {
   }
 
   /** End of a run. Never leaves the app's pools holding a connection of ours. */
-  async finish(last: Scope | undefined): Promise<void> {
+  async finish(): Promise<void> {
     if (!this.#ready) return;
     // A refusal has been reported where it happened.
     const usable = await this.#ready.then(
@@ -271,15 +273,15 @@ export class ManagedDatabase {
     try {
       if (usable) await this.sandbox.release();
       if (this.#snapshot?.taken) {
-        if (last && this.#checkpoints.length === 0) await this.lookForLeaks(last);
+        await this.leaks?.settle();
         await this.#dropCheckpoints(() => true);
-        await this.restore();
-        if (this.options.verify === 'at-end') await assertRestored(this.#snapshot, this.label);
+        if (!this.#snapshot.adopted) await this.#toBaseline(this.#snapshot);
       }
     } catch (error) {
       this.#baselineLost = true;
       throw error;
     } finally {
+      this.leaks = undefined;
       this.#rootPrepared = false;
       this.#checkpoints = [];
       this.#unsettled = false;
@@ -292,10 +294,9 @@ export class ManagedDatabase {
   /** The next run finds out anew what there is. Never rejects. */
   async close(): Promise<void> {
     await this.#snapshot?.close();
-    await this.#own?.end();
-    this.#own = undefined;
     this.#snapshot = undefined;
     this.#ready = undefined;
+    this.#askedForKept = false;
     this.#sequencesNoted = false;
     this.#baselineLost = false;
   }
@@ -311,6 +312,7 @@ export class ManagedDatabase {
 
   /** Does `work` while no connection is open that is ours, or idle in a pool of the app's. */
   async aside<T>(work: () => Promise<T>): Promise<T> {
+    await this.leaks?.quiet();
     await this.sandbox.release();
     await this.pools.closeIdle();
     return this.#snapshot ? this.#snapshot.aside(work) : work();

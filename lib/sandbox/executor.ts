@@ -233,6 +233,7 @@ export class Executor {
   }
 
   private boundaryLost(task: Task, error: Error | undefined): Error | undefined {
+    this.sandbox.escapes++;
     this.sandbox.report(boundaryLost(task.job.text, error ? error.message : 'it committed or rolled back'));
     this.sandbox.transactionGone();
     return error;

@@ -80,6 +80,10 @@ export interface Sandbox {
   release(): Promise<void>;
   /** Number of statements the app has sent through this sandbox. */
   readonly queries: number;
+  /** Number of times that statements got past the sandbox's transaction: what was written in it may have been committed. */
+  readonly escapes: number;
+  /** Backend process id of the pinned connection; undefined where there is none. */
+  readonly pid: number | undefined;
 }
 
 export interface KnexWatch {

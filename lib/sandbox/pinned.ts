@@ -22,6 +22,9 @@ interface Facts {
   readonly deferred: string;
 }
 
+/** By this the counters in the database tell what a sandbox writes, which is undone, from what is really committed. */
+const MARK = 'rewind.sandbox';
+
 const FACTS = `
   select current_setting('server_version_num')::int as version,
     exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable,
@@ -80,11 +83,13 @@ export class Pinned {
       [TIMEOUTS],
     );
     for (const { name } of set) await pinned.ask(`set ${name} = 0`);
-    pinned.limits = set.map(({ name }) => name);
+    await pinned.ask(`set ${MARK} = 'on'`);
+    pinned.changed = [MARK, ...set.map(({ name }) => name)];
     return pinned;
   }
 
-  private limits: readonly string[] = [];
+  /** Settings of the session that are ours. */
+  private changed: readonly string[] = [];
 
   /** It is dead, or about to be: a FATAL error comes some time before the end of the socket. */
   lose(error: Error): void {
@@ -131,7 +136,7 @@ export class Pinned {
 
   /** Back to its pool, as it came. Nothing may be open in it. */
   async giveBack(): Promise<void> {
-    if (!this.lost) for (const name of this.limits) await this.ask(`reset ${name}`).catch(() => {});
+    if (!this.lost) for (const name of this.changed) await this.ask(`reset ${name}`).catch(() => {});
     for (const undo of this.restore) undo();
     this.wire.detach();
     if (this.orphaned) {

@@ -14,16 +14,17 @@ import { loadParser, parserLoaded } from './parser';
 import type { SandboxOptions } from './options';
 import { Patience } from './patience';
 import { Pinned, type RealSource } from './pinned';
-import { connectionLost, interleaved } from './refusals';
+import { connectionLost } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
 import { SavepointStack } from './stack';
 import { readScript } from './statement';
-import { refuseCut, refuseStray } from './turned-away';
+import { refuseCut, refuseInterleaved, refuseStray } from './turned-away';
 import { fail, type Job } from './virtual';
 import type { PgClient } from './wire';
 
 export class RollbackSandbox implements Sandbox, SessionHost {
   queries = 0;
+  escapes = 0;
   readonly stack = new SavepointStack();
   /** Sessions with an open transaction. */
   readonly open = new Set<Session>();
@@ -99,6 +100,10 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     return this.pinned?.client;
   }
 
+  get pid(): number | undefined {
+    return this.client?.processID;
+  }
+
   // --- jobs
 
   accept(session: Session, job: Job): void {
@@ -165,7 +170,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
         continue;
       }
       this.queue.splice(i, 1);
-      if (verdict === 'refuse') this.refuseInterleaved(task);
+      if (verdict === 'refuse') refuseInterleaved(this, task);
       else this.start(task);
       return true;
     }
@@ -197,20 +202,11 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     this.pump();
   }
 
-  private refuseInterleaved(task: Task): void {
-    const others = [...this.open].filter((s) => s !== task.session);
-    const tx = (others.find((s) => this.stack.has(s.tx?.mark)) ?? others[0])?.tx;
-    const error = interleaved(task.job.text, tx);
-    this.report(error);
-    if (task.session.tx) task.session.tx.failed = true;
-    fail(task.job, error);
-  }
-
   /** Rule 4 of admission.ts: nothing is on the wire, and everything left waits for another connection's transaction. */
   private refuseWaiting(): void {
     const waiting = this.queue.filter((task) => !task.session.portalOpen);
     this.queue = this.queue.filter((task) => task.session.portalOpen);
-    for (const task of waiting) this.refuseInterleaved(task);
+    for (const task of waiting) refuseInterleaved(this, task);
     this.pump();
   }
 

@@ -1,7 +1,9 @@
-// Statements of scopes that are over.
+// Statements that get an answer of ours: of scopes that are over, and those that can't run beside another transaction.
 import type { Scope } from '../scope';
 import { lateConnection } from './origin';
-import type { Session } from './session';
+import { interleaved } from './refusals';
+import type { RollbackSandbox } from './sandbox';
+import type { Session, Task } from './session';
 import { fail, guarded, type Job } from './virtual';
 
 type OnStray = ((problem: Error, scope: Scope) => void) | undefined;
@@ -26,4 +28,13 @@ export function refuseCut(session: Session, job: Job, scope: string, onStray: On
   const error = lateConnection(scope, job.text);
   if (session.level?.scope) onStray?.(error, session.level.scope);
   fail(job, error);
+}
+
+export function refuseInterleaved(sandbox: RollbackSandbox, task: Task): void {
+  const others = [...sandbox.open].filter((s) => s !== task.session);
+  const tx = (others.find((s) => sandbox.stack.has(s.tx?.mark)) ?? others[0])?.tx;
+  const error = interleaved(task.job.text, tx);
+  sandbox.report(error);
+  if (task.session.tx) task.session.tx.failed = true;
+  fail(task.job, error);
 }

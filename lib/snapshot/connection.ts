@@ -66,17 +66,17 @@ export class Connection {
 
   /** One run at a time may use a database's snapshot. The lock goes with our session, however that ends. */
   async hold(): Promise<void> {
-    if (this.#isHolder) return;
     const limit = realTimers.now() + 2 * this.#patience;
-    for (;;) {
-      const [row] = await this.query<{ got: boolean }>(
-        `select pg_try_advisory_lock(hashtext('mocha-rewind'), 0) as got`,
-      );
-      if (row?.got) break;
+    while (!(await this.holdIfFree())) {
       if (realTimers.now() > limit) throw await this.#heldByAnother();
       await sleep(50);
     }
-    this.#isHolder = true;
+  }
+
+  async holdIfFree(): Promise<boolean> {
+    if (this.#isHolder) return true;
+    const [row] = await this.query<{ got: boolean }>(`select pg_try_advisory_lock(hashtext('mocha-rewind'), 0) as got`);
+    return (this.#isHolder = row?.got ?? false);
   }
 
   async release(): Promise<void> {

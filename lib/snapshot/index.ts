@@ -56,6 +56,14 @@ export interface Difference {
   readonly missing: number;
 }
 
+/** What {@link Snapshot.look} has seen. */
+export interface Look {
+  /** Tables whose committed contents are not those of the checkpoint. */
+  readonly differences: readonly Difference[];
+  /** A transaction that is no sandbox's has written, and is not over: what comes of it will be seen later. */
+  readonly open: boolean;
+}
+
 /** What is in the database of ours. */
 export interface SnapshotStatus {
   /** `none`: nothing. `running`: a run is on, or was killed. `kept`: waits for the next run. */
@@ -88,6 +96,13 @@ export interface Snapshot {
   useKept(): Promise<void>;
   /** Makes the present contents the baseline (checkpoint 0), or finds the kept one still valid. */
   take(): Promise<void>;
+  /**
+   * Takes what an earlier run has kept for the baseline, if the database still equals it and nobody else has it. A few round
+   * trips, whatever its size. It stays marked as kept: {@link adopted} is for runs that commit nothing.
+   */
+  adopt(): Promise<boolean>;
+  readonly adopted: boolean;
+  /** True after {@link take} or {@link adopt}. */
   readonly taken: boolean;
   /** Number of checkpoints above the baseline. */
   readonly depth: number;
@@ -99,6 +114,21 @@ export interface Snapshot {
   restore(): Promise<Restored>;
   /** Tables (and sequences, …) that may have changed since the current checkpoint: never a false "no". One round trip. */
   touched(): Promise<readonly string[]>;
+  /**
+   * Whether anybody but a sandbox has written since this was last asked, or since the last checkpoint or restore: never a
+   * false "no"; work that was rolled back is a false "yes". One round trip, of constant cost.
+   */
+  wroteOutside(): Promise<boolean>;
+  /**
+   * What those have committed, found without a lock. `sandboxes`: the backend pids of sandboxes, whose open transactions
+   * don't count.
+   */
+  look(sandboxes: readonly number[]): Promise<Look>;
+  /**
+   * Brings these tables back to the current checkpoint while a sandbox's transaction stays open. False if that stands in
+   * the way, by a lock: then nothing is changed.
+   */
+  repair(names: readonly string[]): Promise<boolean>;
   /** Compares everything with the current checkpoint, row by row. Empty: the database equals it. */
   verify(): Promise<readonly Difference[]>;
   /** The SQL that a restore of the tables touched now would run, as text to read. */

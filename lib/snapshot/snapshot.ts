@@ -1,6 +1,6 @@
 import { realTimers } from '../timers';
 import { Connection } from './connection';
-import type { Difference, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
+import type { Difference, Look, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
 import { removeSnapshot } from './remove';
 import { type Sequences, readSequences, resetSequences } from './sequences';
 import { eventTriggersSql, serverSide } from './server';
@@ -16,6 +16,10 @@ interface State {
   readonly usable: boolean;
 }
 
+interface Reading {
+  readonly outside: string;
+}
+
 interface RestoreReport {
   readonly tables: Restored['tables'];
   readonly sequences: number;
@@ -27,8 +31,11 @@ interface RestoreReport {
 export class DatabaseSnapshot implements Snapshot {
   readonly #connection: Connection;
   #taken = false;
+  #adopted = false;
   #depth = 0;
   #sequences: Sequences = [];
+  /** The last reading of how often somebody outside of a sandbox has written. */
+  #outside = '';
 
   constructor(private readonly options: SnapshotOptions) {
     this.#connection = new Connection(options);
@@ -36,6 +43,10 @@ export class DatabaseSnapshot implements Snapshot {
 
   get taken(): boolean {
     return this.#taken;
+  }
+
+  get adopted(): boolean {
+    return this.#adopted;
   }
 
   get depth(): number {
@@ -87,6 +98,7 @@ export class DatabaseSnapshot implements Snapshot {
 
   async useKept(): Promise<void> {
     await this.#mark('running');
+    await this.wroteOutside();
     await this.#begin();
   }
 
@@ -105,12 +117,12 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#connection.hold();
     const fingerprint = this.#fingerprint;
     const state = await this.#state();
-    const isWorthKeeping =
-      this.options.kept !== 'ignore' && state?.usable && state.status !== 'taking' && state.fingerprint === fingerprint;
-    if (!isWorthKeeping) {
+    const isUsable = this.options.kept !== 'ignore' && state?.usable && state.status !== 'taking';
+    if (!isUsable || state.fingerprint !== fingerprint) {
       await this.remove();
       await this.#install();
     }
+    await this.wroteOutside();
     await this.#connection.insist('select rewind.begin_take()');
     await this.#untilDone('select rewind.arm_some($1) as n');
     await this.#connection.insist('select rewind.choose_journals($1)', [this.options.journalAbove ?? 20_000]);
@@ -119,9 +131,23 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#begin();
   }
 
+  async adopt(): Promise<boolean> {
+    if (!(await this.#connection.holdIfFree())) return false;
+    if (!(await this.holdsKept())) {
+      await this.#connection.release();
+      return false;
+    }
+    await this.wroteOutside();
+    this.#taken = true;
+    this.#adopted = true;
+    this.#depth = 0;
+    return true;
+  }
+
   async push(): Promise<void> {
     const level = this.#depth + 1;
-    await this.#connection.insist(`select rewind.push(${level})`);
+    const { rows } = await this.#connection.insist<Reading>(`select rewind.push_and_read(${level}) as outside`);
+    this.#note(rows);
     this.#depth = level;
   }
 
@@ -139,6 +165,34 @@ export class DatabaseSnapshot implements Snapshot {
   async touched(): Promise<readonly string[]> {
     const [row] = await this.#connection.query<{ names: string[] }>('select rewind.touched() as names');
     return row?.names ?? [];
+  }
+
+  async wroteOutside(): Promise<boolean> {
+    return this.#note(await this.#connection.query<Reading>('select rewind.outside() as outside'));
+  }
+
+  async look(sandboxes: readonly number[]): Promise<Look> {
+    const rows = await this.#connection.query<Reading & Look>('select * from rewind.look($1)', [sandboxes]);
+    this.#note(rows);
+    const [found] = rows;
+    if (!found) throw new Error('rewind.look() returns one row');
+    return { differences: found.differences, open: found.open };
+  }
+
+  async repair(names: readonly string[]): Promise<boolean> {
+    try {
+      await this.#connection.query('select rewind.repair($1)', [names]);
+      return true;
+    } catch {
+      return false; // nothing was changed; if it isn't a lock that goes with its sandbox, the next restore will say
+    }
+  }
+
+  /** Whether the reading is another one than the last. */
+  #note([row]: readonly Reading[]): boolean {
+    const last = this.#outside;
+    this.#outside = row?.outside ?? last;
+    return this.#outside !== last;
   }
 
   async verify(): Promise<readonly Difference[]> {
@@ -195,20 +249,24 @@ export class DatabaseSnapshot implements Snapshot {
 
   async close(): Promise<void> {
     try {
-      if (this.#taken && this.#depth === 0 && (await this.touched()).length === 0) await this.#mark('kept');
+      // Nothing waits for this one, and nobody is ended for it: where it fails, the next run has less to adopt.
+      if (this.#adopted) await this.#connection.query('select rewind.restore(0)');
+      else if (this.#taken && this.#depth === 0 && (await this.touched()).length === 0) await this.#mark('kept');
     } catch {
       // It stays marked as running: the next run recovers it.
     }
     await this.#connection.end();
     this.#taken = false;
+    this.#adopted = false;
     this.#depth = 0;
   }
 
   async #restoreTo(level: number): Promise<Restored> {
     const started = realTimers.now();
-    const { rows, blockers } = await this.#connection.insist<{ report: RestoreReport }>(
-      `select rewind.restore(${level}) as report`,
+    const { rows, blockers } = await this.#connection.insist<Reading & { report: RestoreReport }>(
+      `select * from rewind.restore_and_read(${level})`,
     );
+    this.#note(rows);
     const report = rows[0]?.report;
     if (!report) throw new Error('rewind.restore() returns one row');
     for (const name of report.stale) {

@@ -184,25 +184,6 @@ describe('a run, however it is started and whatever it meets,', () => {
     assert.equal(await usersNow(), 'ann,bob,out');
   });
 
-  it('notices, repairs and charges to its suite what another process commits while tests roll back', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `
-          const { Client } = require('pg');
-          const elsewhere = async (sql) => { const c = new Client(process.env.DATABASE_URL); await c.connect(); await c.query(sql); await c.end(); };
-          describe('innocent', () => { it('asks', async () => { await db('users').insert({ name: 'cy' }); }); });
-          describe('leaky', () => { it('asks, and lets another one write', async () => { await db('users').first(); await elsewhere("insert into users (name) values ('stranger')"); }); });
-          describe('victim', () => { it('does not see it', async () => assert.equal(await names(), 'ann,bob')); });
-          it('commits @truncate', async () => { assert.equal(await names(), 'ann,bob'); });`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assert.equal(outcome.passed.length, 4, outcome.output);
-    assert.notEqual(outcome.code, 0);
-    assert.match(Object.values(outcome.failed).join(), /REWIND_LEAK: While suite "leaky" ran, .*: public\.users /);
-    assert.equal(await usersNow(), 'ann,bob');
-  });
-
   it('takes no row for leaked that only looks new, because of an older transaction', async () => {
     const old = new Client({ connectionString: given.database.url });
     await old.connect();

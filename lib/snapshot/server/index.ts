@@ -2,6 +2,7 @@
 import { createHash } from 'node:crypto';
 import { ddlSql, eventTriggersSql } from './ddl';
 import { journalSql } from './journal';
+import { leaksSql } from './leaks';
 import { othersSql } from './others';
 import { ownerSql } from './owner';
 import { relationsSql } from './relations';
@@ -33,6 +34,7 @@ export function serverSide(serverVersion: number): ServerSide {
     restoreSql,
     takeSql,
     verifySql,
+    leaksSql,
   ].join('\n');
   return { sql, version: createHash('sha256').update(sql).digest('hex').slice(0, 16) };
 }

@@ -1,35 +1,40 @@
 /** Proof that the database equals its checkpoint, and what people may want to read. */
 export const verifySql = /* sql */ `
+-- Of a copied table: rows that are there and should not be, and the other way round, by contents.
+create function rewind.difference(r rewind.relation, at_level int, out extra bigint, out missing bigint) language plpgsql as $$
+declare
+  undo text[];
+  c record;
+begin
+  select level, rows into c from rewind.capture where relid = r.relid and level <= at_level order by level desc limit 1;
+  if not found then return; end if;
+  undo := rewind.lift_row_security(array[r.relid]);
+  if r.columns = '' or r.copy is null then
+    execute format('select greatest(n - $1, 0), greatest($1 - n, 0) from (select count(*) as n from only %s) x', r.name) into extra, missing using c.rows;
+  else
+    execute format($q$
+      select coalesce(sum(n) filter (where n > 0), 0), coalesce(-sum(n) filter (where n < 0), 0)
+      from (
+        select sum(weight) as n from (
+          select hashtextextended(row(%s)::text, 0) as h, 1 as weight from only %s t
+          union all
+          select hashtextextended(row(%s)::text, 0), -1 from %s s where rewind_level = $1
+        ) u group by h having sum(weight) <> 0
+      ) d $q$, r.stored, r.name, rewind.kept(r), r.copy) into extra, missing using c.level;
+  end if;
+  perform rewind.run(undo);
+end $$;
+
 create function rewind.verify() returns table (name text, extra bigint, missing bigint) language plpgsql as $$
 #variable_conflict use_column
 declare
-  r record;
-  undo text[];
+  r rewind.relation;
   at_level int := (select level from rewind.state);
   more bigint;
   less bigint;
 begin
-  for r in
-    select rel as relation, rel.*, c.level, c.rows from rewind.relation rel
-    join lateral (select level, rows from rewind.capture where relid = rel.relid and level <= at_level order by level desc limit 1) c on true
-    order by rel.name
-  loop
-    undo := rewind.lift_row_security(array[r.relid]);
-    if r.columns = '' or r.copy is null then
-      execute format('select greatest(n - $1, 0), greatest($1 - n, 0) from (select count(*) as n from only %s) x', r.name) into more, less using r.rows;
-    else
-      execute format($q$
-        select coalesce(sum(n) filter (where n > 0), 0), coalesce(-sum(n) filter (where n < 0), 0)
-        from (
-          select sum(weight) as n from (
-            select hashtextextended(row(%s)::text, 0) as h, 1 as weight from only %s t
-            union all
-            select hashtextextended(row(%s)::text, 0), -1 from %s s where rewind_level = $1
-          ) u group by h having sum(weight) <> 0
-        ) d $q$, r.stored, r.name,
-        rewind.kept(r.relation), r.copy) into more, less using r.level;
-    end if;
-    perform rewind.run(undo);
+  for r in select * from rewind.relation where kind = 'r' and journal_root is null order by name loop
+    select d.extra, d.missing into more, less from rewind.difference(r, at_level) d;
     if more > 0 or less > 0 then
       name := r.name; extra := more; missing := less;
       return next;

@@ -1,0 +1,199 @@
+import { commits } from '../modes';
+import type { Sandbox } from '../sandbox';
+import type { Difference, Snapshot } from '../snapshot';
+import type { Scope } from '../scope';
+import { realTimers } from '../timers';
+
+/** A test without a query is worth a message to the server, nobody waits for, if it took longer than that. */
+const WORTH_A_READING_MS = 1;
+
+/** A difference nobody is to be charged with now. */
+interface Known extends Difference {
+  /** Until its end. */
+  readonly scope: Scope;
+  /** `charge`: its hooks have written that, and may yet clean it up. `repair`: it was reported, and could not be repaired. */
+  readonly then: 'charge' | 'repair';
+}
+
+export interface Leak {
+  readonly suspects: readonly [Scope, ...Scope[]];
+  readonly tables: readonly Difference[];
+  readonly repaired: boolean;
+}
+
+/**
+ * Finds who wrote to a database past the sandbox while tests roll back, or after a committing test was restored.
+ *
+ * The server counts what is written from outside. The count is read when a test has ended; the answer comes while Mocha is
+ * busy with the next one's beginning. If it has moved, what came of it is looked at: committed rows are a leak; work that was
+ * rolled back is none; a transaction that is still open is looked at again.
+ */
+export class LeakWatch {
+  /** Scopes whose code may have run since the last reading. */
+  #ran: Scope[];
+  /** Scopes whose code ran while somebody outside wrote, and it isn't known yet what comes of it. */
+  readonly #suspects = new Set<Scope>();
+  #known: Known[] = [];
+  #last: Promise<unknown> = Promise.resolve();
+  #settledIn: Scope | undefined;
+  /** Once there was a leak, each test's end waits for its reading: so the next one fails the test itself. */
+  #waits = false;
+  #testBegan = 0;
+  #queriesSeen = 0;
+  #escapesSeen = 0;
+
+  constructor(
+    private readonly snapshot: Snapshot,
+    private readonly sandboxes: () => readonly Sandbox[],
+    /** While committing code runs, and until it is restored, nothing is a leak. */
+    private readonly isPaused: () => boolean,
+    private readonly report: (leak: Leak) => void,
+    present: Scope | undefined,
+  ) {
+    this.#ran = present ? [present] : [];
+  }
+
+  enter(scope: Scope): void {
+    // What hooks write belongs to their suite, not to a test before or after them.
+    if (scope.kind !== 'test' || this.#ran.some((s) => s.kind !== 'test')) this.#read();
+    this.#ran.push(scope);
+    if (scope.kind !== 'test') return;
+    this.#testBegan = realTimers.now();
+    this.#queriesSeen = this.#total('queries');
+  }
+
+  /** Its `after` hooks have run. */
+  leave(scope: Scope): void {
+    if (scope.kind !== 'test') this.#ran.push(scope);
+  }
+
+  async depart(test: Scope): Promise<void> {
+    const isWorthIt =
+      this.#total('queries') > this.#queriesSeen || realTimers.now() - this.#testBegan > WORTH_A_READING_MS;
+    if (isWorthIt || this.#waits) this.#read();
+    if (this.#total('escapes') > this.#escapesSeen) this.#suspects.add(test);
+    this.#escapesSeen = this.#total('escapes');
+    if (this.#waits) await this.settle(test);
+  }
+
+  /** Readings that are under way, and what they lead to. A test does not begin before. */
+  async quiet(): Promise<void> {
+    await this.#last;
+  }
+
+  /** Whether there is something to settle before a statement of this scope may run. */
+  isDue(scope: Scope): boolean {
+    return (
+      this.#settledIn !== scope &&
+      (this.#suspects.size > 0 || this.#ran.some((s) => s !== scope) || this.#known.some((known) => known.scope.ended))
+    );
+  }
+
+  /**
+   * Afterwards nothing is left of what outside code has written, except where it was reported that it is. Before a
+   * committing scope it is called ahead of its code, else at its first statement.
+   */
+  settle(present?: Scope): Promise<void> {
+    if (this.#ran.some((s) => s !== present)) {
+      const runsOn = present && this.#ran.includes(present) && !present.ended;
+      if (present && commits(present.mode)) this.#ran = this.#ran.filter((s) => s !== present);
+      this.#read();
+      if (runsOn) this.#ran.push(present);
+    }
+    this.#settledIn = present;
+    return this.#next(() => this.#settle(present));
+  }
+
+  /** What is there now is a checkpoint, or has been restored to one. */
+  atCheckpoint(): void {
+    this.#suspects.clear();
+    this.#known = [];
+  }
+
+  async #settle(present: Scope | undefined): Promise<void> {
+    if (this.isPaused()) return;
+    const over = this.#known.filter((known) => known.scope.ended);
+    if (over.length === 0 && this.#suspects.size === 0) return;
+    for (const sandbox of this.sandboxes()) await sandbox.flush(); // what ended tests have locked is in nobody's way
+    this.#known = this.#known.filter((known) => !known.scope.ended);
+    for (const { scope, then } of over) if (then === 'charge') this.#suspects.add(scope);
+    const left = over.filter(({ then }) => then === 'repair');
+    if (left.length > 0) await this.#repair(left, present);
+    await this.#look(present);
+  }
+
+  async #look(present: Scope | undefined): Promise<void> {
+    const [first, ...others] = this.#suspects;
+    if (!first) return;
+    const suspects = [first, ...others] as const;
+    const { differences, open } = await this.snapshot.look(this.sandboxes().flatMap(({ pid }) => pid ?? []));
+    if (!open) this.#suspects.clear();
+    const fresh = differences
+      .map((d) => this.#sinceKnown(d))
+      .filter(({ extra, missing }) => extra !== 0 || missing !== 0);
+    if (fresh.length === 0) return;
+    const found = differences.filter(({ name }) => fresh.some((f) => f.name === name));
+    const hooks = suspects.at(-1);
+    if (hooks && suspects.every(isLiveSuite)) {
+      this.#keep(found, hooks, 'charge');
+      return;
+    }
+    const repaired = await this.#repair(found, present);
+    this.#waits = true;
+    this.report({ suspects, tables: fresh, repaired });
+  }
+
+  #sinceKnown(difference: Difference): Difference {
+    const known = this.#known.filter(({ name }) => name === difference.name).at(-1);
+    if (!known) return difference;
+    const { name, extra, missing } = difference;
+    return { name, extra: extra - known.extra, missing: missing - known.missing };
+  }
+
+  #keep(differences: readonly Difference[], scope: Scope, then: Known['then']): void {
+    for (const { name, extra, missing } of differences) this.#known.push({ name, extra, missing, scope, then });
+  }
+
+  /** False: it is tried again when the suite around has ended, or done by the restore at the end of the run. */
+  async #repair(tables: readonly Difference[], present: Scope | undefined): Promise<boolean> {
+    const isHooks = ({ name }: Difference): boolean => this.#known.some((known) => known.name === name);
+    if (!tables.some(isHooks) && (await this.snapshot.repair(tables.map(({ name }) => name)))) return true;
+    if (present) this.#keep(tables, enclosing(present), 'repair');
+    return false;
+  }
+
+  #read(): void {
+    const ran = this.#ran;
+    const last = ran.at(-1);
+    this.#ran = [];
+    if (!last || this.isPaused()) return;
+    // Whoever waits for it, or comes after it, is told if this fails: the suspects stay.
+    void this.#next(async () => {
+      const moved = await this.snapshot.wroteOutside().catch(() => true);
+      if (!moved) return;
+      for (const scope of ran) this.#suspects.add(scope);
+      await this.#settle(last);
+    });
+  }
+
+  #next<T>(step: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(step);
+    this.#last = result.catch(() => {});
+    return result;
+  }
+
+  #total(count: 'queries' | 'escapes'): number {
+    return this.sandboxes().reduce((sum, sandbox) => sum + sandbox[count], 0);
+  }
+}
+
+function isLiveSuite(scope: Scope): boolean {
+  return scope.kind !== 'test' && !scope.ended;
+}
+
+/** The innermost suite around, whose sandbox may be what a repair has to wait for. */
+function enclosing(scope: Scope): Scope {
+  let suite = scope;
+  while (suite.parent && (suite.kind === 'test' || suite.ended)) suite = suite.parent;
+  return suite;
+}

@@ -1,0 +1,33 @@
+import type { Snapshot } from '../snapshot';
+import type { OwnConnection } from '../sql';
+import type { AppPools } from './app-pools';
+import type { IsolationOptions } from './index';
+import { openFor } from './leftovers';
+
+/** Inspected, and recovered if the last run was killed. */
+export async function openDatabase(
+  pools: AppPools,
+  options: IsolationOptions,
+): Promise<{ readonly identity: string; readonly snapshot: Snapshot }> {
+  // The connection that was looked at is the first one the snapshot gets.
+  let inspected: OwnConnection | undefined = await pools.connect();
+  let snapshot: Snapshot | undefined;
+  try {
+    const identity = await options.inspect(inspected, pools.first);
+    snapshot = await openFor(options, async () => {
+      const own = inspected ?? (await pools.connect());
+      inspected = undefined;
+      return own;
+    });
+    if (await snapshot.recover()) {
+      options.note(
+        `${pools.first.label}: the last run was killed, or left its data on purpose; its baseline has been restored`,
+      );
+    }
+    return { identity, snapshot };
+  } catch (error) {
+    await snapshot?.close();
+    await inspected?.end();
+    throw error;
+  }
+}

@@ -1,0 +1,116 @@
+/**
+ * Rows that reached the database from outside: not from a sandbox (the tables' own counters can't tell, a sandbox bumps
+ * them too), and not as part of a committing test. Looking takes no lock that a sandbox or an app would meet.
+ */
+export const leaksSql = /* sql */ `
+-- How often anybody but a sandbox, or we, has written. Also rolled-back work: whether anything came of it is for the look.
+create function rewind.outside() returns text language plpgsql as $$
+begin
+  return coalesce(pg_sequence_last_value('rewind.outside'::regclass), 0);
+end $$;
+
+-- A restore, and the reading of before it: what is written later is found next time.
+create function rewind.restore_and_read(target int, out report jsonb, out outside text) language plpgsql as $$
+begin
+  outside := rewind.outside();
+  report := rewind.restore(target);
+end $$;
+
+create function rewind.push_and_read(new_level int) returns text language plpgsql as $$
+declare reading text := rewind.outside();
+begin
+  perform rewind.push(new_level);
+  return reading;
+end $$;
+
+-- What committed transactions have changed since the checkpoint, by contents. The sessions with these pids are sandboxes:
+-- what they hold open is nobody's leak. "open" tells of others that have written and are not over; they are looked at
+-- first, so that whoever commits in between is found with the rows.
+create function rewind.look(sandboxes int[], out outside text, out open boolean, out differences jsonb) language plpgsql as $$
+declare
+  targets oid[];
+  at_level int := (select level from rewind.state);
+  r rewind.relation;
+  d record;
+begin
+  outside := rewind.outside();
+  open := exists (
+    select from pg_catalog.pg_locks l
+    where l.locktype = 'relation' and l.granted and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+      and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+      and l.relation in (select relid from rewind.relation)
+      and l.pid is distinct from pg_backend_pid() and (l.pid is null or l.pid <> all (sandboxes))
+      and (l.pid is null or exists (select from pg_catalog.pg_stat_activity a where a.pid = l.pid and a.usesysid is not null)));
+  differences := '[]';
+  targets := (select rewind.holding_rows(relids) from rewind.moved());
+  for r in
+    select * from rewind.relation where relid = any (targets) and journal_root is null union all select * from rewind.journals_of(targets) order by name
+  loop
+    begin
+      execute format('lock table only %s in access share mode nowait', r.name);
+      if r.journal is null then select * into d from rewind.difference(r, at_level);
+      else select * into d from rewind.journalled_difference(r, at_level);
+      end if;
+      if d.extra > 0 or d.missing > 0 then
+        differences := differences || jsonb_build_object('name', r.name, 'extra', d.extra, 'missing', d.missing);
+      end if;
+    exception
+      when lock_not_available then open := true; -- it can't be read now, by nobody
+      when syntax_error_or_access_rule_violation then null; -- altered: the next restore will tell
+    end;
+  end loop;
+end $$;
+
+-- The same from a journal: what each key was before its first entry, and what it is.
+create function rewind.journalled_difference(r rewind.relation, at_level int, out extra bigint, out missing bigint) language plpgsql as $$
+begin
+  execute format($q$
+    select count(*) filter (where present and (rewind_sign = 1 or not same)), count(*) filter (where rewind_sign = -1 and not (present and same))
+    from (
+      select s.rewind_sign, t.* is distinct from null as present, row(%1$s)::record *= row(%2$s)::record as same
+      from (%3$s) s left join %4$s t on %5$s
+    ) x $q$,
+    r.stored, rewind.kept(r), rewind.first_images(r), r.name, r.key_match)
+  into extra, missing using rewind.journal_position_at(at_level);
+end $$;
+
+-- Brings these tables to the checkpoint although a sandbox's transaction is open: what that has not committed is not
+-- seen, and where it has locked a row (or the table has to be locked: see the last lines) this fails, by lock_timeout.
+create function rewind.repair(names text[]) returns void language plpgsql as $$
+declare
+  r record;
+  c rewind.checkpoint;
+  described rewind.relation;
+  n bigint;
+  others oid[] := '{}';
+begin
+  select * into strict c from rewind.checkpoint where level = (select level from rewind.state);
+  for r in
+    select rel.*, k.level, k.rows from rewind.relation rel
+    left join lateral (select level, rows from rewind.capture where relid = rel.relid and level <= c.level order by level desc limit 1) k on true
+    where rel.name = any (names) order by rel.relid
+  loop
+    if r.journal_root is not null or r.guarded or r.unchecked or r.forced or r.altered or current_setting('session_replication_role') <> 'replica' then
+      others := others || r.relid;
+      continue;
+    end if;
+    select * into described from rewind.relation where relid = r.relid;
+    if r.copy is null then
+      execute format('delete from only %s', r.name);
+    elsif r.key_match is null then
+      execute format('with %s select', array_to_string(rewind.by_count(described, r.level::text), ', '));
+    else
+      execute format('delete from only %s t where age(t.xmin) <= age($1) and t.xmin <> all ($2)
+          and not exists (select from %s s where s.rewind_level = $3 and %s and row(%s)::record *= row(%s)::record)',
+        r.name, r.copy, r.key_match, r.stored, rewind.kept(described)) using c.fresh_from, c.own, r.level;
+      execute format('select count(*) from only %s', r.name) into n;
+      if n <> r.rows then
+        execute format('%s from %s s where s.rewind_level = $1 and not exists (select from only %s t where %s)',
+          rewind.insert_into(described), r.copy, r.name, r.key_match) using r.level;
+      end if;
+    end if;
+  end loop;
+  if others <> '{}' then perform rewind.bring_back(others, c.level, c.fresh_from, c.own); end if;
+  update rewind.checkpoint set own = own || pg_current_xact_id()::xid where level = c.level;
+end $$;
+`;

@@ -1,0 +1,292 @@
+// Rows that reach the database from outside of the sandbox: noticed, repaired, and charged to the test that left them.
+import assert from 'node:assert/strict';
+import { type Outcome, type RunOptions, assertGreen, run } from '../support/run';
+import { MANAGED, eachWithUsers } from '../support/users';
+
+/** Ways past the sandbox: a connection of one's own, and another process. */
+const OUTSIDE = `
+const { Client, Pool } = require('pg');
+const { execFileSync } = require('node:child_process');
+const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
+const opened = async () => { const c = new Client(process.env.DATABASE_URL); await c.connect(); return c; };
+const outside = async (sql) => { const c = await opened(); await c.query(sql); await c.end(); };
+const byProcess = (sql) => execFileSync(process.execPath, ['-e',
+  "const c = new (require('pg').Client)(process.env.DATABASE_URL); c.connect().then(() => c.query(process.argv[1])).then(() => c.end())", sql]);
+const STRANGER = "insert into users (name) values ('stranger')";
+`;
+
+/** Gives the run a snapshot. */
+const COMMITTING = `
+it('commits @truncate', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'cy' }); });`;
+
+describe('a leak', () => {
+  const given = eachWithUsers();
+  const { usersNow } = given;
+
+  async function runs(spec: string, options: Partial<RunOptions> = {}): Promise<Outcome> {
+    const database = given.database;
+    return run({ 'a.spec.js': OUTSIDE + spec + COMMITTING }, { database, config: MANAGED, ...options });
+  }
+
+  /** What the run says of leaks, short: who, which tables, what became of it. All tests pass that do nothing wrong. */
+  async function leaksOf(outcome: Outcome): Promise<string[]> {
+    assert.notEqual(outcome.code, 0, outcome.output);
+    assert.equal(await usersNow(), 'ann,bob');
+    const text = Object.values(outcome.failed).join('\n');
+    const found = text.matchAll(/REWIND_LEAK: While (.+) ran, .* from outside of the sandbox: (.*\)\.) (.*)/g);
+    return [...found].map(([, who, what, then]) => `${who} ${what} ${then}`);
+  }
+
+  it('of another process is charged to its rollback test, repaired, and not seen by the next', async () => {
+    const outcome = await runs(`
+      describe('suite', () => {
+        it('asks', async () => { await db('users').insert({ name: 'cy' }); });
+        it('lets another process write', async () => { await db('users').first(); byProcess(STRANGER); });
+        it('does not see it', async () => assert.equal(await names(), 'ann,bob'));
+      });`);
+    assert.deepEqual(await leaksOf(outcome), [
+      '"suite lets another process write" public.users (1 rows new or changed, 0 gone or changed). They have been restored.',
+    ]);
+    assert.equal(outcome.passed.length, 4, outcome.output);
+  });
+
+  it('of a pool that is not managed names it, and says what to do', async () => {
+    const outcome = await runs(`
+      const pool = new Pool({ connectionString: process.env.DATABASE_URL });
+      after(() => pool.end());
+      it('forgets a pool', () => pool.query(STRANGER));
+      it('does not see it', async () => assert.equal(await names(), 'ann,bob'));`);
+    assert.equal((await leaksOf(outcome)).length, 1, outcome.output);
+    assert.match(
+      Object.values(outcome.failed).join(),
+      /"forgets a pool".*\n.*Name it in the config \(`knex`, `pools`\), or tag .* @truncate/,
+    );
+  });
+
+  it('fails its test itself, once there was one; updates and deletes count', async () => {
+    const outcome = await runs(`
+      it('leaks', () => outside(STRANGER));
+      it('updates', () => outside("update users set name = 'bo' where name = 'bob'"));
+      it('deletes', () => outside('delete from users'));
+      it('sees nothing of all that', async () => assert.equal(await names(), 'ann,bob'));`);
+    assert.deepEqual((await leaksOf(outcome)).sort(), [
+      '"deletes" public.users (0 rows new or changed, 2 gone or changed). They have been restored.',
+      '"leaks" public.users (1 rows new or changed, 0 gone or changed). They have been restored.',
+      '"updates" public.users (1 rows new or changed, 1 gone or changed). They have been restored.',
+    ]);
+    assert.deepEqual(Object.keys(outcome.failed).slice(0, 2), ['updates', 'deletes']);
+  });
+
+  it('that comes after a committing test was restored is found before the next one', async () => {
+    const outcome = await runs(`
+      describe('one @truncate', () => {
+        after(() => byProcess(STRANGER)); // as late as that can be arranged
+        it('commits', async () => { await db('users').insert({ name: 'cy' }); });
+      });
+      describe('two @truncate', () => {
+        it('does not see it', async () => { assert.equal(await names(), 'ann,bob'); const [{ id }] = await db('users').insert({ name: 'di' }, ['id']); assert.equal(id, 3); });
+      });`);
+    assert.deepEqual(await leaksOf(outcome), [
+      '"one @truncate commits" or hooks of suite "one @truncate" public.users (1 rows new or changed, 0 gone or changed). They have been restored.',
+    ]);
+    assert.equal(outcome.passed.length, 3, outcome.output);
+  });
+
+  it('that is committed two tests after it was written is charged to the test that wrote it', async () => {
+    const outcome = await runs(`
+      let late;
+      it('begins', async () => { await db('users').first(); late = await opened(); await late.query('begin'); await late.query(STRANGER); });
+      it('runs meanwhile', async () => { assert.equal(await names(), 'ann,bob'); });
+      it('lets it commit', async () => { await db('users').first(); await late.query('commit'); await late.end(); });
+      it('does not see it', async () => assert.equal(await names(), 'ann,bob'));`);
+    assert.deepEqual(await leaksOf(outcome), [
+      '"begins" public.users (1 rows new or changed, 0 gone or changed). They have been restored.',
+    ]);
+  });
+
+  it('is none where it is rolled back, or cleaned up by the test that made it', async () => {
+    const outcome = await runs(`
+      let late;
+      it('begins', async () => { late = await opened(); await late.query('begin'); await late.query(STRANGER); });
+      it('rolls it back', async () => { await db('users').first(); await late.query('rollback'); await late.end(); });
+      it('writes nothing', () => outside('update users set name = name where false'));
+      it('cleans up', async () => { await db('users').first(); await outside(STRANGER); await outside("delete from users where name = 'stranger'"); });
+      it('sees the baseline', async () => assert.equal(await names(), 'ann,bob'));`);
+    assertGreen(outcome);
+  });
+
+  it('is no write of a sandbox, whatever it does to its session', async () => {
+    const outcome = await runs(
+      `
+      before(() => db('users').insert({ name: 'root' }));
+      describe('outer', () => {
+        before(() => db('users').insert({ name: 'outer' }));
+        for (const sql of ['reset all', "set rewind.sandbox = 'off'", 'truncate users cascade', 'drop table notes', 'select 1']) {
+          it(sql, async () => { await db.transaction(async (t) => { await t.raw(sql); await t('users').del(); await t('users').insert({ name: 'x' }); }); });
+        }
+        it('commits in its own way', () => db.transaction((t) => t('users').update({ name: t.raw("name || '!'") })));
+        it('sees what hooks wrote', async () => assert.equal(await names(), 'ann,bob,outer,root'));
+      });
+      after(() => db('users').where({ name: 'root' }).del());`.replace(/$/, ''),
+      {},
+    );
+    assert.deepEqual(outcome.failed, { 'commits @truncate': outcome.failed['commits @truncate'] }, outcome.output);
+    assert.doesNotMatch(outcome.output, /REWIND_LEAK/);
+  });
+
+  it('is repaired under the rows of a suite whose transaction is open', async () => {
+    const outcome = await runs(`
+      describe('suite', () => {
+        before(async () => { await db('users').insert({ name: 'suite' }); await db('notes').insert({ body: 'x' }); });
+        it('leaks', async () => { await db('users').first(); await outside(STRANGER); });
+        it('does not see it', async () => assert.equal(await names(), 'ann,bob,suite'));
+      });`);
+    assert.deepEqual(await leaksOf(outcome), [
+      '"suite leaks" public.users (1 rows new or changed, 0 gone or changed). They have been restored.',
+    ]);
+    assert.equal(outcome.passed.length, 3, outcome.output);
+  });
+
+  it('that a suite has locked is told at once, and repaired when that ends', async () => {
+    await given.database.query('alter table users add age int');
+    const outcome = await runs(`
+      const ages = (of) => async () => assert.deepEqual(await db('users').orderBy('id').pluck('age'), of);
+      describe('suite', () => {
+        before(() => db('notes').insert({ body: 'x', user_id: 2 })); // no age is locked by that, but the row
+        it('leaks', async () => { await db('users').first(); await outside('update users set age = 9 where id = 2'); });
+        it('sees it', ages([null, 9]));
+        it('sees it still', ages([null, 9]));
+      });
+      describe('next suite', () => { it('does not see it', ages([null, null])); });`);
+    assert.deepEqual(await leaksOf(outcome), [
+      '"suite leaks" public.users (1 rows new or changed, 1 gone or changed). They can be restored only when the suite around has ended, whose own rows are in the way: its tests see them.',
+    ]);
+    assert.equal(outcome.passed.length, 5, outcome.output);
+  });
+
+  it('is none while the suite lasts whose hooks wrote it, and none after it if they clean up', async () => {
+    const outcome = await runs(`
+      it('is before', async () => { await db('users').first(); });
+      describe('clean', () => {
+        before(() => byProcess(STRANGER));
+        after(() => byProcess("delete from users where name = 'stranger'"));
+        it('sees it', async () => assert.equal(await names(), 'ann,bob,stranger'));
+        it('sees it again', async () => assert.equal(await names(), 'ann,bob,stranger'));
+      });
+      describe('next', () => { it('sees the baseline', async () => assert.equal(await names(), 'ann,bob')); });`);
+    assertGreen(outcome);
+  });
+
+  it('of hooks that do not clean up is charged to their suite, that of a test in it to the test', async () => {
+    const outcome = await runs(`
+      describe('dirty', () => {
+        before(() => outside(STRANGER));
+        it('sees it', async () => assert.equal(await names(), 'ann,bob,stranger'));
+        it('leaks notes', async () => { await db('users').first(); await outside("insert into notes (body) values ('x')"); });
+        it('sees no notes', async () => assert.equal((await db('notes')).length, 0));
+      });
+      describe('next', () => { it('sees the baseline', async () => assert.equal(await names(), 'ann,bob')); });`);
+    assert.deepEqual((await leaksOf(outcome)).sort(), [
+      '"dirty leaks notes" public.notes (1 rows new or changed, 0 gone or changed). They have been restored.',
+      'hooks of suite "dirty" public.users (1 rows new or changed, 0 gone or changed). They have been restored.',
+    ]);
+    assert.equal(outcome.passed.length, 5, outcome.output);
+  });
+
+  it('is none of the rows of unmanaged suites, which build on each other', async () => {
+    const outcome = await runs(`
+      describe('legacy @unmanaged', () => {
+        before(() => outside(STRANGER));
+        it('writes', async () => { await db('users').insert({ name: 'x' }); await sleep(5); });
+        describe('inner', () => { it('finds all of it', async () => { await sleep(5); assert.equal(await names(), 'ann,bob,stranger,x'); }); });
+      });`);
+    assertGreen(outcome);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('in the last test of a run is found, too', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `${OUTSIDE}
+        it('commits @truncate', async () => { await db('users').first(); });
+        describe('last @truncate', () => { after(() => outside(STRANGER)); it('commits', () => db('users').first()); });`,
+      },
+      { database: given.database, config: MANAGED },
+    );
+    assert.equal((await leaksOf(outcome)).length, 1, outcome.output);
+  });
+});
+
+describe('looking for leaks', () => {
+  const given = eachWithUsers();
+  const ALONE = `${OUTSIDE}
+    it('leaks', async () => { await db('users').first(); await outside(STRANGER); });
+    it('may see it', async () => { await db('users').first(); });`;
+  const runs = (spec: string, options: Partial<RunOptions> = {}): Promise<Outcome> =>
+    run({ 'a.spec.js': spec }, { database: given.database, config: MANAGED, ...options });
+
+  it('needs a snapshot: rollback tests alone take none, unless they are told to', async () => {
+    assertGreen(await runs(ALONE));
+    assert.equal(await given.usersNow(), 'ann,bob,stranger');
+    await given.database.query(`delete from users where name = 'stranger'`);
+    for (const asked of [{ config: `{ knex: require('./db'), leaks: 'always' }` }, { env: { REWIND_LEAKS: '1' } }]) {
+      const outcome = await runs(ALONE, asked);
+      assert.match(Object.values(outcome.failed).join(), /REWIND_LEAK: While "leaks" ran/, outcome.output);
+      assert.equal(await given.usersNow(), 'ann,bob');
+    }
+  });
+
+  it('uses the snapshot that an earlier run has kept, run after run, as long as it holds', async () => {
+    assertGreen(await runs(`it('commits @truncate', async () => { await db('users').del(); });`));
+    assertGreen(await runs(`it('rolls back', async () => { await db('users').del(); });`));
+    for (let time = 0; time < 2; time++) {
+      const outcome = await runs(ALONE);
+      assert.match(Object.values(outcome.failed).join(), /REWIND_LEAK: While "leaks" ran/, outcome.output);
+      assert.equal(await given.usersNow(), 'ann,bob');
+    }
+    await given.database.query(`insert into users (name) values ('baseline')`);
+    assertGreen(await runs(`it('rolls back', async () => assert.equal(await names(), 'ann,baseline,bob'));`));
+    assert.equal(await given.usersNow(), 'ann,baseline,bob');
+  });
+
+  it('can be switched off', async () => {
+    const outcome = await runs(`${ALONE}${COMMITTING.replace(`'ann,bob'`, `'ann,bob,stranger'`)}`, {
+      config: `{ knex: require('./db'), leaks: 'never' }`,
+    });
+    assert.doesNotMatch(outcome.output, /REWIND_LEAK/);
+    assert.equal(await given.usersNow(), 'ann,bob');
+  });
+
+  it('costs a rollback test one message nobody waits for, and a test without a query none', async () => {
+    const outcome = await runs(
+      `const net = require('node:net');
+      let messages = 0;
+      const write = net.Socket.prototype.write;
+      net.Socket.prototype.write = function (...args) { if (this !== process.stdout && this !== process.stderr) messages++; return write.apply(this, args); };
+const countOf = (body) => describe('', () => {
+        let before, last, slow = 0;
+        it('warms up', () => db('users').first());
+        for (let i = 0; i <= 20; i++) it('test ' + i, async () => {
+          before ??= messages;
+          if (performance.now() - last > 0.5) slow++;
+          last = performance.now();
+          await body();
+        });
+        it('counts', () => console.log('MESSAGES ' + (messages - before) + ' SLOW ' + slow));
+      });
+      countOf(() => {});
+      countOf(() => db('users').insert({ name: 'x' }));
+      ${COMMITTING}`,
+    );
+    assertGreen(outcome);
+    const [without, queries] = [...outcome.output.matchAll(/MESSAGES (\d+) SLOW (\d+)/g)].map(([, n, slow]) => ({
+      messages: Number(n),
+      slow: Number(slow),
+    }));
+    assert.ok(without && queries);
+    // 21 statements, each with all that opens and closes its scope, and 21 readings
+    assert.ok(queries.messages >= 21 && queries.messages <= 42, `${queries.messages} messages`);
+    // a test of more than a millisecond may have written somewhere, and has begun in one interval and ended in the next
+    assert.ok(without.messages <= 2 * without.slow, `${without.messages} messages, ${without.slow} slow`);
+  });
+});
