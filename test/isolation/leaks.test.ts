@@ -284,8 +284,8 @@ const countOf = (body) => describe('', () => {
       slow: Number(slow),
     }));
     assert.ok(without && queries);
-    // 21 statements, each with all that opens and closes its scope, and 21 readings
-    assert.ok(queries.messages >= 21 && queries.messages <= 42, `${queries.messages} messages`);
+    // 21 statements, 21 readings, and as many rollbacks where the next statement was slow to come
+    assert.ok(queries.messages >= 21 && queries.messages <= 63, `${queries.messages} messages`);
     // a test of more than a millisecond may have written somewhere, and has begun in one interval and ended in the next
     assert.ok(without.messages <= 2 * without.slow, `${without.messages} messages, ${without.slow} slow`);
   });
