@@ -34,7 +34,7 @@ export class DatabaseSnapshot implements Snapshot {
   #adopted = false;
   #depth = 0;
   #sequences: Sequences = [];
-  /** The last reading of how often somebody outside of a sandbox has written. */
+  /** The last reading: see wroteOutside. */
   #outside = '';
 
   constructor(private readonly options: SnapshotOptions) {
@@ -138,10 +138,8 @@ export class DatabaseSnapshot implements Snapshot {
       return false;
     }
     await this.wroteOutside();
-    this.#taken = true;
-    this.#adopted = true;
     this.#depth = 0;
-    return true;
+    return (this.#taken = this.#adopted = true);
   }
 
   async push(): Promise<void> {
@@ -174,9 +172,8 @@ export class DatabaseSnapshot implements Snapshot {
   async look(sandboxes: readonly number[]): Promise<Look> {
     const rows = await this.#connection.query<Reading & Look>('select * from rewind.look($1)', [sandboxes]);
     this.#note(rows);
-    const [found] = rows;
-    if (!found) throw new Error('rewind.look() returns one row');
-    return { differences: found.differences, open: found.open };
+    const { differences = [], open = true } = rows[0] ?? {};
+    return { differences, open };
   }
 
   async repair(names: readonly string[]): Promise<boolean> {
