@@ -69,7 +69,7 @@ describe('a run with the plugin', () => {
           'calculates @nodb': ['a.spec.js', 'nodb', 1, []],
           'commits @truncate': ['a.spec.js', 'truncate', 2, ['public.users']],
           'only reads @truncate': ['a.spec.js', 'truncate', 2, []],
-          'cleans up itself': ['legacy/b.spec.js', 'unmanaged', 4, []],
+          'cleans up itself': ['legacy/b.spec.js', 'unmanaged', 5, []],
         },
         output,
       );

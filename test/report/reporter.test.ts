@@ -11,9 +11,10 @@ exports.mochaHooks = {
   afterEach() {
     const test = this.currentTest;
     const truncate = test.title.includes('@truncate');
+    const endedAt = Date.now();
     test.rewind = {
       mode: truncate ? 'truncate' : 'rollback', phase: truncate ? 2 : 1, isolationMs: 1.23456,
-      startedAt: Date.now() - 5, endedAt: Date.now(), worker: process.env.MOCHA_WORKER_ID,
+      startedAt: endedAt - 5, endedAt, worker: process.env.MOCHA_WORKER_ID,
       ...(truncate && { restore: { ms: 2.5, tables: ['public.users', 'audit.log'], rowsRemoved: 1, rowsAdded: 2, sequences: 1 } }),
     };
     const serialize = test.serialize;

@@ -20,6 +20,33 @@ const races = (log: readonly unknown[]): boolean => log.some((x) => /^error 25P0
 const rowsOfOthers = (end: unknown, racing: ReadonlySet<number>): string[] =>
   (end as [string[]])[0].filter((v) => !racing.has(Number(v.split('_')[1])));
 
+type Outcome = Awaited<ReturnType<typeof runProgram>>;
+
+/**
+ * How often a program may run on the real pool until it does what it did in the sandbox. Where Knex races, a connection
+ * can come back to the real pool with its transaction open; whose statement runs in that, and is lost, differs from run to
+ * run (seeds 714971 and 971037: in one of three).
+ */
+const REAL_RUNS = 20;
+
+/** Returns how many steps were compared. */
+function assertSame(seen: Outcome, real: Outcome, hint: string): number {
+  let compared = 0;
+  const racing = new Set<number>();
+  for (const [i, log] of real.logs.entries()) {
+    const other = seen.logs[i] ?? [];
+    if (races(log) || races(other)) {
+      racing.add(i + 1);
+      continue;
+    }
+    assert.deepEqual(other, log, `worker ${i + 1}; ${hint}`);
+    compared += log.length;
+  }
+  if (racing.size === 0) assert.deepEqual(seen.end, real.end, hint);
+  else assert.deepEqual(rowsOfOthers(seen.end, racing), rowsOfOthers(real.end, racing), hint);
+  return compared;
+}
+
 describe(`random programs (seed ${SEED}, ${ROUNDS} of them)`, () => {
   let arena: Arena;
   let plain: Knex;
@@ -36,8 +63,6 @@ describe(`random programs (seed ${SEED}, ${ROUNDS} of them)`, () => {
     let compared = 0;
     for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
       const given = program(seed);
-      await plain.raw('truncate pa, ch, now_immediate');
-      const real = await runProgram(plain, given);
       const test = scope('test', `program ${seed}`, arena.root);
       arena.sandbox.enter(test);
       const seen = await scopeContext.run(test, () => runProgram(boxed, given));
@@ -45,18 +70,18 @@ describe(`random programs (seed ${SEED}, ${ROUNDS} of them)`, () => {
       const problems = arena.sandbox.leave(test);
       const hint = `REWIND_TEST_SEED=${seed} REWIND_TEST_ROUNDS=1; program: ${JSON.stringify(given)}`;
       assert.deepEqual(problems.map(String), [], hint);
-      const racing = new Set<number>();
-      for (const [i, log] of real.logs.entries()) {
-        const other = seen.logs[i] ?? [];
-        if (races(log) || races(other)) {
-          racing.add(i + 1);
-          continue;
+      for (let left = REAL_RUNS; ; left--) {
+        await plain.raw('truncate pa, ch, now_immediate');
+        const real = await runProgram(plain, given);
+        try {
+          compared += assertSame(seen, real, hint);
+          break;
+        } catch (difference) {
+          if (left === 0) throw difference;
+          await plain.destroy();
+          plain.initialize();
         }
-        assert.deepEqual(other, log, `worker ${i + 1}; ${hint}`);
-        compared += log.length;
       }
-      if (racing.size === 0) assert.deepEqual(seen.end, real.end, hint);
-      else assert.deepEqual(rowsOfOthers(seen.end, racing), rowsOfOthers(real.end, racing), hint);
       if (seed % 20 === 0) {
         await arena.sandbox.flush();
         assert.deepEqual(await arena.boxedDb.query('select v from pa'), [], `rows were really committed; ${hint}`);
