@@ -78,7 +78,8 @@ async function assertClonable(info: DatabaseInfo): Promise<void> {
 
 /**
  * Throws where a worker's app uses a database that other workers use, too: they would wait for one another's locks, and
- * see what the others commit. Beside its clone, a database whose name has the worker's number in it is its own.
+ * see what the others commit. Beside its clone, a database whose name has the worker's number in it is its own, unless it
+ * is the one that all are cloned from.
  */
 export function assertNotShared({ name }: Pick<DatabaseInfo, 'name'>, env: NodeJS.ProcessEnv): void {
   const worker = env['MOCHA_WORKER_ID'];
@@ -86,7 +87,7 @@ export function assertNotShared({ name }: Pick<DatabaseInfo, 'name'>, env: NodeJ
   const base = url && databaseOfUrl(url);
   const run = env[RUN];
   if (worker === undefined || !base || !run) return;
-  if (name === workerDatabaseName({ base, run, worker }) || name.split(/\D+/).includes(worker)) return;
+  if (name === workerDatabaseName({ base, run, worker }) || (name !== base && isNumbered(name, worker))) return;
   throw new RewindError('REWIND_CONFIG', {
     problem: `This worker of --parallel has a database of its own, named by DATABASE_URL, but the app uses "${name}", as all other workers do.`,
     remedy:
@@ -94,6 +95,11 @@ export function assertNotShared({ name }: Pick<DatabaseInfo, 'name'>, env: NodeJ
         ? 'Let your app take its connection from DATABASE_URL, and be loaded after that has changed: a set-up file gives `rewind()` a function that loads it. Or run without --parallel.'
         : `Give each worker one of its own with MOCHA_WORKER_ID in its name, such as "${name}_${worker}"; or leave its instance out (\`knex\`, \`exclude\`), if no test writes to it. Or run without --parallel.`,
   });
+}
+
+/** `audit_test_1`, `audit_test_w1` and `test1` are worker 1's; `audit_test_7f1a0` is nobody's. */
+function isNumbered(name: string, worker: string): boolean {
+  return name.split(/[^\p{L}\d]+/u).some((word) => word.replace(/^\D+/, '') === worker);
 }
 
 /**

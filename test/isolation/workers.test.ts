@@ -102,6 +102,21 @@ describe('the database of a worker', () => {
     }
   });
 
+  it('is not the one that all are cloned from, though that one has workers’ numbers in its name', async () => {
+    const numbered = await createDatabase('create table users (name text)', { name: `${database.name}_0_1` });
+    const files = {
+      'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.APP_DATABASE });`,
+    };
+    try {
+      const env = { APP_DATABASE: numbered.url };
+      const outcome = await run(SPECS, { database: numbered, args: PARALLEL, env, files });
+      assert.deepEqual(outcome.passed, []);
+      assert.match(Object.values(outcome.failed).join(), /REWIND_CONFIG: .*as all other workers do/s);
+    } finally {
+      await numbered.drop();
+    }
+  });
+
   it('needs a name for tests, whatever the config would allow', async () => {
     const plain = await startPlainServer();
     const shop = await createDatabase('create table users (name text)', { server: plain.url, name: 'shop' });
