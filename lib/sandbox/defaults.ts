@@ -45,6 +45,8 @@ interface Row {
   readonly columns: readonly { readonly name: string; readonly expression: string }[];
 }
 
+const NONE: readonly ClockColumn[] = [];
+
 export class ClockDefaults {
   private readonly tables = new Map<string, Row>();
   private readonly read = new Map<Row, readonly ClockColumn[] | undefined>();
@@ -60,7 +62,7 @@ export class ClockDefaults {
   /** Those of a table; undefined where its INSERTs have to keep the real `now()`. */
   of({ schema, table }: Insert): readonly ClockColumn[] | undefined {
     const row = this.tables.get(JSON.stringify(schema === undefined ? [table] : [schema, table]));
-    if (!row) return [];
+    if (!row) return NONE;
     if (!this.read.has(row)) this.read.set(row, row.kept ? undefined : columnsOf(row));
     return this.read.get(row);
   }

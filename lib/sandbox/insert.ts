@@ -17,11 +17,16 @@ export function readInsert(sql: string, body: Node): Insert | undefined {
   const relation = body.relation as Node;
   const uses: Use[] = [];
   if (!collectUses(body, sql, uses)) return undefined;
+  /** For the same defaults, since finding them costs more than the INSERT. */
+  let known: { readonly defaults: readonly ClockColumn[]; readonly edits: Use[] | undefined } | undefined;
   return {
     schema: relation.schemaname as string | undefined,
     table: String(relation.relname),
     at(now, defaults) {
-      const edits = defaults.length === 0 ? [] : editsFor(sql, body, defaults);
+      if (known?.defaults !== defaults) {
+        known = { defaults, edits: defaults.length === 0 ? [] : editsFor(sql, body, defaults) };
+      }
+      const { edits } = known;
       if (!edits || uses.length + edits.length === 0) return undefined;
       return move(sql, [...uses, ...edits], now);
     },
