@@ -82,8 +82,8 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
     // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
     kept: isOn(REWIND_FRESH) || isOn(CI) ? 'ignore' : 'use',
     leftovers: isOn(REWIND_DIRTY) ? 'kept' : 'restored',
-    // The runs of an audit must not find what others have left.
     keepDatabase: isOn(process.env['REWIND_KEEP']) ? keepForPeople : undefined,
+    // The runs of an audit must not find what others have left.
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     fingerprint: () => fingerprint,
     leaks: isOn(REWIND_LEAKS) ? 'always' : (config.leaks ?? 'with a snapshot'),
