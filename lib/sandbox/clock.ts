@@ -40,7 +40,18 @@ export function clockUses(sql: string, type: string, body: Node): ClockUses | un
   if (type !== 'SelectStmt' && type !== 'UpdateStmt' && type !== 'DeleteStmt') return undefined;
   const uses: Use[] = [];
   if (!collect(body, undefined, sql, uses) || uses.length === 0) return undefined;
-  return { at: (now) => move(sql, uses, now) };
+  return movable(sql, uses);
+}
+
+/** The last text is kept: statements that ask for the time usually ask for the same. */
+export function movable(sql: string, uses: readonly Use[]): ClockUses {
+  let last: { readonly now: string; readonly moved: Moved } | undefined;
+  return {
+    at: (now) => {
+      if (last?.now !== now) last = { now, moved: move(sql, uses, now) };
+      return last.moved;
+    },
+  };
 }
 
 /** Adds what an INSERT asks for by itself. False where it has to be left as it is. */
@@ -104,7 +115,7 @@ function useOf(key: 'FuncCall' | 'SQLValueFunction', node: Node, sql: string): U
   return { from, to: from + found[0].length, wrap: (now) => `CAST(${now} AS ${full})`, column: base.toLowerCase() };
 }
 
-export function move(sql: string, places: readonly Use[], now: string): Moved {
+function move(sql: string, places: readonly Use[], now: string): Moved {
   const uses = [...places].sort((a, b) => a.from - b.from || a.to - b.to);
   let text = '';
   let last = 0;

@@ -1,5 +1,5 @@
 // Which columns get the time by themselves: those whose default asks for it.
-import { clockUses } from './clock';
+import { clockUses, type ClockUses } from './clock';
 import type { Insert } from './insert';
 import { parse } from './parser';
 
@@ -45,11 +45,10 @@ interface Row {
   readonly columns: readonly { readonly name: string; readonly expression: string }[];
 }
 
-const NONE: readonly ClockColumn[] = [];
-
 export class ClockDefaults {
   private readonly tables = new Map<string, Row>();
-  private readonly read = new Map<Row, readonly ClockColumn[] | undefined>();
+  private readonly columns = new Map<Row, readonly ClockColumn[] | undefined>();
+  private readonly known = new WeakMap<Insert, { readonly uses: ClockUses | undefined }>();
 
   /** `json` is what {@link CLOCK_TABLES} gives. */
   constructor(json: string) {
@@ -59,12 +58,21 @@ export class ClockDefaults {
     }
   }
 
-  /** Those of a table; undefined where its INSERTs have to keep the real `now()`. */
-  of({ schema, table }: Insert): readonly ClockColumn[] | undefined {
+  /** Where an INSERT asks for the time, by itself or by its table's defaults; undefined where it has to keep the real `now()`. */
+  usesOf(insert: Insert): ClockUses | undefined {
+    let found = this.known.get(insert);
+    if (!found) {
+      const columns = this.columnsOf(insert);
+      this.known.set(insert, (found = { uses: columns && insert.uses(columns) }));
+    }
+    return found.uses;
+  }
+
+  private columnsOf({ schema, table }: Insert): readonly ClockColumn[] | undefined {
     const row = this.tables.get(JSON.stringify(schema === undefined ? [table] : [schema, table]));
-    if (!row) return NONE;
-    if (!this.read.has(row)) this.read.set(row, row.kept ? undefined : columnsOf(row));
-    return this.read.get(row);
+    if (!row) return [];
+    if (!this.columns.has(row)) this.columns.set(row, row.kept ? undefined : columnsOf(row));
+    return this.columns.get(row);
   }
 }
 

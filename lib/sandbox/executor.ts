@@ -54,11 +54,9 @@ export class Executor {
         statement.kind === 'plain' &&
         isOrdinary(statement) &&
         !answer.needsSimple(statement) &&
-        !this.specials.mayMove(task, pinned, statement)
+        !this.specials.needsList(task, statement)
       ) {
-        return this.plain(task, pinned, answer.body('extended'), statement.writes, statement.ddl, (error) =>
-          this.answered(task, answer, error),
-        );
+        return this.specials.quickly(task, pinned, statement, answer, (error) => this.answered(task, answer, error));
       }
     }
     const run =
@@ -89,7 +87,7 @@ export class Executor {
   }
 
   /** The usual way of nearly every statement: one message. */
-  private plain(
+  plain(
     task: Task,
     pinned: Pinned,
     body: Body,
@@ -282,6 +280,8 @@ export class Executor {
 }
 
 function isOrdinary(statement: PlainStatement): boolean {
-  for (const trait in statement.traits) if (trait !== 'addsEnumValue' && trait !== 'insert') return false;
+  for (const trait in statement.traits) {
+    if (trait !== 'addsEnumValue' && trait !== 'insert' && trait !== 'clock') return false;
+  }
   return true;
 }

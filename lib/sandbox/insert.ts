@@ -1,6 +1,6 @@
 // The time in an INSERT: what it names itself, and the defaults of columns that it leaves out. All of a row has to get the
 // same time, so it is both or neither.
-import { collectUses, move, type Moved, type Use } from './clock';
+import { collectUses, movable, type ClockUses, type Use } from './clock';
 import type { ClockColumn } from './defaults';
 import { scan, type Node, type Token } from './parser';
 import { quoteIdent } from '../sql';
@@ -8,27 +8,24 @@ import { quoteIdent } from '../sql';
 export interface Insert {
   readonly schema: string | undefined;
   readonly table: string;
-  /** The same with `now` as the time; undefined where it has to be left as it is, or asks for no time. */
-  at(now: string, defaults: readonly ClockColumn[]): Moved | undefined;
+  /**
+   * Where it asks for the time, if these columns of its table get it by default; undefined where it has to be left as it is,
+   * or doesn't ask.
+   */
+  uses(defaults: readonly ClockColumn[]): ClockUses | undefined;
 }
 
 /** Undefined for what can't be given another time without being noticed. */
 export function readInsert(sql: string, body: Node): Insert | undefined {
   const relation = body.relation as Node;
-  const uses: Use[] = [];
-  if (!collectUses(body, sql, uses)) return undefined;
-  /** For the same defaults, since finding them costs more than the INSERT. */
-  let known: { readonly defaults: readonly ClockColumn[]; readonly edits: Use[] | undefined } | undefined;
+  const named: Use[] = [];
+  if (!collectUses(body, sql, named)) return undefined;
   return {
     schema: relation.schemaname as string | undefined,
     table: String(relation.relname),
-    at(now, defaults) {
-      if (known?.defaults !== defaults) {
-        known = { defaults, edits: defaults.length === 0 ? [] : editsFor(sql, body, defaults) };
-      }
-      const { edits } = known;
-      if (!edits || uses.length + edits.length === 0) return undefined;
-      return move(sql, [...uses, ...edits], now);
+    uses(defaults) {
+      const left = defaults.length === 0 ? [] : editsFor(sql, body, defaults);
+      return left && named.length + left.length > 0 ? movable(sql, [...named, ...left]) : undefined;
     },
   };
 }

@@ -18,6 +18,24 @@ export class Special {
     private readonly executor: Executor,
   ) {}
 
+  /** A statement with nothing special about it, except for the time it may ask for: nearly every one. */
+  quickly(
+    task: Task,
+    pinned: Pinned,
+    statement: PlainStatement,
+    answer: Answer,
+    done: (error: Error | undefined) => void,
+  ): void {
+    const { tx } = task.session;
+    const moved = this.moved(task, pinned, statement);
+    if (moved) answer.say(moved.text);
+    this.executor.plain(task, pinned, answer.body('extended'), statement.writes, statement.ddl, (error) => {
+      if (moved) answer.say(statement.text);
+      if (tx) this.keepClock(tx, pinned);
+      done(error && moved ? repositioned(error, moved) : error);
+    });
+  }
+
   /** A plain statement with something special about it. */
   async run(
     task: Task,
@@ -86,17 +104,16 @@ export class Special {
     return undefined;
   }
 
-  /** Whether an INSERT may have to be given another time than the server would give it. */
-  mayMove({ session: { tx } }: Task, pinned: Pinned, { traits: { insert } }: PlainStatement): boolean {
-    if (!insert || tx?.failed || (!tx && this.sandbox.stack.empty)) return false;
-    return this.executor.stale || this.usesOf(insert, pinned) !== undefined;
+  /** Whether the list of columns that get the time by themselves has to be read again before the statement runs. */
+  needsList({ session: { tx } }: Task, { traits: { insert } }: PlainStatement): boolean {
+    return (
+      this.executor.stale && insert !== undefined && !tx?.failed && !(tx === undefined && this.sandbox.stack.empty)
+    );
   }
 
   private usesOf(insert: Insert, pinned: Pinned): ClockUses | undefined {
-    if (insert.schema === undefined && this.sandbox.searchPaths.size > 1) return undefined; // which table is it?
-    const defaults = pinned.defaults.of(insert);
-    if (!defaults || !insert.at('now()', defaults)) return undefined;
-    return { at: (now) => insert.at(now, defaults) as Moved };
+    const isAmbiguous = insert.schema === undefined && this.sandbox.searchPaths.size > 1;
+    return isAmbiguous ? undefined : pinned.defaults.usesOf(insert);
   }
 
   /** The statement with the time that production would have given it; undefined where the real now() is right. */
@@ -106,9 +123,10 @@ export class Special {
     const { stack } = this.sandbox;
     // a named statement keeps its text as long as its connection lives
     if (job.form.kind !== 'query' || job.form.query.name || tx?.failed) return undefined;
+    if ((!traits.clock && !traits.insert) || (!tx && stack.empty)) return undefined;
     const uses = traits.clock ?? (traits.insert && this.usesOf(traits.insert, pinned));
     if (!uses) return undefined;
-    if (!tx) return stack.empty ? undefined : uses.at('statement_timestamp()');
+    if (!tx) return uses.at('pg_catalog.statement_timestamp()');
     if (tx.clock === undefined && stack.empty) tx.clock = 'now()';
     if (tx.clock !== undefined) return tx.clock === 'now()' ? undefined : uses.at(tx.clock);
     if (this.executor.prepareStack(task, pinned)) return undefined;
