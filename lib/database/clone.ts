@@ -58,10 +58,13 @@ export async function cloneDatabase(
 async function sessions(maintenance: OwnConnection, database: string): Promise<string> {
   const { rows } = await maintenance.query<{ who: string }>(
     `select format('pid %s (%s, %s)', pid, usename, coalesce(nullif(application_name, ''), 'no application name')) as who
-       from pg_stat_activity where datname = $1`,
+       from pg_stat_activity where datname = $1
+     union all
+     select format('prepared transaction %L (%s, since %s; end it with ROLLBACK PREPARED)', gid, owner, to_char(prepared, 'YYYY-MM-DD HH24:MI:SS'))
+       from pg_prepared_xacts where database = $1`,
     [database],
   );
-  return ` Connected: ${rows.map((row) => row.who).join(', ')}.`;
+  return rows.length === 0 ? '' : ` Connected: ${rows.map((row) => row.who).join(', ')}.`;
 }
 
 /** A connection to a database that is not going to be cloned or dropped. */

@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { type OwnConnection, quoteIdent, quoteLiteral } from '../sql';
 import { cloneDatabase, connectForMaintenance, relatedName } from './clone';
-import { leaseHolders, takeLease } from './lease';
+import { takeLease } from './lease';
+import { CLONE_MARK, dropDatabase, sweepClones } from './orphans';
 
 export interface ClonesOptions {
   /** Opens a connection to a database of that name on the server of `base`. */
@@ -25,8 +26,8 @@ const AHEAD = 2;
  * Databases that are clones of others, made ahead of the need, in the background. All is done over one connection, one
  * step at a time: clones that somebody waits for first, then those ahead of the need, then what is to be dropped.
  *
- * What a killed run has left is found by the next one: the comment on its first database tells whose all of them are, and
- * its lease went with its process.
+ * What a killed run has left is found by the next one: the names tell whose all of them are, and its lease went with its
+ * process.
  */
 export class Clones {
   readonly #holder = randomBytes(4).toString('hex');
@@ -45,7 +46,7 @@ export class Clones {
   static async open(options: ClonesOptions): Promise<Clones> {
     const maintenance = await connectForMaintenance(options.connect, options.base, wordsFor(options));
     try {
-      await sweepClones(maintenance, options.base);
+      await sweepClones(maintenance, options.connect);
       const clones = new Clones(maintenance, options);
       await takeLease(maintenance, clones.#holder);
       return clones;
@@ -60,7 +61,7 @@ export class Clones {
     await this.#idle;
     const name = await this.#clone(this.options.base);
     await this.maintenance.query(
-      `comment on database ${quoteIdent(name)} is ${quoteLiteral(markOf(this.options.base) + this.#holder)}`,
+      `comment on database ${quoteIdent(name)} is ${quoteLiteral(`${CLONE_MARK}${this.options.base}, lease ${this.#holder}`)}`,
     );
     return name;
   }
@@ -111,9 +112,11 @@ export class Clones {
       }
       const database = this.#garbage.shift();
       if (database === undefined) break;
-      // What can't be dropped is left to the next run's sweep.
-      await this.maintenance.query(`drop database if exists ${quoteIdent(database)} with (force)`).catch(() => {});
-      this.#databases.delete(database);
+      // What can't be dropped is tried again at the end, and left to the next run's sweep.
+      await dropDatabase(this.maintenance, this.options.connect, database).then(
+        () => this.#databases.delete(database),
+        () => {},
+      );
     }
     this.#busy = false;
   }
@@ -175,30 +178,6 @@ export class Stock {
   close(): readonly string[] {
     for (const { reject } of this.#waiting.splice(0)) reject(new Error('its clones are no longer wanted'));
     return this.#ready.splice(0);
-  }
-}
-
-const markOf = (base: string): string => `mocha-rewind clones of ${base}, lease `;
-
-/** Told by our comment on a run's first database, and by names that only begin as that one's. */
-async function sweepClones(maintenance: OwnConnection, base: string): Promise<void> {
-  const alive = await leaseHolders(maintenance);
-  const { rows } = await maintenance.query<{ comment: string }>(
-    `select distinct shobj_description(oid, 'pg_database') as comment from pg_database
-      where starts_with(shobj_description(oid, 'pg_database'), $1)`,
-    [markOf(base)],
-  );
-  for (const holder of rows.map(({ comment }) => comment.slice(markOf(base).length))) {
-    if (alive.has(holder)) continue;
-    const prefix = relatedName(base, `${holder}_`);
-    const { rows: theirs } = await maintenance.query<{ name: string }>(
-      `select datname as name from pg_database where starts_with(datname, $1) order by length(datname) desc, datname desc`,
-      [prefix],
-    );
-    // The first one last: it is what tells whose they are.
-    for (const { name } of theirs) {
-      await maintenance.query(`drop database if exists ${quoteIdent(name)} with (force)`).catch(() => {});
-    }
   }
 }
 

@@ -1,7 +1,10 @@
+import { randomBytes } from 'node:crypto';
 import { RewindError } from '../errors';
 import { quoteIdent, quoteLiteral } from '../sql';
 import { cloneDatabase, connectForMaintenance, relatedName } from './clone';
 import type { ClonesOptions } from './clones';
+import { takeLease } from './lease';
+import { dropDatabase, sweepClones } from './orphans';
 
 const WORDS = {
   what: 'The database that keeps what the failed test has left',
@@ -9,7 +12,10 @@ const WORDS = {
   otherwise: 'Or run without REWIND_KEEP.',
 };
 
-/** A clone of `original` for people to look at, in place of the one that an earlier run has kept. Resolves to its name. */
+/**
+ * A clone of `original` for people to look at, in place of the one that an earlier run has kept. Resolves to its name.
+ * It gets that name when it is whole: killed before, it is a clone like others, and the earlier one is still there.
+ */
 export async function keepDatabase(
   { connect, base }: Pick<ClonesOptions, 'connect' | 'base'>,
   original: string,
@@ -28,9 +34,17 @@ export async function keepDatabase(
         remedy: 'Rename it, or drop it.',
       });
     }
-    await maintenance.query(`drop database if exists ${quoteIdent(name)} with (force)`);
-    await cloneDatabase(maintenance, original, name, WORDS);
-    await maintenance.query(`comment on database ${quoteIdent(name)} is ${quoteLiteral(mark)}`);
+    await sweepClones(maintenance, connect);
+    const holder = randomBytes(4).toString('hex');
+    await takeLease(maintenance, holder);
+    const clone = relatedName(base, `${holder}_0`);
+    await cloneDatabase(maintenance, original, clone, WORDS);
+    await dropDatabase(maintenance, connect, name);
+    // One message, so one transaction.
+    await maintenance.query(
+      `comment on database ${quoteIdent(clone)} is ${quoteLiteral(mark)};
+       alter database ${quoteIdent(clone)} rename to ${quoteIdent(name)}`,
+    );
     return name;
   } finally {
     await maintenance.end();

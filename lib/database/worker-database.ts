@@ -1,6 +1,7 @@
 import { type OwnConnection, quoteIdent, quoteLiteral } from '../sql';
 import { cloneDatabase, connectForMaintenance, relatedName } from './clone';
 import { leaseHolders, takeLease } from './lease';
+import { dropDatabase, isNamedFor, sweepClones } from './orphans';
 import type { UrlConnection } from './url-connection';
 
 export interface WorkerDatabaseOptions {
@@ -50,13 +51,13 @@ export async function claimWorkerDatabase(options: WorkerDatabaseOptions): Promi
   const maintenance = await connectForMaintenance(options.connect, options.base, WORDS);
   try {
     await maintenance.query('select pg_advisory_lock(hashtext($1))', [`mocha-rewind ${options.base}`]);
+    await takeLease(maintenance, holderOf(options));
     await sweep(maintenance, options);
-    await maintenance.query(`drop database if exists ${quoteIdent(name)} with (force)`);
+    await dropDatabase(maintenance, options.connect, name);
     await cloneDatabase(maintenance, options.base, name, WORDS);
     await maintenance.query(
       `comment on database ${quoteIdent(name)} is ${quoteLiteral(`mocha-rewind worker of ${options.base}`)}`,
     );
-    await takeLease(maintenance, holderOf(options));
     await maintenance.query('select pg_advisory_unlock_all()');
     maintenance.unref();
     return { name, lease: maintenance };
@@ -70,9 +71,8 @@ export async function claimWorkerDatabase(options: WorkerDatabaseOptions): Promi
 export async function dropWorkerDatabases(options: Omit<WorkerDatabaseOptions, 'worker'>): Promise<void> {
   const maintenance = await connectForMaintenance(options.connect, options.base, WORDS);
   try {
-    const prefix = workerDatabaseName({ ...options, worker: '' });
     for (const name of await workerDatabases(maintenance, options.base)) {
-      if (name.startsWith(prefix)) await maintenance.query(`drop database if exists ${quoteIdent(name)} with (force)`);
+      if (isNamedFor(options.run, name)) await dropDatabase(maintenance, options.connect, name);
     }
   } finally {
     await maintenance.end();
@@ -85,12 +85,13 @@ async function sweep(maintenance: OwnConnection, options: WorkerDatabaseOptions)
   );
   const inUse = new Set(rows.map((row) => row.datname));
   const holders = [...(await leaseHolders(maintenance))];
-  const mine = workerDatabaseName({ ...options, worker: '' });
   for (const name of await workerDatabases(maintenance, options.base)) {
-    if (inUse.has(name) || name.startsWith(mine) || holders.some((holder) => name.endsWith(`_${holder}`))) continue;
+    if (inUse.has(name) || isNamedFor(options.run, name) || holders.some((holder) => name.endsWith(`_${holder}`)))
+      continue;
     // Somebody may connect in between: then it is in use after all.
     await maintenance.query(`drop database if exists ${quoteIdent(name)}`).catch(() => {});
   }
+  await sweepClones(maintenance, options.connect);
 }
 
 /** Told by our comment, not by the name alone: nobody else's database is ever dropped. */

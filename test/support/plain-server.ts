@@ -11,8 +11,11 @@ export interface PlainServer {
   stop(): Promise<void>;
 }
 
-/** Starts the binaries of the server that the tests use, through REWIND_PG_BIN, under another cluster_name. */
-export async function startPlainServer(): Promise<PlainServer> {
+/**
+ * Starts the binaries of the server that the tests use, through REWIND_PG_BIN, under another cluster_name, with settings
+ * like `max_prepared_transactions=5`.
+ */
+export async function startPlainServer(...settings: readonly string[]): Promise<PlainServer> {
   const client = new Client({ connectionString: serverUrl() });
   await client.connect();
   const { rows } = await client.query<{ bin: string }>(`select setting as bin from pg_config where name = 'BINDIR'`);
@@ -23,7 +26,8 @@ export async function startPlainServer(): Promise<PlainServer> {
   fs.chmodSync(dir, 0o755);
   const script = (name: string, last: string): void =>
     fs.writeFileSync(path.join(dir, name), `#!/bin/sh\nexec "${bin}/${name}" "$@"${last}\n`, { mode: 0o755 });
-  script('postgres', ` $([ "$1" = -D ] && echo "-c cluster_name=plain")`);
+  const options = ['cluster_name=plain', ...settings].map((setting) => `-c ${setting}`).join(' ');
+  script('postgres', ` $([ "$1" = -D ] && echo "${options}")`);
   script('initdb', '');
   const server = startServer({ env: { ...process.env, REWIND_PG_BIN: dir } });
   return {
