@@ -36,17 +36,16 @@ const titles = (trials: readonly { title: string }[]): string[] => trials.map(({
 
 describe('mocha-rewind audit', () => {
   let database: TestDatabase;
-  let app: Project | undefined;
+  const apps: Project[] = [];
   beforeEach(async () => (database = await createDatabase(USERS)));
   afterEach(async () => {
-    app?.remove();
-    app = undefined;
+    for (const app of apps.splice(0)) app.remove();
     await database.drop();
   });
 
   function suite(specs: Readonly<Record<string, string>>, config = '', files: ProjectOptions['files'] = {}): Project {
     const withHead = Object.entries(specs).map(([name, text]) => [name, SPEC + text] as const);
-    return (app = project({
+    const app = project({
       files: {
         '.mocharc.json': { require: ['mocha-rewind/register'], spec: ['*.spec.js'], bail: true, parallel: true },
         'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL, pool: { min: 0, max: 4 } });`,
@@ -54,7 +53,9 @@ describe('mocha-rewind audit', () => {
         ...Object.fromEntries(withHead),
         ...files,
       },
-    }));
+    });
+    apps.push(app);
+    return app;
   }
   const audit = (p: Project, ...args: string[]): Promise<Finished> =>
     p.cli(['audit', ...args], { DATABASE_URL: database.url });
@@ -267,7 +268,6 @@ describe('mixed', () => {
     const broken = await audit(suite({ 'a.spec.js': `throw new Error('broken at load');` }));
     assert.equal(broken.code, 1);
     assert.match(broken.stderr, /broken at load[^]*No test ran, so there is nothing to compare with/);
-    app?.remove();
     const foreign = await audit(
       suite({ 'a.spec.js': `it('runs', () => {});` }, '', { '.mocharc.json': { spec: ['*.spec.js'] } }),
     );
