@@ -1,7 +1,12 @@
 import path from 'node:path';
 import picomatch from 'picomatch';
 
-export const GLOB_OPTIONS: picomatch.PicomatchOptions = { dot: true };
+const GLOB_OPTIONS: picomatch.PicomatchOptions = { dot: true };
+
+/** Throws where it is not, e.g. for a bracket that is never closed. */
+export function assertWellFormed(glob: string): void {
+  picomatch(glob, { ...GLOB_OPTIONS, strictBrackets: true });
+}
 
 /**
  * Whether a spec file belongs to `glob`, which is relative to `root`. A glob without wildcards that names a folder means

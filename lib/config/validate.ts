@@ -1,16 +1,14 @@
 // Says whether a value is a config, and if not, where it isn't.
-import type { z } from 'zod';
-import { nearest } from '../edit-distance';
 import { MODES, type Mode } from '../modes';
 import type { RewindConfig } from './index';
 import { configMistake, describeValue } from './mistake';
-import { configSchema } from './schema';
 import { rememberPlace } from './place';
+import { settings } from './schema';
 
-const KEYS = Object.keys(configSchema.shape);
-const RULE_KEYS = ['files', 'title', 'mode'];
-
-/** @param where - what messages call the config: the file's name, or `rewind()`. */
+/**
+ * The config with tags as arrays of bare words and without keys that are `undefined`; throws where it isn't one.
+ * `where` is what messages call it.
+ */
 export function validate(given: unknown, where: string): RewindConfig {
   const value = given ?? {};
   if (typeof value !== 'object' || Array.isArray(value) || value instanceof Promise) {
@@ -23,50 +21,10 @@ export function validate(given: unknown, where: string): RewindConfig {
   // It is awaited later; until then its rejection must not count as unhandled, which would end the process.
   if (knex instanceof Promise) knex.catch(() => {});
 
-  const result = configSchema.safeParse(value);
-  if (!result.success) throw mistakeOf(result.error.issues, value, where);
-  const config = withoutUndefined(result.data) as RewindConfig;
+  const config = settings(value, { where, key: '' }) as RewindConfig;
   assertTagsAgree(config, where);
   rememberPlace(config, where);
   return config;
-}
-
-function mistakeOf(issues: readonly z.core.$ZodIssue[], value: unknown, where: string): Error {
-  const issue = issues[0];
-  if (!issue) return configMistake({ problem: `${where} is no config.`, remedy: 'See the table of settings.' });
-  if (issue.code === 'unrecognized_keys') return unknownKey(issue, where);
-  const { keys, got } = placeIn(value, issue.path);
-  const key = pathText(keys);
-  const isComplete = issue.code === 'custom' && issue.params?.['complete'] === true;
-  return configMistake({
-    problem: `${where}: \`${key}\` has to be ${issue.message}${isComplete ? '' : `, not ${describeValue(got)}`}.`,
-    remedy: `Mend \`${key}\`, or leave it out.`,
-  });
-}
-
-/** The value at a path, which ends where a single word was given for an array of one. */
-function placeIn(value: unknown, path: readonly PropertyKey[]): { keys: readonly PropertyKey[]; got: unknown } {
-  let got = value;
-  for (const [i, key] of path.entries()) {
-    if (typeof got !== 'object' || got === null) return { keys: path.slice(0, i), got };
-    got = (got as Record<PropertyKey, unknown>)[key];
-  }
-  return { keys: path, got };
-}
-
-function unknownKey(issue: z.core.$ZodIssueUnrecognizedKeys, where: string): Error {
-  const [key = ''] = issue.keys;
-  const known: readonly string[] = issue.path.length === 0 ? KEYS : issue.path[0] === 'tags' ? MODES : RULE_KEYS;
-  const meant = nearest(key, known);
-  return configMistake({
-    problem: `${where}: there is no setting \`${pathText([...issue.path, key])}\`${meant ? `; \`${meant}\` was probably meant` : ''}.`,
-    remedy: `Known here: ${known.join(', ')}.`,
-  });
-}
-
-/** `rules[0].mode`. */
-function pathText(keys: readonly PropertyKey[]): string {
-  return keys.map((k, i) => (typeof k === 'number' ? `[${k}]` : `${i === 0 ? '' : '.'}${String(k)}`)).join('');
 }
 
 /** A word may stand for one mode only; the mode's own name always stands for itself. */
@@ -87,9 +45,4 @@ function assertTagsAgree(config: RewindConfig, where: string): void {
       meaning.set(word, mode);
     }
   }
-}
-
-/** JavaScript users write `knex: maybe`; for everybody after us a setting is there or it is not. */
-function withoutUndefined(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
-  return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== undefined));
 }
