@@ -6,13 +6,11 @@ import type { DatabaseInfo } from '../database';
 import type { Mode } from '../modes';
 import { findConfig, packageRoot } from './find';
 import { loadModule } from './load-module';
-import { validate } from './validate';
 
 export { FILE_NAMES, packageRoot } from './find';
 export { fingerprintOf } from './fingerprint';
 export { resolveInstances, resolvePools } from './instances';
 export { type Tagging, taggingOf } from './tagging';
-export { validate as validateConfig } from './validate';
 
 type MaybePromise<T> = T | Promise<T>;
 
@@ -113,5 +111,14 @@ export async function loadConfig({ cwd = process.cwd(), env = process.env }: Loa
     loadModule(file, content, nameOf(file)),
   );
   if (!found) return { config: {}, root };
-  return { config: validate(found.exported, nameOf(found.file)), root, file: found.file };
+  return { config: validateConfig(found.exported, nameOf(found.file)), root, file: found.file };
+}
+
+/**
+ * The config with tags as arrays of bare words and without keys that are `undefined`; throws where it isn't one.
+ * `where` is what messages call it.
+ */
+export function validateConfig(value: unknown, where: string): RewindConfig {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- late: a schema takes time to load, and a config is optional
+  return (require('./validate') as typeof import('./validate')).validate(value, where);
 }
