@@ -9,8 +9,10 @@ import {
   type Test,
   bail,
   endWhen,
+  ignoreSecondEnd,
   isLastAttempt,
   isTimeout,
+  isUncaught,
   withholdBeforeEach,
   wrapRun,
 } from './mocha-private';
@@ -28,11 +30,27 @@ export class Attempts {
   readonly #withheld = new Map<Test, () => void>();
   readonly #charged = new Map<Scope, Error[]>();
   readonly #retried = new WeakSet<Test>();
+  #running: Runnable | undefined;
 
   constructor(private readonly handler: RunHandler) {}
 
+  /** Whether code of the user's is running, or being waited for. */
+  get isRunning(): boolean {
+    return this.#running !== undefined;
+  }
+
+  #wrap(runnable: Runnable, wrapper: (run: (done: Done) => void, done: Done) => void): void {
+    wrapRun(runnable, (run, done) => {
+      this.#running = runnable;
+      wrapper(run, (error) => {
+        this.#running = undefined;
+        done(error);
+      });
+    });
+  }
+
   began(scope: Scope, test: Test): void {
-    wrapRun(test, (run, done) => {
+    this.#wrap(test, (run, done) => {
       this.#withheld.get(test)?.();
       if (this.#refusals.has(test)) return done(this.#refusals.get(test));
       run((error) =>
@@ -55,7 +73,7 @@ export class Attempts {
 
   /** A hook of somebody else's: what goes wrong in one that runs for a suite is its own. */
   hookBegan(scope: Scope, hook: Hook, owner: Scope | undefined): void {
-    wrapRun(hook, (run, done) => {
+    this.#wrap(hook, (run, done) => {
       scope.hookOwner = owner;
       run((error) => {
         scope.hookOwner = undefined;
@@ -70,7 +88,10 @@ export class Attempts {
   /** Ends a runnable when all is known that goes with it: rejections nobody handled, what a time-out has waited for. */
   #settle(scope: Scope, runnable: Runnable, error: unknown, settled: Done): void {
     const afterTurn = (go: () => void): void => void realTimers.setImmediate(go);
-    const ends = (uncaught: unknown): void => settled(error ?? uncaught);
+    const ends = (uncaught: unknown): void => {
+      if (isUncaught(error)) ignoreSecondEnd(runnable);
+      settled(error ?? uncaught);
+    };
     if (!isTimeout(error)) return endWhen(runnable, afterTurn, ends);
     scope.timedOut = true;
     const explained = this.#explain(error).catch(() => {});

@@ -14,8 +14,12 @@ export function failureOf(thrown: unknown): Error {
 
 /** Adds to the words of somebody else's error. */
 export function append(error: Error, text: string): void {
+  extendMessage(error, `\n\n${text}\n`);
+}
+
+export function extendMessage(error: Error, more: string): void {
   const { message, stack } = error;
-  error.message = `${message}\n\n${text}\n`;
+  error.message = message + more;
   // Reporters look for the message in the stack, to print it once.
   if (stack?.includes(message)) error.stack = stack.replace(message, () => error.message);
 }

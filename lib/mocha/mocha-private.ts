@@ -36,6 +36,11 @@ export function isParallelMain(mocha: MochaInstance): boolean {
   return mocha._runnerClass?.prototype.isParallelMode?.() ?? false;
 }
 
+/** `--pass-on-failing-test-suite`: the exit code is to be 0 (`createExitHandler`). */
+export function passesAnyway(mocha: MochaInstance): boolean {
+  return mocha.options?.passOnFailingTestSuite ?? false;
+}
+
 export function isDryRun(runner: Runner): boolean {
   return Boolean(runner._opts?.dryRun);
 }
@@ -189,6 +194,11 @@ export function isTimeout(error: unknown): error is Error {
   return (error as { code?: unknown } | undefined)?.code === TIMEOUT;
 }
 
+/** Told by the runner, not by the runnable itself (`Runner#_uncaught`). */
+export function isUncaught(error: unknown): boolean {
+  return (error as { uncaught?: unknown } | undefined)?.uncaught === true;
+}
+
 /**
  * Finds the Runner without its class, where {@link loadedMochas} finds none: our own hook, at its synchronous return,
  * makes the runner emit `hook end` with that very hook. Nothing else can run in between.
@@ -228,6 +238,31 @@ export function onListenerError(runner: Runner, told: (error: unknown) => void):
       throw error;
     }
   });
+}
+
+/**
+ * Asks first about exceptions that nobody has caught. `Runner#_uncaught` gives them to the runnable it has begun last:
+ * where that has passed already it ends the run, and where that is a root hook of ours, all tests fail with it.
+ */
+export function interceptUncaught(runner: Runner, takes: (thrown: unknown) => boolean): void {
+  const { uncaught } = runner;
+  runner._removeEventListener(process, 'uncaughtException', uncaught);
+  runner.uncaught = (thrown) => {
+    if (runner.allowUncaught || !takes(thrown)) uncaught(thrown);
+  };
+  runner._addEventListener(process, 'uncaughtException', runner.uncaught);
+}
+
+const MULTIPLE_DONE = 'ERR_MOCHA_MULTIPLE_DONE';
+
+/**
+ * A body that an uncaught exception has ended may go on, and come to its own end: that is no second `done()`, which would
+ * be told as a failure of its own, and crash the process once the run is over (`Runner#fail`).
+ */
+export function ignoreSecondEnd(runnable: Runnable): void {
+  const emit: Emit = runnable.emit.bind(runnable);
+  runnable.emit = (event, ...args: unknown[]) =>
+    (event === 'error' && (args[0] as { code?: unknown }).code === MULTIPLE_DONE) || emit(event, ...args);
 }
 
 /** Lets facts about a test or a suite cross from a worker to the main process, whose serializer knows a fixed list of fields. */

@@ -57,7 +57,11 @@ export interface Runner extends EventEmitter {
   failures: number;
   grepTotal(suite: { eachTest(visit: (test: Test) => void): unknown }): number;
   isParallelMode(): boolean;
-  uncaught(error: unknown): void;
+  /** The listener of `uncaughtException` (bound `Runner#_uncaught`). */
+  uncaught: (thrown: unknown) => void;
+  allowUncaught?: boolean;
+  _addEventListener(target: EventEmitter, event: string, listener: (...args: never[]) => void): void;
+  _removeEventListener(target: EventEmitter, event: string, listener: (...args: never[]) => void): void;
   _opts?: { dryRun?: boolean };
 }
 
@@ -66,6 +70,7 @@ export type RunResult = number | { failureCount: number };
 
 export interface MochaInstance {
   files: string[];
+  options?: { passOnFailingTestSuite?: boolean };
   _runnerClass?: { prototype: Partial<Pick<Runner, 'isParallelMode'>> };
 }
 

@@ -8,8 +8,10 @@ import {
   captureRunner,
   isParallelMain,
   loadedMochas,
+  passesAnyway,
 } from './mocha-private';
 import type { OrderOptions } from './order';
+import { Vigil, isCommandLine, keepFailure } from './exit-guard';
 import { queueCommittingFilesLast } from './file-order';
 import { rememberHookPlaces } from './hook-place';
 import { carryFacts } from './results';
@@ -24,6 +26,9 @@ export class Plug {
   readonly tags: TagReader;
   readonly order: OrderOptions;
   readonly #roots = new WeakSet<Suite>();
+  /** A spec file can end the process while it is loaded. */
+  #loading: Vigil | undefined;
+  #last: Run | undefined;
 
   constructor(
     readonly tagging: Tagging,
@@ -39,9 +44,15 @@ export class Plug {
     };
   }
 
+  expectRun(): void {
+    this.#loading = new Vigil(() => 'before it had begun: while its files were loaded');
+  }
+
   follow(runner: Runner): Run {
+    this.#loading?.over();
+    this.#last?.forget();
     this.#roots.add(runner.suite);
-    return new Run(this, runner);
+    return (this.#last = new Run(this, runner));
   }
 
   follows(root: Suite): boolean {
@@ -58,11 +69,13 @@ export function plug(tagging: Tagging, beginRun: (plan: RunPlan) => RunHandler, 
   const holder = globalThis as Holder;
   const shared = (holder[KEY] ??= { plug: current, patched: new WeakSet() });
   shared.plug = current;
-  for (const mocha of loadedMochas()) {
+  const mochas = loadedMochas();
+  for (const mocha of mochas) {
     if (shared.patched.has(mocha)) continue;
     shared.patched.add(mocha);
     patch(mocha, () => shared.plug);
   }
+  if (mochas.length > 0 && isCommandLine()) current.expectRun();
   warnOfChoma();
   return { mochaHooks: { beforeAll: joinUnseenRun(() => shared.plug) } };
 }
@@ -82,7 +95,12 @@ function patch(mocha: MochaClass, current: () => Plug): void {
     if (main) this.files = queueCommittingFilesLast(this.files, plug);
     // Before there are workers. What it throws is told by Mocha's command line.
     const handler = main ? plug.beginRun(MAIN) : undefined;
-    const runner = original.call(this, (result) => void run.conclude(result).then((told) => done?.(told)));
+    const runner = original.call(this, (result) => {
+      void run.conclude(result).then((told) => {
+        if (isCommandLine() && told !== 0 && !passesAnyway(this)) keepFailure();
+        done?.(told);
+      });
+    });
     const run = plug.follow(runner);
     if (handler) run.attachToMain(handler);
     else run.attach();

@@ -1,10 +1,11 @@
-import { MODES, type Mode, type Phase, phaseOf } from '../modes';
+import { executionAsyncResource } from 'node:async_hooks';
+import { type Mode, type Phase, phaseOf } from '../modes';
 import { type Scope, scopeContext } from '../scope';
 import { realTimers } from '../timers';
 import { Attempts } from './attempts';
-import { Vigil } from './exit-guard';
-import { failureOf } from './failures';
-import type { RunHandler, RunPlan } from './index';
+import { Vigil, failAfterAll, isCommandLine } from './exit-guard';
+import { extendMessage, failureOf } from './failures';
+import type { RunHandler } from './index';
 import { describeHook } from './hook-place';
 import { InjectedHooks } from './injected-hooks';
 import {
@@ -13,26 +14,18 @@ import {
   type Runner,
   type Suite,
   type Test,
+  interceptUncaught,
   isDryRun,
   isOurs,
   onListenerError,
-  willRun,
 } from './mocha-private';
 import { leaveOut, reorder } from './order';
 import type { Plug } from './plug';
 import { Outcomes } from './outcomes';
 import { RejectionWatch } from './rejections';
+import { MODE_OF_PHASE, planOf, rootModeOf } from './run-plan';
 import { Results, attachFacts, attachRunFacts, hearWorkers } from './results';
 import { ScopeTracker } from './scope-tracker';
-
-/** Mode of a suite's own scope, where its tests have another one than it is tagged with. */
-const MODE_OF_PHASE: Readonly<Record<Phase, Mode>> = {
-  1: 'rollback',
-  2: 'truncate',
-  3: 'schema',
-  4: 'dirty',
-  5: 'unmanaged',
-};
 
 /** What there is once a run has begun that runs tests itself, and not `--dry-run`. */
 interface Begun {
@@ -56,7 +49,7 @@ export class Run {
   #startedAt = 0;
   #endedAt = 0;
   #vigil: Vigil | undefined;
-  #listenerError: Error | undefined;
+  #listenerThrown: unknown;
   #hookPassed: (() => void) | undefined;
 
   constructor(
@@ -93,7 +86,10 @@ export class Run {
   }
 
   #watch(): void {
-    this.#vigil = new Vigil(() => this.#where());
+    this.#vigil = new Vigil(
+      () => this.#where(),
+      () => this.runner.failures > 0,
+    );
     this.#results.listen(this.runner);
     this.#on('end', () => this.#end());
   }
@@ -114,8 +110,13 @@ export class Run {
     this.#problems.push(...((await this.#begun?.hooks.finishIfDue()) ?? []));
     this.#safely(() => this.#begun && attachRunFacts(this.runner.suite, this.#begun.handler.runFacts()));
     this.#safely(() => this.#handler?.ended(this.#results.tests, this.#endedAt - this.#startedAt));
-    for (const problem of this.#problems) process.stderr.write(`\nmocha-rewind: ${problem.stack ?? problem.message}\n`);
+    this.#problems.forEach(tell);
     return withFailures(result, this.#problems.splice(0).length);
+  }
+
+  /** Another run begins, and what is left of this one is not looked at any more. */
+  forget(): void {
+    this.#rejections.stop();
   }
 
   #begin(joining?: Hook): void {
@@ -137,7 +138,8 @@ export class Run {
       if (error) this.#stop(failureOf(error));
       return;
     }
-    const plan = this.#plan(root);
+    const plan = planOf(this.runner, (test) => this.plug.tags.modeOf(test));
+    this.#rootMode = rootModeOf(plan);
     const handler = this.plug.beginRun(plan);
     const attempts = new Attempts(handler);
     const hooks = new InjectedHooks({
@@ -153,19 +155,8 @@ export class Run {
     hooks.inject(root, joining);
     this.#handler = handler;
     this.#begun = { handler, attempts, hooks };
+    interceptUncaught(this.runner, (thrown) => this.#takes(thrown));
     if (this.plug.options.rejections !== 'ignore') this.#rejections.start();
-  }
-
-  #plan(root: Suite): RunPlan {
-    const tests: Test[] = [];
-    root.eachTest((test) => willRun(this.runner, test) && tests.push(test));
-    const counts = countsOf(tests.map((test) => this.plug.tags.modeOf(test)));
-    const phases = MODES.filter((mode) => counts[mode] > 0).map(phaseOf);
-    this.#rootMode = MODE_OF_PHASE[phases.sort()[0] ?? 1];
-    const worker = process.env['MOCHA_WORKER_ID'];
-    const first: Partial<Record<Mode, string>> = {};
-    for (const test of tests) first[this.plug.tags.modeOf(test)] ??= test.fullTitle();
-    return { role: worker === undefined ? 'serial' : 'worker', worker, counts, first };
   }
 
   /** Ends a run that can't be had before it begins, where no hook of ours would do it. */
@@ -178,13 +169,15 @@ export class Run {
   #end(): void {
     this.#endedAt = realTimers.now();
     if (this.#vigil) this.#vigil.stage = 'reporting';
-    this.#rejections.stop();
+    // What a test has left behind can fail after the last one has ended; elsewhere nobody waits for that.
+    if (!isCommandLine()) this.forget();
     this.#tracker.runEnded();
   }
 
   #entered(scope: Scope, node: Suite | Test): void {
     if (!this.#begun) return;
     const { handler, attempts } = this.#begun;
+    this.#vigil?.goesOn();
     if (scope.kind === 'test') {
       attempts.began(scope, node as Test);
       this.#rejections.testBegins();
@@ -227,13 +220,32 @@ export class Run {
     const current = this.#tracker.currentTest;
     // A test that is departing has ended, but can still fail.
     if (origin?.kind === 'test' && origin.ended && origin !== current?.scope) {
-      error.message += ` (in "${origin.title}", after it had ended)`;
-      this.#problems.push(failureOf(error));
+      extendMessage(error, ` (in "${origin.title}", after it had ended)`);
+      this.#failRun(failureOf(error));
     } else if (this.#tracker.current) {
       this.#begun?.attempts.charge(this.#tracker.current, error);
     } else {
-      this.#problems.push(error);
+      this.#failRun(error);
     }
+  }
+
+  #failRun(error: Error): void {
+    if (this.#vigil?.stage !== 'over') return void this.#problems.push(error);
+    tell(error);
+    failAfterAll();
+  }
+
+  /**
+   * Mocha blames an uncaught exception on what it has begun last. That is right while code of the user's is waited for,
+   * unless a timer has thrown that was set by a test that is over.
+   */
+  #takes(thrown: unknown): boolean {
+    const origin = scopeContext.getStore();
+    const leftBehind = origin?.kind === 'test' && origin.ended && isTimer(executionAsyncResource());
+    const isOfRun = thrown === this.#listenerThrown || this.#endedAt > 0;
+    if (isOfRun || (this.#begun?.attempts.isRunning && !leftBehind)) return false;
+    this.#charge(failureOf(thrown));
+    return true;
   }
 
   #modeOf(node: Suite | Test): Mode {
@@ -246,7 +258,8 @@ export class Run {
 
   #where(): string {
     const { current } = this.#tracker;
-    const [message, frame] = this.#listenerError?.stack?.split('\n') ?? [];
+    const thrown = this.#listenerThrown === undefined ? undefined : failureOf(this.#listenerThrown);
+    const [message, frame] = thrown?.stack?.split('\n') ?? [];
     const reason = message === undefined ? '' : `, because a listener threw "${message}" ${frame?.trim() ?? ''}`;
     if (this.runner.isParallelMode()) return 'while workers were running';
     if (this.#startedAt === 0) return 'before it had begun';
@@ -256,7 +269,7 @@ export class Run {
 
   /** The run is lost. A worker would not even exit: the main process would wait for ever. */
   #listenerThrew(error: unknown): void {
-    this.#listenerError = failureOf(error);
+    this.#listenerThrown = error;
     if (process.env['MOCHA_WORKER_ID'] !== undefined) process.exit();
   }
 
@@ -276,10 +289,13 @@ export class Run {
   }
 }
 
-function countsOf(modes: readonly Mode[]): Record<Mode, number> {
-  const counts: Record<Mode, number> = { rollback: 0, truncate: 0, nodb: 0, schema: 0, dirty: 0, unmanaged: 0 };
-  for (const mode of modes) counts[mode]++;
-  return counts;
+function tell(problem: Error): void {
+  process.stderr.write(`\nmocha-rewind: ${problem.stack ?? problem.message}\n`);
+}
+
+/** Set for one purpose, unlike a socket, which is used by one test after another. */
+function isTimer(resource: object): boolean {
+  return ['Timeout', 'Immediate'].includes((resource.constructor as { name: string } | undefined)?.name ?? '');
 }
 
 function withFailures(result: RunResult, more: number): RunResult {

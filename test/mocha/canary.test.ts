@@ -13,6 +13,8 @@ import {
   cloneSuite,
   endWhen,
   hooksOf,
+  ignoreSecondEnd,
+  interceptUncaught,
   isDryRun,
   isMochaClass,
   isTimeout,
@@ -224,6 +226,35 @@ for (const [version, folder] of Object.entries(MOCHAS)) {
         );
       });
       assert.deepEqual(errors, ['t: late']);
+    });
+
+    it('listens for uncaught exceptions by `uncaught`, which can be replaced while it runs', async () => {
+      const root = rootSuite();
+      const taken: unknown[] = [];
+      const before = process.listeners('uncaughtException');
+      const failures = await run(root, (runner) => {
+        addTest(root, new TestClass('t', () => runner.uncaught(new Error('late'))));
+        runner.on('start', () => {
+          interceptUncaught(runner, (thrown) => taken.push((thrown as Error).message) > 0);
+          const during = process.listeners('uncaughtException').filter((listener) => !before.includes(listener));
+          assert.deepEqual(during, [runner.uncaught]);
+        });
+      });
+      assert.deepEqual([failures, taken], [0, ['late']]);
+      assert.deepEqual(process.listeners('uncaughtException'), before);
+    });
+
+    it('tells a test of a second end by an `error` event with a code, after the first', async () => {
+      const root = rootSuite();
+      addTest(
+        root,
+        new TestClass('t', (done: () => void) => {
+          done();
+          done();
+        }),
+      );
+      const failed = await run(root, (runner) => runner.on('test', (test: Test) => ignoreSecondEnd(test)));
+      assert.equal(failed, 0);
     });
 
     it('fails the test, and goes on, where a hook says so by Hook#error', async () => {

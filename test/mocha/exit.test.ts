@@ -69,6 +69,63 @@ for (const mocha of VERSIONS) {
       assert.match(run.stderr, /the run stopped before its end, in "b"/);
     });
 
+    // One process each: the exit code is all there is to see.
+    const ENDINGS: Readonly<Record<string, { spec: string; args?: string[]; says?: RegExp }>> = {
+      'a spec file has called process.exit(0) while it was loaded': {
+        spec: `T('a'); process.exit(0);`,
+        says: /stopped before its end, before it had begun: while its files were loaded/,
+      },
+      'a hook has called process.exit(0)': {
+        spec: `T('a'); after(() => process.exit(0));`,
+        says: /stopped before its end, between tests/,
+      },
+      'a test has failed, and an exit listener of the app’s ends the process': {
+        spec: `process.on('exit', () => process.exit()); T('a', () => { throw new Error('x'); });`,
+      },
+      'a test has failed, and an exit listener of the app’s ends the process with 0': {
+        spec: `process.on('exit', () => process.exit(0)); T('a', () => { throw new Error('x'); });`,
+      },
+      'the same with --exit': {
+        spec: `process.on('exit', () => process.exit(0)); T('a', () => { throw new Error('x'); });`,
+        args: ['--exit'],
+      },
+      'a test has failed, and has set the exit code itself': {
+        spec: `process.on('exit', () => { process.exitCode = 0; }); T('a', () => { process.exitCode = 0; throw new Error('x'); });`,
+      },
+      'a test has removed all exit listeners, and another one calls process.exit(0)': {
+        spec: `T('a', () => { process.removeAllListeners('exit'); }); T('b', () => process.exit(0));`,
+        says: /stopped before its end, in "b"/,
+      },
+      'the process was ended with 0 when the last test had failed, before all was said': {
+        spec: `T('a', () => { throw new Error('x'); }); after(() => { setImmediate(() => setImmediate(() => process.exit(0))); });`,
+      },
+      'something throws after the last test': {
+        spec: `process.on('uncaughtException', () => {}); it('a', () => { setTimeout(() => { throw new Error('late'); }, 150); });`,
+      },
+      'a promise is rejected unseen after the last test': {
+        spec: `it('a', () => { setTimeout(() => Promise.reject(new Error('late')), 150); });`,
+        says: /mocha-rewind: Error: Unhandled rejection: late \(in "a", after it had ended\)/,
+      },
+      'a test has put a handler that does nothing in the place of Mocha’s': {
+        spec: `it('a', async () => { process.removeAllListeners('uncaughtException'); process.on('uncaughtException', () => {}); await 1; setImmediate(() => { throw new Error('x'); }); return new Promise(() => {}); }).timeout(200);`,
+      },
+    };
+    for (const [when, { spec, args = [], says = /./ }] of Object.entries(ENDINGS)) {
+      it(`is not 0 where ${when}`, async () => {
+        const run = await recorded({ 'a.spec.js': spec }, { mocha, args });
+        assert.notEqual(run.code, 0, run.output);
+        assert.match(run.output, says);
+      });
+    }
+
+    it('is 0 where a test has failed and Mocha is told to pass', async () => {
+      const run = await recorded(
+        { 'a.spec.js': `T('a', () => { throw new Error('x'); });` },
+        { mocha, args: ['--pass-on-failing-test-suite'] },
+      );
+      assert.equal(run.code, 0, run.output);
+    });
+
     it('is 1 where nobody has called run() under --delay', async () => {
       const run = await recorded({ 'a.spec.js': `T('a')` }, { mocha, args: ['--delay'] });
       assert.equal(run.code, 1, run.output);
@@ -102,6 +159,7 @@ for (const mocha of VERSIONS) {
 
     for (const [what, body] of Object.entries({
       'left by process.exit(0)': 'process.exit(0)',
+      'cut off': `process.disconnect(); await new Promise(() => {})`,
       killed: `process.kill(process.pid, 'SIGKILL'); await new Promise(() => {})`,
     })) {
       it(`is not 0 where a worker was ${what} in the middle of a test`, async () => {
@@ -109,6 +167,17 @@ for (const mocha of VERSIONS) {
           { 'a.spec.js': `it('a', async () => { ${body}; });`, 'b.spec.js': `T('b')` },
           { mocha, args: PARALLEL },
         );
+        assert.notEqual(run.code, 0, run.output);
+      });
+    }
+
+    for (const [what, spec] of Object.entries({
+      'after its last test': `T('a'); after(() => process.exit(0));`,
+      'between its last hook and its report': `T('a'); after(() => { setImmediate(() => process.exit(0)); });`,
+      'while it loaded a file': `process.exit(0);`,
+    })) {
+      it(`is not 0 where a worker has gone ${what}`, async () => {
+        const run = await recorded({ 'a.spec.js': spec, 'b.spec.js': `T('b')` }, { mocha, args: PARALLEL });
         assert.notEqual(run.code, 0, run.output);
       });
     }

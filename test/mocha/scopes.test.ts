@@ -376,6 +376,56 @@ T('next', () => new Promise((r) => setTimeout(r, 100)));`,
         assert.deepEqual(run.ran, ['next']);
       });
 
+      it('an exception of a test that is over fails the run, by that test’s name, and no other test', async () => {
+        const run = await recorded(
+          {
+            'a.spec.js': `
+it('t', () => { setTimeout(() => { throw new Error('boom'); }, 20); });
+T('next', () => new Promise((r) => setTimeout(r, 60))); T('last');`,
+          },
+          { mocha },
+        );
+        assertScopes(run);
+        assert.deepEqual(
+          run.report?.failures.map((t) => [t.fullTitle, t.err.message]),
+          [['"after all" hook: mocha-rewind for "last"', 'boom (in "t", after it had ended)']],
+        );
+        assert.deepEqual(run.ran, ['next', 'last']);
+      });
+
+      it('an exception while a hook of ours runs fails the test it runs for', async () => {
+        const run = await recorded(
+          {
+            'a.spec.js': `it('t', () => { setTimeout(() => { throw new Error('boom'); }, 20); }); T('next');`,
+          },
+          {
+            mocha,
+            handler: `{ depart: (scope) => scope.title === 't' ? new Promise((r) => setTimeout(() => r([]), 60)) : undefined }`,
+          },
+        );
+        assertScopes(run);
+        assert.deepEqual(
+          run.report?.failures.map((t) => [t.fullTitle, t.err.message]),
+          [['t', 'boom']],
+        );
+        assert.deepEqual(run.ran, ['next']);
+      });
+
+      it('a body that goes on after an exception has ended its test comes to no second end', async () => {
+        const run = await recorded(
+          {
+            'a.spec.js': `it('t', async () => { setTimeout(() => { throw new Error('boom'); }, 1); await new Promise((r) => setTimeout(r, 40)); }); T('next', () => new Promise((r) => setTimeout(r, 80)));`,
+          },
+          { mocha },
+        );
+        assertScopes(run);
+        assert.deepEqual(
+          run.report?.failures.map((t) => t.err.message),
+          ['boom'],
+        );
+        assert.deepEqual(run.ran, ['next']);
+      });
+
       it('a second done() is told as without the plugin', async () => {
         const specs = {
           'a.spec.js': `it('twice', (done) => { done(); done(); }); it('later', (done) => { done(); setTimeout(done, 1); }); T('next', () => new Promise((r) => setTimeout(r, 20)));`,
