@@ -47,12 +47,18 @@ export function modeMix(scope: Scope, around: Scope): RewindError {
 }
 
 /** Rows that were committed past a scope. */
-export function leaked({ suspects, tables, repaired }: Leak, label: string): RewindError {
+export function leaked({ suspects, from, tables, repaired }: Leak, label: string): RewindError {
   const who = suspects.map((scope) => (scope.kind === 'suite' ? `hooks of ${nameOf(scope)}` : nameOf(scope)));
   const what = tables.map((t) => `${t.name} (${t.extra} rows new or changed, ${t.missing} gone or changed)`);
   const outcome = repaired
     ? 'They have been restored.'
     : 'They can be restored only when the suite around has ended, whose own rows are in the way: its tests see them.';
+  if (from === 'the sandbox') {
+    return new RewindError('REWIND_BOUNDARY', {
+      problem: `${who.join(' or ')} ended the transaction that isolates it, and rows were really committed to ${label}: ${what.join(', ')}. ${outcome}`,
+      remedy: 'Tag the test @truncate: it then runs on real connections that really commit.',
+    });
+  }
   return new RewindError('REWIND_LEAK', {
     problem: `While ${who.join(' or ')} ran, rows were really committed to ${label} from outside of the sandbox: ${what.join(', ')}. ${outcome}`,
     remedy:

@@ -17,6 +17,8 @@ interface Known extends Difference {
 
 export interface Leak {
   readonly suspects: readonly [Scope, ...Scope[]];
+  /** `the sandbox`: its transaction was ended by a statement of the suspects'. */
+  readonly from: 'the sandbox' | 'outside';
   readonly tables: readonly Difference[];
   readonly repaired: boolean;
 }
@@ -33,6 +35,8 @@ export class LeakWatch {
   #ran: Scope[];
   /** Scopes whose code ran while somebody outside wrote, and it isn't known yet what comes of it. */
   readonly #suspects = new Set<Scope>();
+  /** Tests with statements that have ended the sandbox's transaction. */
+  readonly #escaped = new WeakSet<Scope>();
   #known: Known[] = [];
   #last: Promise<unknown> = Promise.resolve();
   #settledIn: Scope | undefined;
@@ -71,9 +75,13 @@ export class LeakWatch {
     const isWorthIt =
       this.#total('queries') > this.#queriesSeen || realTimers.now() - this.#testBegan > WORTH_A_READING_MS;
     if (isWorthIt || this.#waits) this.#read();
-    if (this.#total('escapes') > this.#escapesSeen) this.#suspects.add(test);
+    const escaped = this.#total('escapes') > this.#escapesSeen;
     this.#escapesSeen = this.#total('escapes');
-    if (this.#waits) await this.settle(test);
+    if (escaped) {
+      this.#escaped.add(test);
+      this.#suspects.add(test);
+    }
+    if (escaped || this.#waits) await this.settle(test);
   }
 
   /** Readings that are under way, and what they lead to. A test does not begin before. */
@@ -140,7 +148,13 @@ export class LeakWatch {
     }
     const repaired = await this.#repair(found, present);
     this.#waits = true;
-    this.report({ suspects, tables: fresh, repaired });
+    const [escapee, ...more] = suspects.filter((scope) => this.#escaped.has(scope));
+    this.report({
+      suspects: escapee ? [escapee, ...more] : suspects,
+      from: escapee ? 'the sandbox' : 'outside',
+      tables: fresh,
+      repaired,
+    });
   }
 
   #sinceKnown(difference: Difference): Difference {

@@ -22,12 +22,12 @@ export class Answer {
   }
 
   /** The app's whole text. */
-  body(protocol: Body['protocol']): Body {
+  body(protocol: Body['protocol'], keptAs?: string): Body {
     const { form, text, values, receiver } = this.job;
     if (form.kind === 'portal') return bodyOfPortal(text, values, form.binary, receiver);
     if (form.kind === 'loan') return bodyOfText(text, receiver);
     if (protocol === 'extended' && form.query.rows) form.query.rows = 0; // a page size; all pages end up in one result
-    return bodyOfQuery(form.query, protocol);
+    return bodyOfQuery(form.query, protocol, keptAs);
   }
 
   bodyFor(statement: Statement): Body {

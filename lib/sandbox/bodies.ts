@@ -3,12 +3,15 @@ import type { Body, PgQuery, Receiver } from './wire';
 
 const always = (): boolean => true;
 
-/** pg's own `Query` writes its own messages: nothing about parameters, types or names is done again here. */
-export function bodyOfQuery(query: PgQuery, protocol: Body['protocol']): Body {
+/**
+ * pg's own `Query` writes its own messages: nothing about parameters, types or names is done again here. `keptAs`: a name
+ * of ours, under which the server keeps a statement that has none of its own.
+ */
+export function bodyOfQuery(query: PgQuery, protocol: Body['protocol'], keptAs?: string): Body {
   return {
     receiver: query,
     protocol,
-    statementName: protocol === 'extended' ? query.name : undefined,
+    statementName: protocol === 'extended' ? (keptAs ?? query.name) : undefined,
     text: query.text,
     write(connection) {
       let early: Error | undefined;
@@ -17,12 +20,15 @@ export function bodyOfQuery(query: PgQuery, protocol: Body['protocol']): Body {
       // a value that can't be serialised is reported by calling handleError from within submit (query.js, prepare)
       query.handleError = (error: Error) => (early ??= error);
       if (protocol === 'extended') query.requiresPreparation = always;
+      const { name } = query;
+      if (keptAs !== undefined) query.name = keptAs;
       try {
         return query.submit(connection) ?? early;
       } finally {
         // put back, not deleted: V8 turns an object that loses properties into a slow one
         query.handleError = handleError;
         query.requiresPreparation = requiresPreparation;
+        if (keptAs !== undefined) Object.assign(query, { name });
       }
     },
   };

@@ -10,10 +10,18 @@ import type { Task } from './session';
 import { Several } from './several';
 import { Special } from './special';
 import { mark } from './stack';
-import type { PlainStatement, Statement } from './statement';
+import { scriptRunsCode, type PlainStatement, type Statement } from './statement';
 import type { Body, Outcome } from './wire';
 
-const UNKNOWN: PlainStatement = { kind: 'plain', text: '', writes: true, ddl: false, parameters: false, traits: {} };
+const UNKNOWN: PlainStatement = {
+  kind: 'plain',
+  text: '',
+  writes: true,
+  ddl: false,
+  runsCode: true,
+  parameters: false,
+  traits: {},
+};
 const GUARD = 'rewind_g';
 
 export class Executor {
@@ -36,6 +44,7 @@ export class Executor {
   run(task: Task, pinned: Pinned): void {
     const { script } = task;
     const answer = new Answer(task, pinned.client.connection);
+    if (scriptRunsCode(script)) task.level.ranCode = true;
     if (task.job.form.kind === 'loan') {
       const statement = script.kind === 'one' && script.statement.kind === 'plain' ? script.statement : UNKNOWN;
       void this.specials
@@ -203,7 +212,7 @@ export class Executor {
       return error;
     }
     const { status } = pinned.wire;
-    if (status === 'I' && !stack.empty) return this.boundaryLost(task, error);
+    if ((status === 'I' || outcome.committed) && !stack.empty) return this.boundaryLost(task, error);
     if (where === 'prefix' && error) return this.prefixFailed(task, pinned, error);
     if (error) {
       if (status === 'E') {
@@ -239,6 +248,7 @@ export class Executor {
 
   private prefixFailed(task: Task, pinned: Pinned, error: Error): Error {
     const problem = boundaryLost(task.job.text, `a savepoint of ours failed: ${error.message}`);
+    this.sandbox.escapes++;
     this.sandbox.report(problem);
     pinned.wire.forgetOwnPrepared();
     this.sandbox.transactionGone();

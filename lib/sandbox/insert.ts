@@ -4,10 +4,16 @@ import { collectUses, movable, type ClockUses, type Use } from './clock';
 import type { ClockColumn } from './defaults';
 import { scan, type Node, type Token } from './parser';
 import { quoteIdent } from '../sql';
+import { walk } from './tree';
 
 export interface Insert {
   readonly schema: string | undefined;
   readonly table: string;
+  /**
+   * Whether the server may keep it and run it again, which saves it half of its work: nothing in it is read once and for
+   * all, as a literal `'now'` would be.
+   */
+  readonly canBeKept: boolean;
   /**
    * Where it asks for the time, if these columns of its table get it by default; undefined where it has to be left as it is,
    * or doesn't ask.
@@ -23,11 +29,27 @@ export function readInsert(sql: string, body: Node): Insert | undefined {
   return {
     schema: relation.schemaname as string | undefined,
     table: String(relation.relname),
+    canBeKept: canBeKept(body),
     uses(defaults) {
       const left = defaults.length === 0 ? [] : editsFor(sql, body, defaults);
       return left && named.length + left.length > 0 ? movable(sql, [...named, ...left]) : undefined;
     },
   };
+}
+
+/** What an INSERT of values given as parameters consists of, by its keys in the tree. */
+const KEEPABLE = new Set(
+  (
+    'relation cols selectStmt override returningList returningClause SelectStmt ResTarget List ParamRef SetToDefault ' +
+    'val A_Const ival fval boolval ColumnRef String'
+  ).split(' '),
+);
+
+function canBeKept(insert: Node): boolean {
+  if (!Object.keys(insert).every((key) => KEEPABLE.has(key))) return false;
+  let can = true;
+  walk(insert, (key) => (can &&= KEEPABLE.has(key)));
+  return can;
 }
 
 /** What has to be put where, so that columns with such a default are given a value. */

@@ -6,6 +6,7 @@ export type Borrower = Submittable & Partial<Record<`handle${string}`, (...args:
 /** Passes everything on to a foreign submittable, and notices its end. */
 export class Loan {
   private finished = false;
+  private committed = false;
   constructor(
     private readonly inner: Borrower,
     private readonly done: (outcome: Outcome) => void,
@@ -29,7 +30,8 @@ export class Loan {
   handleEmptyQuery(c: unknown): void {
     this.inner.handleEmptyQuery?.(c);
   }
-  handleCommandComplete(m: unknown, c: unknown): void {
+  handleCommandComplete(m: { text?: string }, c: unknown): void {
+    this.committed ||= m.text === 'COMMIT';
     this.inner.handleCommandComplete?.(m, c);
   }
   handleCopyInResponse(c: unknown): void {
@@ -43,12 +45,12 @@ export class Loan {
     if (!connection || error.severity === undefined || error.severity === 'FATAL' || error.severity === 'PANIC') {
       this.finish({ error, where: 'connection' });
     } else {
-      connection.once('readyForQuery', () => this.finish({ error, where: 'body' }));
+      connection.once('readyForQuery', () => this.finish({ error, where: 'body', committed: this.committed }));
     }
   }
   handleReadyForQuery(connection: unknown): void {
     this.inner.handleReadyForQuery?.(connection);
-    this.finish({ error: undefined, where: 'body' });
+    this.finish({ error: undefined, where: 'body', committed: this.committed });
   }
   private finish(outcome: Outcome): void {
     if (this.finished) return;

@@ -136,7 +136,10 @@ export class Pinned {
 
   /** Back to its pool, as it came. Nothing may be open in it. */
   async giveBack(): Promise<void> {
-    if (!this.lost) for (const name of this.changed) await this.ask(`reset ${name}`).catch(() => {});
+    if (!this.lost) {
+      await this.ask([...this.changed.map((name) => `reset ${name}`), 'deallocate all'].join('; ')).catch(() => {});
+      this.wire.forgetPrepared();
+    }
     for (const undo of this.restore) undo();
     this.wire.detach();
     if (this.orphaned) {

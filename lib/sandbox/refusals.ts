@@ -63,7 +63,7 @@ export function connectionLost(scope: string, cause: Error): RewindError {
 
 export function boundaryLost(text: string, how: string): RewindError {
   return new RewindError('REWIND_BOUNDARY', {
-    problem: `"${shorten(text)}" ended the transaction that isolates this test (${how}). What was written before it may have been committed.`,
+    problem: `${text === '' ? 'A statement that only the server has read' : `"${shorten(text)}"`} ended the transaction that isolates this test (${how}). What was written before it may have been committed.`,
     remedy: TRUNCATE,
   });
 }

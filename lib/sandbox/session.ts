@@ -20,6 +20,8 @@ export interface Level {
   /** Whether its end leaves traces in the session that a rollback does not undo. */
   ddl: boolean;
   locked: boolean;
+  /** Whether code of the database's has run in it, which may have done anything, also to the schema. */
+  ranCode: boolean;
 }
 
 /** A transaction of the app's: its BEGIN is a savepoint of ours. */
@@ -149,5 +151,6 @@ export function level(scope: Scope | undefined, depth: number): Level {
     lost: undefined,
     ddl: false,
     locked: false,
+    ranCode: false,
   };
 }

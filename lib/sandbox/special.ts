@@ -29,11 +29,20 @@ export class Special {
     const { tx } = task.session;
     const moved = this.moved(task, pinned, statement);
     if (moved) answer.say(moved.text);
-    this.executor.plain(task, pinned, answer.body('extended'), statement.writes, statement.ddl, (error) => {
+    const text = moved?.text ?? statement.text;
+    const keptAs = this.canBeKept(task, statement, moved) ? pinned.wire.nameFor(text) : undefined;
+    this.executor.plain(task, pinned, answer.body('extended', keptAs), statement.writes, statement.ddl, (error) => {
       if (moved) answer.say(statement.text);
       if (tx) this.keepClock(tx, pinned);
       done(error && moved ? repositioned(error, moved) : error);
     });
+  }
+
+  private canBeKept({ session: { tx }, job }: Task, { traits }: PlainStatement, moved: Moved | undefined): boolean {
+    if (!traits.insert?.canBeKept || job.form.kind !== 'query' || job.form.query.name) return false;
+    if (moved && tx?.clock !== undefined) return false; // with the time of one transaction its text won't come again
+    // what is undone with its scope must not decide what a statement means that is kept
+    return !this.sandbox.levels.some((level) => level.ddl || level.ranCode);
   }
 
   /** A plain statement with something special about it. */

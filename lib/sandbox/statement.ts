@@ -29,6 +29,8 @@ interface Common {
   /** False only where it can't have changed anything that a rollback would undo, and took no row lock. */
   readonly writes: boolean;
   readonly ddl: boolean;
+  /** Whether it runs code of the database's, as far as can be seen: a function that isn't built in, a procedure, a DO block. */
+  readonly runsCode: boolean;
   /** Whether it has `$1`, `$2` … */
   readonly parameters: boolean;
 }
@@ -94,6 +96,11 @@ export function scriptWrites(script: Script): boolean {
   return script.kind === 'several' ? script.writes : script.kind === 'unreadable';
 }
 
+export function scriptRunsCode(script: Script): boolean {
+  if (script.kind === 'one') return script.statement.runsCode;
+  return script.kind === 'several' ? script.statements.some((s) => s.runsCode) : script.kind === 'unreadable';
+}
+
 function toScript(parsed: readonly ParsedStatement[] | undefined): Script {
   if (!parsed) return { kind: 'unreadable' };
   const statements = parsed.map(toStatement);
@@ -121,7 +128,8 @@ const UTILITY = new Set(
 );
 
 function toStatement({ type, body, text }: ParsedStatement): Statement {
-  const common = { text, writes: true, ddl: false, parameters: mentions(body, 'ParamRef') };
+  const runsCode = ['DoStmt', 'CallStmt', 'ExecuteStmt'].includes(type) || callsUnknown(body);
+  const common = { text, writes: true, ddl: false, runsCode, parameters: mentions(body, 'ParamRef') };
   const plain = (traits: Traits = {}, over: Partial<Common> = {}): Statement => ({
     ...common,
     ...over,
@@ -311,6 +319,12 @@ function readsOnly(query: unknown): boolean {
     if (type === 'SelectStmt' && (node.intoClause !== undefined || node.lockingClause !== undefined)) reads = false;
   });
   return reads;
+}
+
+function callsUnknown(body: Node): boolean {
+  let calls = false;
+  walk(body, (type, node) => (calls ||= type === 'FuncCall' && !isPureFunction(functionName(node))));
+  return calls;
 }
 
 function functionName(call: Node): string {

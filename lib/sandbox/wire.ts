@@ -67,6 +67,8 @@ export type ServerStatus = 'I' | 'T' | 'E' | undefined;
 export interface Outcome {
   readonly error: Error | undefined;
   readonly where: 'prefix' | 'body' | 'client' | 'connection';
+  /** Whether a foreign submittable was told of a COMMIT: the server may be in the next transaction (AND CHAIN) already. */
+  readonly committed?: boolean;
 }
 
 /** The app's part of a message. */
@@ -79,6 +81,9 @@ export interface Body {
   /** Writes the messages, without Sync. Returns or throws what pg says before anything is sent. */
   write(connection: PgConnection): Error | null | undefined | void;
 }
+
+/** An app has few distinct statements, and those who make up new ones gain nothing. */
+const KEPT_LIMIT = 500;
 
 /** Over all wires: a client that was given back and is pinned again still has the statements of its last wire. */
 let serial = 0;
@@ -96,6 +101,8 @@ export class Wire {
   answer: { readonly sql: string; readonly value: string } | undefined;
   /** Our statements that the server has already parsed: most are the same few, again and again. */
   private readonly prepared = new Map<string, Buffer>();
+  /** The app's statements that came more than once, by text, and the names under which the server keeps them. */
+  private readonly kept = new Map<string, string | undefined>();
   /** Messages that are to go out in one piece. */
   private chunks: Buffer[] = [];
   /** The connection, except that what it sends is kept in `chunks`. */
@@ -130,7 +137,7 @@ export class Wire {
 
   /** After `DEALLOCATE ALL`, by whomever. */
   forgetPrepared(): void {
-    this.prepared.clear();
+    this.forgetOwnPrepared();
     for (const name of Object.keys(this.client.connection.parsedStatements)) {
       Reflect.deleteProperty(this.client.connection.parsedStatements, name);
     }
@@ -138,6 +145,18 @@ export class Wire {
 
   forgetOwnPrepared(): void {
     this.prepared.clear();
+    this.kept.clear();
+  }
+
+  /** The name under which a statement of the app's may be kept; undefined where it is not worth it, or not yet. */
+  nameFor(text: string): string | undefined {
+    if (!this.kept.has(text)) {
+      if (this.kept.size < KEPT_LIMIT) this.kept.set(text, undefined);
+      return undefined;
+    }
+    const known = this.kept.get(text) ?? `rewind_${++serial}`;
+    this.kept.set(text, known);
+    return known;
   }
 
   /** Writes one message, in one piece. Returns what pg says of the body before anything is sent. */
@@ -145,6 +164,7 @@ export class Wire {
     this.chunks = [];
     for (const sql of prefix) this.writeOwn(sql);
     const early = body && this.writeBody(body);
+    if (early && body.text !== undefined) this.kept.delete(body.text); // pg has closed it, and doesn't note that
     if (body?.protocol !== 'simple' || early) this.recorder.sync();
     const { stream } = this.client.connection;
     if (stream.writable)

@@ -34,6 +34,8 @@ export const SCHEMA = `
   create procedure commits() language plpgsql as $$ begin insert into pa(v) values ('proc'); commit; end $$;
   create type mood as enum ('calm');
   create table tmp_guard(id int);
+  create function become(t text) returns int language plpgsql as $$
+    begin execute 'alter table tmp_guard alter id type ' || t || ' using null'; return 1; end $$;
   create table timed(id serial primary key, v text, made timestamptz default now(), changed timestamptz,
     utc timestamp default (current_timestamp at time zone 'utc'), day date default current_date);
   create view timed_view as select id, v from timed;

@@ -6,6 +6,7 @@ import { clients } from './behaviours/clients';
 import { constraints } from './behaviours/constraints';
 import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
+import { repeated } from './behaviours/repeated';
 import { statements } from './behaviours/statements';
 import { time } from './behaviours/time';
 import { transactions } from './behaviours/transactions';
@@ -16,6 +17,7 @@ const groups: Record<string, Behaviour[]> = {
   interleaving,
   constraints,
   statements,
+  repeated,
   time,
   clients,
 };

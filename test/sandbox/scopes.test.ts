@@ -511,6 +511,25 @@ describe('the sandbox, scope by scope', () => {
     assert.equal(await inTest('next', () => vs(knex)), '');
   });
 
+  it('lets a statement be kept by the server, and again after a value that can’t be written', async () => {
+    const unwritable = {
+      toPostgres() {
+        throw new Error('can not be written');
+      },
+    };
+    const kept = `select 1 from pg_prepared_statements where statement = 'insert into pa(v) values ($1)'`;
+    const insert = (v: unknown): unknown => knex.raw('insert into pa(v) values (?)', [v as string]);
+    await inTest('again and again', async () => {
+      for (const v of ['a', 'b', 'c']) await insert(v);
+      assert.match(await err(insert(unwritable) as Promise<unknown>), /can not be written/);
+      for (const v of ['d', 'e', 'f']) await insert(v);
+      assert.equal(await vs(knex), 'a,b,c,d,e,f');
+      assert.notEqual((await knex.raw(kept)).rows.length, 0);
+    });
+    await sandbox.release();
+    assert.deepEqual((await knex.raw(kept)).rows, []);
+  });
+
   it('keeps working through thousands of statements and failures in one test', async () => {
     await inTest('many', async () => {
       for (let i = 0; i < 1500; i++) {
