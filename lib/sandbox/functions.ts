@@ -1,6 +1,9 @@
 // Built-in functions that can't write (PostgreSQL 18 manual, chapter 9). A function that is missing here costs its caller
 // a savepoint, nothing else; one that is here wrongly could lose a write. nextval and setval count as pure: what they do
 // is not undone by a rollback in production either.
+import type { Node } from './parser';
+import { inner, list, walk } from './tree';
+
 const PURE = new Set(
   `
   count sum avg min max every bool_and bool_or bit_and bit_or array_agg string_agg json_agg jsonb_agg json_object_agg
@@ -43,6 +46,29 @@ const PURE = new Set(
     .split(/\s+/),
 );
 
-export function isPureFunction(name: string): boolean {
+function isPureFunction(name: string): boolean {
   return PURE.has(name);
+}
+
+/** Whether a query can't change anything: no INTO, no data-modifying WITH, no row locks, only functions known as pure. */
+export function readsOnly(query: unknown): boolean {
+  let reads = true;
+  walk(query, (type, node) => {
+    if (type === 'FuncCall' && !isPureFunction(functionName(node))) reads = false;
+    if (type === 'LockingClause' || (type.endsWith('Stmt') && type !== 'SelectStmt')) reads = false;
+    if (type === 'SelectStmt' && (node.intoClause !== undefined || node.lockingClause !== undefined)) reads = false;
+  });
+  return reads;
+}
+
+/** Whether it calls a function that isn't known to be a built-in one. */
+export function callsUnknown(body: Node): boolean {
+  let calls = false;
+  walk(body, (type, node) => (calls ||= type === 'FuncCall' && !isPureFunction(functionName(node))));
+  return calls;
+}
+
+export function functionName(call: Node): string {
+  const name = inner(list(call.funcname).at(-1), 'String')?.sval;
+  return typeof name === 'string' ? name.toLowerCase() : '';
 }

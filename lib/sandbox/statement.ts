@@ -1,6 +1,6 @@
 // What the sandbox has to know of a statement before it runs. Cached by text: an app has few distinct ones.
 import { clockUses, type ClockUses } from './clock';
-import { isPureFunction } from './functions';
+import { callsUnknown, functionName, readsOnly } from './functions';
 import { readInsert, type Insert } from './insert';
 import { parse, type Node, type ParsedStatement } from './parser';
 import { inner, list, mentions, walk } from './tree';
@@ -308,26 +308,4 @@ function localName(node: unknown): LocalName {
   if (parameter) return { parameter: Number(parameter.number) };
   const text = (inner(node, 'A_Const')?.sval as Node | undefined)?.sval;
   return typeof text === 'string' ? { literal: text } : 'computed';
-}
-
-/** Whether a query can't change anything: no INTO, no data-modifying WITH, no row locks, only functions known as pure. */
-function readsOnly(query: unknown): boolean {
-  let reads = true;
-  walk(query, (type, node) => {
-    if (type === 'FuncCall' && !isPureFunction(functionName(node))) reads = false;
-    if (type === 'LockingClause' || (type.endsWith('Stmt') && type !== 'SelectStmt')) reads = false;
-    if (type === 'SelectStmt' && (node.intoClause !== undefined || node.lockingClause !== undefined)) reads = false;
-  });
-  return reads;
-}
-
-function callsUnknown(body: Node): boolean {
-  let calls = false;
-  walk(body, (type, node) => (calls ||= type === 'FuncCall' && !isPureFunction(functionName(node))));
-  return calls;
-}
-
-function functionName(call: Node): string {
-  const name = inner(list(call.funcname).at(-1), 'String')?.sval;
-  return typeof name === 'string' ? name.toLowerCase() : '';
 }
