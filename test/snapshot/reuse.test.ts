@@ -57,6 +57,18 @@ describe('a kept snapshot', () => {
     assert.deepEqual(differences(baseline, await contents(place.observer)), []);
   });
 
+  it('may be taken anew, with another number of rows in a table that was restored before', async () => {
+    const snapshot = await take();
+    for (let n = 0; n < 3; n++) {
+      await place.observer.query(`insert into users (name) values ('new ${n}')`);
+      await snapshot.take();
+      const baseline = await contents(place.observer);
+      await place.observer.query(`update users set name = 'x' where id = 1; delete from users where id = 2`);
+      await snapshot.restore();
+      assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+    }
+  });
+
   for (const [why, first, second] of [
     ['asked to', {}, { kept: 'ignore' }],
     ['its fingerprint is another', { fingerprint: 'a' }, { fingerprint: 'b' }],

@@ -1,4 +1,4 @@
-/** Changes of the schema: noticed cheaply, compared in full only when something moved, and said in words. */
+/** Changes of the schema: compared in full only when something moved, and said in words. */
 export const ddlSql = /* sql */ `
 -- Everything that is schema, one row per object, with what it is made of as sorted lines of text.
 create function rewind.present_objects() returns table (kind text, name text, id oid, parts text[])
@@ -69,84 +69,6 @@ language sql stable set search_path = pg_catalog as $$
   union all
   select 'extension', quote_ident(extname), oid, array[extversion] from pg_extension
 $$;
-
-create function rewind.on_ddl() returns event_trigger language plpgsql security definer set search_path = pg_catalog as $$
-begin
-  if current_setting('rewind.working', true) = 'on' then return; end if;
-  if tg_event = 'sql_drop' then
-    if exists (select from pg_event_trigger_dropped_objects() where not is_temporary and coalesce(schema_name, '') not in ('rewind', 'pg_temp')) then
-      perform nextval('rewind.ddl');
-    end if;
-  elsif exists (
-    select from pg_event_trigger_ddl_commands()
-    where coalesce(schema_name, '') not in ('rewind', 'pg_temp') and schema_name !~ '^pg_temp' is not false
-      and command_tag not in ('REFRESH MATERIALIZED VIEW', 'COMMENT')
-  ) then
-    perform nextval('rewind.ddl');
-  end if;
-end $$;
-
--- Where event triggers can't be had: numbers that change when a catalog does. TRUNCATE and REFRESH give pg_class new
--- row versions too, so of it the contents are looked at.
-create function rewind.glance_at_catalogs() returns text language sql stable set search_path = pg_catalog as $$
-  select concat_ws(' ',
-    (select concat(count(*), ':', sum(hashtextextended(concat(relname, relnamespace, relkind, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions), oid::int8)::numeric))
-     from pg_class where oid >= 16384 and relkind <> 't' and relpersistence <> 't' and relnamespace <> 'rewind'::regnamespace),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_attribute where attrelid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_attrdef where oid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_constraint where oid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_index where indexrelid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_trigger where oid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_proc where oid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_type where oid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_enum),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_policy),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_rewrite where oid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_inherits),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_sequence),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_extension),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_namespace where nspname !~ '^pg_'))
-$$;
-
--- What every restore asks is plpgsql: PostgreSQL keeps its plans, and before 18 it plans functions in SQL at each call.
-create function rewind.sees_ddl() returns boolean language plpgsql as $$
-begin
-  return 2 = (select count(*) from pg_catalog.pg_event_trigger where evtname in ('rewind_ddl', 'rewind_drop') and evtenabled = 'A');
-end $$;
-
--- A glance takes milliseconds. It needs no repeating while nothing at all was written to the server's log, catalogs
--- included. A transaction that was about to commit during the glance might have written its last already: none may run.
-create function rewind.schema_moved() returns boolean language plpgsql as $$
-declare written_to text;
-begin
-  if rewind.sees_ddl() then return pg_sequence_last_value('rewind.ddl') is distinct from (select ddl_seen from rewind.state); end if;
-  written_to := pg_current_wal_insert_lsn();
-  if written_to = current_setting('rewind.glanced_at', true) then return false; end if;
-  if rewind.glance_at_catalogs() is distinct from (select catalog_seen from rewind.state) then return true; end if;
-  if pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot()) then
-    perform set_config('rewind.glanced_at', written_to, false);
-  end if;
-  return false;
-end $$;
-
--- The counter, for noting what is looked at afterwards. DDL counts when it is run, and is seen when it is committed: where
--- anybody might be about to commit, the counter stays as it was noted last.
-create function rewind.ddl_reading() returns bigint language plpgsql as $$
-declare reading bigint := pg_sequence_last_value('rewind.ddl');
-begin
-  if exists (
-      select from pg_catalog.pg_stat_activity
-      where backend_xid is not null and pid <> pg_backend_pid() and datname = current_database())
-    or exists (select from pg_catalog.pg_prepared_xacts where database = current_database())
-  then return (select ddl_seen from rewind.state); end if;
-  return reading;
-end $$;
-
-create function rewind.note_glance(reading bigint) returns void language plpgsql as $$
-begin
-  if rewind.sees_ddl() then update rewind.state set ddl_seen = reading;
-  else update rewind.state set catalog_seen = rewind.glance_at_catalogs(); end if;
-end $$;
 
 -- Notes the schema as that of a level, where it isn't that of the level below anyway.
 create function rewind.note_schema(at_level int) returns void language plpgsql as $$
@@ -219,9 +141,10 @@ begin
     execute format('alter table %s add column %I %s', r.copy, c.attname, c.type);
   end loop;
   d := rewind.describe(target, rewind.still_copied(target, r.copy));
-  update rewind.relation set (columns, types, stored, restored, key_columns, key_match, updatable, copied_columns, prepared)
-    = (d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.copied_columns, false)
+  update rewind.relation set (columns, types, stored, restored, key_columns, key_match, updatable, copied_columns)
+    = (d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.copied_columns)
   where relid = target;
+  perform rewind.unprepare(target);
 end $$;
 
 -- Follows a change of the schema while checkpoints have to be kept. What a relation no longer has can't be brought back;
@@ -240,9 +163,10 @@ begin
     d := rewind.describe(o.relid, case when r.copy is not null then rewind.still_copied(o.relid, r.copy) end);
     d.altered := r.copy is not null and (d.copied_columns is distinct from r.copied_columns
       or d.copied_columns is distinct from (rewind.describe(o.relid, null)).copied_columns);
-    update rewind.relation set (name, columns, types, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, altered, prepared)
-      = (d.name, d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, d.altered, false)
+    update rewind.relation set (name, columns, types, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, altered)
+      = (d.name, d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, d.altered)
     where relid = o.relid returning * into r;
+    perform rewind.unprepare(o.relid);
     perform rewind.arm_trigger(r);
   end loop;
   for o in select w.relid from rewind.watchable w where w.ours and not exists (select from rewind.relation x where x.relid = w.relid) order by w.relid loop
@@ -286,12 +210,4 @@ begin
     if exists (select from rewind.relation where relid = o.relid) then perform rewind.disarm(o.relid); end if;
   end loop;
 end $$;
-`;
-
-/** Only a superuser can have these (PostgreSQL manual, CREATE EVENT TRIGGER). */
-export const eventTriggersSql = /* sql */ `
-create event trigger rewind_ddl on ddl_command_end execute function rewind.on_ddl();
-create event trigger rewind_drop on sql_drop execute function rewind.on_ddl();
-alter event trigger rewind_ddl enable always;
-alter event trigger rewind_drop enable always;
 `;

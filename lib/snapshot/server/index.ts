@@ -1,10 +1,12 @@
 // The server side: tables and functions in schema "rewind". One round trip per restore, whatever it has to do.
 import { createHash } from 'node:crypto';
-import { ddlSql, eventTriggersSql } from './ddl';
+import { ddlSql } from './ddl';
+import { eventTriggersSql, glanceSql } from './glance';
 import { journalSql } from './journal';
 import { leaksSql } from './leaks';
 import { othersSql } from './others';
 import { ownerSql } from './owner';
+import { prepareSql } from './prepare';
 import { relationsSql } from './relations';
 import { restoreSql } from './restore';
 import { schemaSql } from './schema';
@@ -26,11 +28,13 @@ export function serverSide(serverVersion: number): ServerSide {
   const sql = [
     schemaSql(unlogged),
     relationsSql(unlogged),
+    glanceSql,
     ddlSql,
     othersSql(serverVersion),
     touchedSql,
     journalSql,
     ownerSql,
+    prepareSql,
     restoreSql,
     takeSql,
     verifySql,

@@ -57,6 +57,14 @@ declare
   image text := 'insert into %s select rewind_n, %s, %s from nextval(''rewind.journal_position'') rewind_n, %s t';
 begin
   execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal_table, root.stored, root.name);
+  -- Dead rows would slow down every later undo: they go with their file, if no level below needs the journal.
+  execute format($c$
+    create function rewind.clear_journal_%1$s(since bigint) returns void language plpgsql as $f$
+    begin
+      if pg_relation_size(%2$L) < 1000000 or exists (select from %2$s where rewind_n <= since) then delete from %2$s where rewind_n > since;
+      else truncate %2$s;
+      end if;
+    end $f$ $c$, root.slot, journal_table);
   -- Within a statement the old image comes first.
   execute format('create function rewind.journal_%s_insert() ' || body, root.slot, format(image, journal_table, 1, root.stored, 'new_rows'));
   execute format('create function rewind.journal_%s_delete() ' || body, root.slot, format(image, journal_table, -1, root.stored, 'old_rows'));
@@ -76,7 +84,10 @@ begin
     end if;
     if m.copy is not null then execute format('drop table %s', m.copy); end if;
     delete from rewind.capture where relid = m.relid;
-    update rewind.relation set journal_root = root.relid, copy = null, journal = case when relid = root.relid then journal_table end where relid = m.relid;
+    update rewind.relation set journal_root = root.relid, copy = null, restorer = root.slot, journal = case when relid = root.relid then journal_table end
+    where relid = m.relid;
+    perform rewind.note_members(m.group_slot);
+    perform rewind.unprepare(m.relid);
   end loop;
   insert into rewind.journal_baseline select root.relid, h.rows, h.hash from rewind.hash_relation(root) h;
 end $$;
@@ -90,8 +101,10 @@ declare
 begin
   select * into root from rewind.relation where relid = (select journal_root from rewind.relation where relid = target);
   if root.relid is null then return; end if;
-  for m in select relid, name from rewind.relation where journal_root = root.relid loop
-    update rewind.relation set journal_root = null, journal = null where relid = m.relid;
+  for m in select relid, group_slot, name from rewind.relation where journal_root = root.relid loop
+    update rewind.relation set journal_root = null, journal = null, restorer = case kind when 'r' then slot end where relid = m.relid;
+    perform rewind.note_members(m.group_slot);
+    perform rewind.unprepare(m.relid);
     if not exists (select from pg_catalog.pg_class where oid = m.relid) then continue; end if;
     foreach t in array array['insert', 'update', 'delete', 'truncate'] loop
       execute format('drop trigger if exists rewind_journal_%s on %s', t, m.relid::regclass);
@@ -100,6 +113,7 @@ begin
   foreach t in array array['insert', 'update', 'delete', 'truncate'] loop
     execute format('drop function rewind.journal_%s_%s()', root.slot, t);
   end loop;
+  execute format('drop function rewind.clear_journal_%s(bigint)', root.slot);
   execute format('drop table %s', root.journal);
   delete from rewind.journal_baseline where relid = root.relid;
 end $$;
@@ -147,28 +161,27 @@ $$;
 
 -- Undoes what was journalled after a position. The earliest image of each key decides: an old one was there, a new one
 -- was not. A second writer of a key waits for the first to commit, so positions of one key are in the order of writing.
-create function rewind.undo_journal(r rewind.relation, since bigint, out removed bigint, out added bigint) language plpgsql as $$
+create function rewind.prepare_journalled(r rewind.relation) returns void language plpgsql as $$
 begin
-  execute format('lock table %s in share row exclusive mode', r.name);
-  execute format('
-    with first as materialized (%1$s), gone as (
-      delete from %2$s t using first s where %3$s and (s.rewind_sign = 1 or row(%4$s)::record *<> row(%5$s)::record) returning 1
-    ), back as (
-      %6$s from first s where s.rewind_sign = -1 and (select count(*) from gone) >= 0
-        and not exists (select from %2$s t where %3$s and row(%4$s)::record *= row(%5$s)::record) returning 1
-    )
-    select (select count(*) from gone), (select count(*) from back)',
-    rewind.first_images(r), r.name, r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r)) into removed, added using since;
-  perform rewind.clear_journal(r.journal, since);
-end $$;
-
--- Dead rows would slow down every later undo: many go with their file, if no level below needs the journal.
-create function rewind.clear_journal(journal text, since bigint) returns void language plpgsql as $$
-declare keep boolean;
-begin
-  execute format('select exists (select from %s where rewind_n <= $1) or not exists (select from %1$s offset 2000)', journal) into keep using since;
-  if keep then execute format('delete from %s where rewind_n > $1', journal) using since;
-  else execute format('truncate %s', journal); end if;
+  execute format($f$
+    create or replace function rewind.bring_back_%1$s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $b$
+    declare
+      since bigint := rewind.journal_position_at(at_level);
+      removed bigint;
+      added bigint;
+    begin
+      lock table %2$s in share row exclusive mode;
+      with first as materialized (%3$s), gone as (
+        delete from %2$s t using first s where %4$s and (s.rewind_sign = 1 or row(%5$s)::record *<> row(%6$s)::record) returning 1
+      ), back as (
+        %7$s from first s where s.rewind_sign = -1 and (select count(*) from gone) >= 0
+          and not exists (select from %2$s t where %4$s and row(%5$s)::record *= row(%6$s)::record) returning 1
+      )
+      select (select count(*) from gone), (select count(*) from back) into removed, added;
+      perform rewind.clear_journal_%1$s(since);
+      return rewind.done(%8$L, removed, added);
+    end $b$ $f$,
+    r.slot, r.name, replace(rewind.first_images(r), '$1', 'since'), r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r), r.name);
 end $$;
 
 create function rewind.journals_of(targets oid[]) returns setof rewind.relation language sql stable as $$

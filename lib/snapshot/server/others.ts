@@ -2,22 +2,39 @@
 export const othersSql = (serverVersion: number): string => /* sql */ `
 ${serverVersion >= 180000 ? sequences18 : sequencesBefore18}
 
-create function rewind.restore_sequences() returns int language plpgsql as $$
-declare
-  moved oid[] := rewind.moved_sequences();
-  n int := cardinality(moved);
+create function rewind.set_sequences(moved oid[]) returns void language plpgsql as $$
+declare all_logged boolean;
 begin
-  if n > 0 then perform setval(seqid, last_value, is_called) from rewind.sequence_now where seqid = any (moved); end if;
-  return n;
+  select bool_and(logged) into all_logged
+  from (select logged, setval(seqid, last_value, is_called) from rewind.sequence_now where seqid = any (moved) offset 0) s;
+  if not all_logged then update rewind.sequence_now set logged = rewind.is_loggable(seqid) where seqid = any (moved) and not logged; end if;
 end $$;
 
-create function rewind.sequence_state(target oid, out last_value bigint, out is_called boolean) language plpgsql as $$
+-- Whether the next move of a sequence is written to the server's log: nextval() writes there once for 32 numbers to come,
+-- setval() always, after which nextval() begins anew (PostgreSQL, sequence.c). One that CYCLEs may be back where it was.
+create function rewind.sequence_state(target oid, out last_value bigint, out is_called boolean, out logged boolean) language plpgsql as $$
 begin
-  execute format('select last_value, is_called from %s', target::regclass) into last_value, is_called;
+  execute format('select last_value, is_called, log_cnt = 0 from %s', target::regclass) into last_value, is_called, logged;
+  logged := logged and rewind.is_loggable(target);
+end $$;
+
+create function rewind.is_loggable(target oid) returns boolean language sql stable as $$
+  select relpersistence = 'p' and not seqcycle from pg_catalog.pg_class c join pg_catalog.pg_sequence on seqrelid = c.oid where c.oid = target
+$$;
+
+-- Sets those that would move unlogged to where they are. Not while somebody might be taking a number from one.
+create function rewind.settle_sequences() returns void language plpgsql as $$
+begin
+  if exists (
+    select from pg_catalog.pg_stat_activity
+    where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid() and state is distinct from 'idle')
+  then return; end if;
+  update rewind.sequence_now set logged = setval(seqid, last_value, is_called) is not null where not logged and rewind.is_loggable(seqid);
 end $$;
 
 create function rewind.forget_lost_sequences() returns void language plpgsql as $$
 begin
+  update rewind.sequence_now set logged = false where logged and rewind.is_loggable(seqid) is not true;
   delete from rewind.sequence_now s where not exists (select from pg_catalog.pg_class c where c.oid = s.seqid and c.relkind = 'S');
   if found then perform rewind.prepare_sequences(); end if;
 end $$;
@@ -27,15 +44,15 @@ create function rewind.note_sequences(at_level int) returns void language plpgsq
 declare moved oid[];
 begin
   perform rewind.forget_lost_sequences();
-  moved := rewind.moved_sequences();
+  moved := array(select seqid from rewind.moved_sequence);
   if at_level > 0 then
     insert into rewind.sequence_below select at_level, seqid, last_value, is_called from rewind.sequence_now where seqid = any (moved)
     on conflict do nothing;
   end if;
-  update rewind.sequence_now set (last_value, is_called) = (select last_value, is_called from rewind.sequence_state(seqid))
+  update rewind.sequence_now set (last_value, is_called, logged) = (select last_value, is_called, logged from rewind.sequence_state(seqid))
   where seqid = any (moved);
   insert into rewind.sequence_now
-  select c.oid, format('%I.%I', n.nspname, c.relname), s.last_value, s.is_called
+  select c.oid, format('%I.%I', n.nspname, c.relname), s.last_value, s.is_called, s.logged
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace, rewind.sequence_state(c.oid) s
   where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
     and pg_has_role(c.relowner, 'USAGE')
@@ -50,10 +67,8 @@ create function rewind.large_objects_at(at_level int) returns table (loid oid, d
 $$;
 
 -- Most databases have none, and are spared the rest.
-create function rewind.has_large_objects() returns boolean language plpgsql as $$
-begin
-  return exists (select from pg_catalog.pg_largeobject_metadata) or exists (select from rewind.large_object);
-end $$;
+create view rewind.with_large_objects as
+select exists (select from pg_catalog.pg_largeobject_metadata) or exists (select from rewind.large_object) as there_are;
 
 create function rewind.large_object_differences(at_level int) returns table (loid oid, wanted bytea, present bytea) language sql as $$
   select * from (
@@ -65,17 +80,13 @@ $$;
 
 create function rewind.large_objects_moved() returns boolean language plpgsql as $$
 begin
-  return rewind.has_large_objects() and exists (select from rewind.large_object_differences((select level from rewind.state)));
+  return (select there_are from rewind.with_large_objects) and exists (select from rewind.large_object_differences((select level from rewind.state)));
 end $$;
 
-create function rewind.restore_large_objects(at_level int) returns int language plpgsql as $$
-declare
-  d record;
-  n int := 0;
+create function rewind.restore_large_objects(at_level int) returns void language plpgsql as $$
+declare d record;
 begin
-  if not rewind.has_large_objects() then return n; end if;
   for d in select * from rewind.large_object_differences(at_level) loop
-    n := n + 1;
     if d.wanted is null then perform lo_unlink(d.loid);
     elsif d.present is null then perform lo_from_bytea(d.loid, d.wanted);
     else
@@ -83,7 +94,6 @@ begin
       perform lo_put(d.loid, 0, d.wanted);
     end if;
   end loop;
-  return n;
 end $$;
 
 create function rewind.note_large_objects(at_level int) returns void language sql as $$
@@ -97,12 +107,6 @@ create function rewind.moved_matviews() returns setof rewind.matview language sq
     select distinct on (relid) * from rewind.matview where level <= (select level from rewind.state) order by relid, level desc
   ) m join pg_catalog.pg_class c on c.oid = m.relid where c.xmin <> m.seen
 $$;
-
-create function rewind.matviews_moved() returns boolean language plpgsql as $$
-begin
-  if not exists (select from rewind.matview) then return false; end if;
-  return exists (select from rewind.moved_matviews());
-end $$;
 
 create function rewind.matview_contents(name text, out rows bigint, out hash numeric) language plpgsql as $$
 begin
@@ -131,7 +135,6 @@ declare
   h numeric;
   stale text[] := '{}';
 begin
-  if not rewind.matviews_moved() then return stale; end if;
   for m in select * from rewind.moved_matviews() order by relid loop
     execute format('refresh materialized view %s %s', m.name, case when not m.populated then 'with no data' end);
     if m.populated then
@@ -149,14 +152,10 @@ end $$;
 // Of a sequence that was never called pg_sequence_last_value() says null, wherever setval(…, false) has put it. Of all
 // others it says what pg_get_sequence_data() does, in half the time.
 const sequences18 = /* sql */ `
-create function rewind.moved_sequences() returns oid[] language plpgsql as $$
-begin
-  return array(
-    select seqid from rewind.sequence_now where is_called and pg_sequence_last_value(seqid) is distinct from last_value
-    union all
-    select s.seqid from rewind.sequence_now s, pg_get_sequence_data(s.seqid) d
-    where not s.is_called and (d.last_value <> s.last_value or d.is_called));
-end $$;
+create view rewind.moved_sequence as
+select seqid from rewind.sequence_now s
+where case when is_called then pg_sequence_last_value(seqid) is distinct from last_value
+  else (select d.last_value <> s.last_value or d.is_called from pg_get_sequence_data(seqid) d) end;
 create function rewind.prepare_sequences() returns void language sql as '';
 `;
 
@@ -165,15 +164,12 @@ const sequencesBefore18 = /* sql */ `
 create function rewind.uncalled_sequences() returns table (seqid oid, last_value bigint, is_called boolean) language plpgsql as $$
 begin end $$;
 
-create function rewind.moved_sequences() returns oid[] language plpgsql as $$
-begin
-  return array(
-    select seqid from rewind.sequence_now
-    where pg_sequence_last_value(seqid) is distinct from case when is_called then last_value end
-    union
-    select s.seqid from rewind.sequence_now s join rewind.uncalled_sequences() u using (seqid)
-    where not s.is_called and (u.last_value <> s.last_value or u.is_called <> s.is_called));
-end $$;
+create view rewind.moved_sequence as
+select seqid from rewind.sequence_now
+where pg_sequence_last_value(seqid) is distinct from case when is_called then last_value end
+union
+select s.seqid from rewind.sequence_now s join rewind.uncalled_sequences() u using (seqid)
+where not s.is_called and (u.last_value <> s.last_value or u.is_called <> s.is_called);
 
 create function rewind.prepare_sequences() returns void language plpgsql as $$
 declare query text;

@@ -81,7 +81,7 @@ begin
     end if;
   end;
   for root in select * from rewind.journals_of(targets) loop
-    perform rewind.clear_journal(root.journal, rewind.journal_position_at(at_level));
+    execute format('select rewind.clear_journal_%s($1)', root.slot) using rewind.journal_position_at(at_level);
   end loop;
   perform rewind.run(undo);
   return done;
@@ -147,7 +147,7 @@ begin
     execute format('alter table %s drop constraint %I', r.name, r.conname);
     undo := undo || format('alter table %s add constraint %I %s', r.name, r.conname, r.definition);
   end loop;
-  done := rewind.bring_back_freely(targets, at_level, fresh_from, own);
+  done := rewind.bring_back_freely(rewind.restorers_of(targets), at_level, fresh_from, own);
   set constraints all immediate;
   perform rewind.run(undo);
   return done;

@@ -79,6 +79,15 @@ begin
   return r;
 end $$;
 
+create function rewind.note_members(in_group int) returns void language plpgsql as $$
+begin
+  update rewind.counter_group g set (relids, counters, restorers, members_seen) = (
+    select coalesce(array_agg(r.relid order by r.slot), '{}'), array_agg(r.counter order by r.slot), array_agg(r.restorer order by r.slot),
+      array_agg((select seen from unnest(g.relids, g.members_seen) u (relid, seen) where u.relid = r.relid) order by r.slot)
+    from rewind.relation r where r.group_slot = g.slot)
+  where g.slot = in_group;
+end $$;
+
 -- The counting trigger. It fires in any session (ALWAYS: also under session_replication_role = replica), takes no lock
 -- that two writers could meet in, and its bump is seen at once and survives a rollback. The table's own counter comes
 -- first: whoever reads a group as moved must find the table moved too. Our own writes don't count; a sandbox's do (they
@@ -99,6 +108,7 @@ declare r rewind.relation := rewind.describe(target, null);
 begin
   r.slot := nextval('rewind.slot');
   r.group_slot := r.slot / 32;
+  r.restorer := case r.kind when 'r' then r.slot end;
   if not exists (select from rewind.counter_group where slot = r.group_slot) then
     execute format('create ${unlogged} sequence rewind.touched_group_%s', r.group_slot);
     execute format('grant usage on sequence rewind.touched_group_%s to public', r.group_slot);
@@ -108,6 +118,7 @@ begin
   execute format('grant usage on sequence rewind.touched_%s to public', r.slot);
   r.counter := ('rewind.touched_' || r.slot)::regclass;
   insert into rewind.relation select r.*;
+  perform rewind.note_members(r.group_slot);
   perform rewind.arm_trigger(r);
 end $$;
 
@@ -126,6 +137,7 @@ begin
   delete from rewind.capture where relid = target;
   delete from rewind.journal_baseline where relid = target;
   delete from rewind.relation where relid = target;
+  perform rewind.note_members(r.group_slot);
 end $$;
 
 -- Row security that binds the owner too would hide rows from us (row_security = off makes that an error, not a silence).
@@ -166,7 +178,8 @@ begin
       r.copy := 'rewind.copy_' || r.slot;
       execute format('create table %s as select null::int as rewind_level %s from only %s t limit 0', r.copy, ', ' || nullif(r.stored, ''), r.name);
       if r.key_columns is not null then execute format('create index on %s (%s, rewind_level)', r.copy, r.key_columns); end if;
-      update rewind.relation set copy = r.copy, prepared = false where relid = target;
+      update rewind.relation set copy = r.copy where relid = target;
+      perform rewind.unprepare(target);
     end if;
   end if;
   if r.copy is not null then
@@ -178,6 +191,7 @@ begin
   end if;
   perform rewind.run(undo);
   insert into rewind.capture values (at_level, target, n) on conflict (relid, level) do update set rows = excluded.rows;
+  if at_level = 0 then perform rewind.unprepare(target); end if;
   return n;
 end $$;
 `;

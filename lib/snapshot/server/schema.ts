@@ -36,7 +36,16 @@ create table rewind.checkpoint (
 ) with (fillfactor = 50);
 
 -- Counters are bumped by statement triggers. Groups of 32 keep the reading flat in the number of tables.
-create table rewind.counter_group (slot int primary key, counter oid not null, seen bigint) with (fillfactor = 50);
+create table rewind.counter_group (
+  slot int primary key,
+  counter oid not null,
+  seen bigint,
+  -- Of its members, in the same order. A row each would have to be found and updated each time.
+  relids oid[] not null default '{}',
+  counters oid[],
+  restorers int[],
+  members_seen bigint[]
+) with (fillfactor = 50);
 create sequence rewind.slot minvalue 0;
 
 create table rewind.relation (
@@ -46,7 +55,7 @@ create table rewind.relation (
   name text not null,                 -- quoted and qualified
   group_slot int not null,
   counter oid not null,
-  seen bigint,
+  restorer int,                       -- the slot whose function brings its rows back: its own, or its journal's
   copy text,                          -- null until a row had to be copied
   columns text not null,              -- what can be inserted: not dropped, not generated
   types text not null,                -- of these columns
@@ -73,7 +82,8 @@ create table rewind.capture (level int, relid oid, rows bigint not null, primary
 create table rewind.journal_baseline (relid oid primary key, rows bigint not null, hash numeric not null);
 
 -- Sequences as they are at the current level, and what they were below the levels that changed them.
-create table rewind.sequence_now (seqid oid primary key, name text not null, last_value bigint not null, is_called boolean not null);
+create table rewind.sequence_now (seqid oid primary key, name text not null, last_value bigint not null, is_called boolean not null,
+  logged boolean not null); -- its next move is written to the server's log
 create table rewind.sequence_below (level int, seqid oid, last_value bigint not null, is_called boolean not null, primary key (level, seqid));
 create table rewind.large_object (level int, loid oid, data bytea, primary key (loid, level)); -- no data: did not exist
 create table rewind.matview (level int, relid oid, name text not null, seen xid not null, populated boolean not null, rows bigint, hash numeric, primary key (relid, level));

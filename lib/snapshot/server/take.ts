@@ -5,15 +5,12 @@ export const takeSql = /* sql */ `
 create function rewind.begin_take() returns void language plpgsql as $$
 declare
   now_running xid := rewind.oldest_writer();
-  m record;
 begin
   perform rewind.drop_levels_above(0);
   update rewind.state set status = 'taking';
   if rewind.schema_moved() then perform rewind.discard_outdated(); end if;
-  select * into m from rewind.moved();
-  delete from rewind.capture where relid = any ((select rewind.holding_rows(m.relids))::oid[]);
+  delete from rewind.capture where relid = any ((select rewind.holding_rows(relids) from rewind.take_moved())::oid[]);
   perform rewind.settle_journals();
-  perform rewind.note_moved(m.relids, m.readings, m.groups, m.group_readings);
   insert into rewind.checkpoint values (0, now_running, '{}', nextval('rewind.journal_position'))
   on conflict (level) do update set fresh_from = excluded.fresh_from, own = '{}', journal_position = excluded.journal_position;
 end $$;
@@ -50,6 +47,7 @@ begin
   delete from rewind.large_object;
   delete from rewind.matview;
   perform rewind.note_sequences(0);
+  perform rewind.settle_sequences();
   perform rewind.note_large_objects(0);
   perform rewind.note_matviews(0);
   if rewind.schema_moved() or not exists (select from rewind.object where level = 0) then perform rewind.note_schema(0); end if;

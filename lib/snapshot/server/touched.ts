@@ -1,30 +1,51 @@
 /** Which relations may have changed, by their counters. */
 export const touchedSql = /* sql */ `
--- What moved since it was last noted, with the readings to note. They are taken before anything is locked or restored:
--- a bump that comes later is found next time. After a server crash every relation has moved.
-create function rewind.moved(out relids oid[], out readings bigint[], out groups int[], out group_readings bigint[]) language plpgsql as $$
+-- What moved since it was last noted, with the readings to note. A group is read before its members. After a server crash
+-- every counter has moved.
+create view rewind.moved_group as
+select g.slot, g.reading, m.*
+from (select *, pg_sequence_last_value(counter) as reading from rewind.counter_group offset 0) g
+cross join lateral (
+  select array_agg(reading order by n) as readings, array_agg(relid) filter (where moved) as relids, array_agg(restorer) filter (where moved) as restorers
+  from (
+    select *, reading is distinct from seen or not exists (select from rewind.alive) as moved
+    from (
+      select *, pg_sequence_last_value(counter) as reading
+      from unnest(g.relids, g.counters, g.restorers, g.members_seen) with ordinality u (relid, counter, restorer, seen, n) offset 0
+    ) u
+  ) u
+) m
+where g.reading is distinct from g.seen or not exists (select from rewind.alive);
+
+create function rewind.moved() returns oid[] language plpgsql as $$
 begin
-  select array_agg(slot), array_agg(reading) into groups, group_readings
-  from (select slot, seen, pg_sequence_last_value(counter) as reading from rewind.counter_group offset 0) g
-  where reading is distinct from seen or not exists (select from rewind.alive);
-  if groups is null then return; end if;
-  select array_agg(relid), array_agg(reading) into relids, readings
-  from (select relid, seen, pg_sequence_last_value(counter) as reading from rewind.relation where group_slot = any (groups) offset 0) r
-  where reading is distinct from seen or not exists (select from rewind.alive);
+  return array(select unnest(relids) from rewind.moved_group);
 end $$;
 
-create function rewind.note_moved(relids oid[], readings bigint[], groups int[], group_readings bigint[]) returns void language plpgsql as $$
+-- The same, noted. Comes before anything is locked or restored: a bump that comes later is found next time. "parents": rows
+-- may be in descendants, too.
+create function rewind.take_moved(out relids oid[], out restorers int[], out parents boolean) language plpgsql as $$
 begin
-  update rewind.counter_group g set seen = n.reading from unnest(groups, group_readings) n (slot, reading) where g.slot = n.slot;
-  update rewind.relation r set seen = n.reading from unnest(relids, readings) n (relid, reading) where r.relid = n.relid;
-  insert into rewind.alive select true where not exists (select from rewind.alive);
+  with m as materialized (select * from rewind.moved_group), noted as (
+    update rewind.counter_group g set seen = m.reading, members_seen = m.readings from m where g.slot = m.slot
+  ), revived as (
+    insert into rewind.alive select true where not exists (select from rewind.alive)
+  )
+  select array(select unnest(m.relids) from m), array(select r from m, unnest(m.restorers) r where r is not null group by 1 order by 1),
+    exists (select from m, unnest(m.relids) r join pg_catalog.pg_inherits on inhparent = r)
+  into relids, restorers, parents;
+end $$;
+
+create function rewind.restorers_of(relids oid[]) returns int[] language plpgsql as $$
+begin
+  return array(select distinct restorer from rewind.relation where relid = any (relids) and restorer is not null order by 1);
 end $$;
 
 -- Relations that hold rows, of these and everything that inherits from them: a statement's triggers fire on the relation
 -- it names, and its rows may be in any descendant.
 create function rewind.holding_rows(relids oid[]) returns oid[] language plpgsql as $$
 begin
-  if relids is null then return '{}'; end if;
+  if relids = '{}' then return relids; end if;
   if exists (select from pg_catalog.pg_inherits where inhparent = any (relids)) then
     return array(
       with recursive tree (relid) as (
@@ -49,13 +70,20 @@ begin
     order by x limit 1), pg_snapshot_xmax(s))::xid;
 end $$;
 
+-- Whether every transaction that has an id is over, and its work to be seen. age() counts from the next id to be given.
+create function rewind.all_is_visible() returns boolean language plpgsql as $$
+declare s pg_snapshot := pg_current_snapshot();
+begin
+  return pg_snapshot_xmin(s) = pg_snapshot_xmax(s) and age(pg_snapshot_xmax(s)::xid) <= 0;
+end $$;
+
 -- For people and for deciding whether a checkpoint is worth making: never a false "no".
 create function rewind.touched() returns text[] language plpgsql as $$
-declare names text[] := array(select name from rewind.relation where relid = any ((select rewind.holding_rows(relids) from rewind.moved())::oid[]) order by name);
+declare names text[] := array(select name from rewind.relation where relid = any ((select rewind.holding_rows(rewind.moved()))::oid[]) order by name);
 begin
   if rewind.schema_moved() then return names || 'the schema'::text; end if; -- some of the others may be gone
   return names
-    || array(select 'sequence ' || name from rewind.sequence_now where seqid = any ((select rewind.moved_sequences())::oid[]) order by name)
+    || array(select 'sequence ' || name from rewind.moved_sequence join rewind.sequence_now using (seqid) order by name)
     || array(select 'large objects' where rewind.large_objects_moved())
     || array(select 'materialized view ' || name from rewind.moved_matviews() order by name);
 end $$;

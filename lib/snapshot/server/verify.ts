@@ -47,7 +47,7 @@ begin
       from rewind.relation rel join rewind.journal_baseline b using (relid), rewind.hash_relation(rel) h
       where (h.rows, h.hash) is distinct from (b.rows, b.hash);
   end if;
-  return query select 'sequence ' || s.name, 1::bigint, 1::bigint from rewind.sequence_now s where s.seqid = any ((select rewind.moved_sequences())::oid[]);
+  return query select 'sequence ' || s.name, 1::bigint, 1::bigint from rewind.moved_sequence join rewind.sequence_now s using (seqid);
   return query select 'large object ' || d.loid, (d.present is not null)::int::bigint, (d.wanted is not null)::int::bigint from rewind.large_object_differences(at_level) d;
   return query
     select 'materialized view ' || m.name, 1::bigint, 1::bigint
@@ -75,7 +75,7 @@ declare
   r rewind.relation;
   parts text[] := '{}';
 begin
-  for r in select * from rewind.relation where relid = any ((select rewind.holding_rows(relids) from rewind.moved())::oid[]) order by name loop
+  for r in select * from rewind.relation where relid = any ((select rewind.holding_rows(rewind.moved()))::oid[]) order by name loop
     if r.journal_root is not null then
       select * into r from rewind.relation where relid = r.journal_root;
       parts := parts || format(E'-- %s: undo its journal\\n%s', r.name, rewind.first_images(r));
