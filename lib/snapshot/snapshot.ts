@@ -20,7 +20,7 @@ interface Reading {
   readonly outside: string;
 }
 
-interface RestoreReport {
+interface RestoreReport extends Reading {
   readonly tables: Restored['tables'];
   readonly sequences: number;
   readonly schemaChange: string | null;
@@ -260,12 +260,12 @@ export class DatabaseSnapshot implements Snapshot {
 
   async #restoreTo(level: number): Promise<Restored> {
     const started = realTimers.now();
-    const { rows, blockers } = await this.#connection.insist<Reading & { report: RestoreReport }>(
-      `select * from rewind.restore_and_read(${level})`,
+    const { rows, blockers } = await this.#connection.insist<{ report: RestoreReport }>(
+      `select rewind.restore_and_read(${level}) as report`,
     );
-    this.#note(rows);
     const report = rows[0]?.report;
-    if (!report) throw new Error('rewind.restore() returns one row');
+    if (!report) throw new Error('rewind.restore_and_read() returns one row');
+    this.#note([report]);
     for (const name of report.stale) {
       this.options.note(`materialized view ${name} was stale when its checkpoint was made, and is fresh now`);
     }

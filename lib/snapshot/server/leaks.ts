@@ -14,12 +14,15 @@ end $$;
 -- The sign of calm: where the server's log ends, and how often others have written. While it is what it was when nothing
 -- was found to do, nothing has changed: a transaction that has changed something says so in the log when it ends, and a
 -- "logged" sequence when it moves. Transactions that are still open are the counter's business.
-create function rewind.restore_and_read(target int, out report jsonb, out outside text) language plpgsql as $$
-declare sign text;
+create function rewind.restore_and_read(target int) returns jsonb language plpgsql as $$
+declare
+  outside text := rewind.outside();
+  sign text := concat_ws(' ', target, pg_current_wal_insert_lsn(), outside);
 begin
-  outside := rewind.outside();
-  sign := concat_ws(' ', target, pg_current_wal_insert_lsn(), outside);
-  if sign = current_setting('rewind.calm', true) then report := rewind.report(); else report := rewind.restore(target, sign); end if;
+  if sign = current_setting('rewind.calm', true) then
+    return jsonb_build_object('outside', outside, 'tables', '[]'::jsonb, 'sequences', 0, 'schemaChange', null, 'stale', '[]'::jsonb);
+  end if;
+  return rewind.restore(target, sign) || jsonb_build_object('outside', outside);
 end $$;
 
 create function rewind.push_and_read(new_level int) returns text language plpgsql as $$

@@ -55,7 +55,7 @@ declare
 begin
   -- Before the counters are read: whoever writes after this has this transaction id or a later one.
   now_running := rewind.oldest_writer();
-  select s.level, s.ddl_seen, c.fresh_from, c.own, w.sees into strict here
+  select s.level, s.ddl_seen, c.fresh_from, c.own, w.sees, exists (select from rewind.alive) as alive into strict here
   from rewind.state s cross join rewind.ddl_watch w left join rewind.checkpoint c on c.level = target;
   if target > here.level then raise 'there is no checkpoint % (the highest is %)', target, here.level; end if;
   if (here.sees and pg_sequence_last_value('rewind.ddl') is distinct from here.ddl_seen) or (not here.sees and rewind.schema_moved())
@@ -69,6 +69,7 @@ begin
   end if;
   moved := rewind.take_moved();
   todo := moved.restorers;
+  if not here.alive then insert into rewind.alive values (true); end if;
   if moved.parents or suspects <> '{}' then todo := rewind.restorers_of(rewind.holding_rows(moved.relids || suspects)); end if;
   if target < here.level then
     todo := array(select unnest(todo) union select unnest(rewind.restorers_of(
@@ -89,13 +90,8 @@ begin
   if settled and pg_current_xact_id_if_assigned() is null and not exists (select from rewind.sequence_now where not logged) then
     perform set_config('rewind.calm', sign, false);
   end if;
-  return rewind.report(done, cardinality(others.sequences), change, stale);
+  return jsonb_build_object('tables', done, 'sequences', cardinality(others.sequences), 'schemaChange', change, 'stale', stale);
 end $$;
-
-create function rewind.report(tables jsonb default '[]', sequences int default 0, change text default null, stale text[] default '{}')
-returns jsonb language sql stable as $$
-  select jsonb_build_object('tables', tables, 'sequences', sequences, 'schemaChange', change, 'stale', to_jsonb(stale))
-$$;
 
 -- Makes the present contents a checkpoint. Only what was touched since the level below is copied.
 create function rewind.push(new_level int) returns void language plpgsql as $$

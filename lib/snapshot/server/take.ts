@@ -11,6 +11,7 @@ begin
   if rewind.schema_moved() then perform rewind.discard_outdated(); end if;
   delete from rewind.capture where relid = any ((select rewind.holding_rows(relids) from rewind.take_moved())::oid[]);
   perform rewind.settle_journals();
+  insert into rewind.alive select true where not exists (select from rewind.alive);
   insert into rewind.checkpoint values (0, now_running, '{}', nextval('rewind.journal_position'))
   on conflict (level) do update set fresh_from = excluded.fresh_from, own = '{}', journal_position = excluded.journal_position;
 end $$;

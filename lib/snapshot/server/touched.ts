@@ -28,8 +28,6 @@ create function rewind.take_moved(out relids oid[], out restorers int[], out par
 begin
   with m as materialized (select * from rewind.moved_group), noted as (
     update rewind.counter_group g set seen = m.reading, members_seen = m.readings from m where g.slot = m.slot
-  ), revived as (
-    insert into rewind.alive select true where not exists (select from rewind.alive)
   )
   select array(select unnest(m.relids) from m), array(select r from m, unnest(m.restorers) r where r is not null group by 1 order by 1),
     exists (select from m, unnest(m.relids) r join pg_catalog.pg_inherits on inhparent = r)
