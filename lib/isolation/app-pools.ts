@@ -9,6 +9,7 @@ export class AppPools {
   #elsewhere: string | undefined;
   /** Connections that were out when the current committing scope arrived. */
   #inUseBefore = 0;
+  #takenBefore: ReadonlySet<object> = new Set();
 
   /** It leads where the others do, whatever its own settings say: it may have been made from a clone's URL. */
   add(pool: ManagedPool): void {
@@ -54,6 +55,7 @@ export class AppPools {
 
   noteInUse(): void {
     this.#inUseBefore = this.#inUse();
+    this.#takenBefore = new Set(this.#taken());
   }
 
   /**
@@ -62,6 +64,16 @@ export class AppPools {
    */
   quiet(): Promise<Quiet> {
     return untilQuiet(() => this.#inUse() <= this.#inUseBefore);
+  }
+
+  /** Ends what {@link quiet} has waited for in vain, so that others get a connection. Returns where it was taken, if known. */
+  evict(): readonly string[] {
+    const kept = new Set(this.#taken().filter((connection) => !this.#takenBefore.has(connection)));
+    return [...this.#pools].flatMap((pool) => pool.evict(kept));
+  }
+
+  #taken(): readonly object[] {
+    return [...this.#pools].flatMap((pool) => pool.taken());
   }
 
   #inUse(): number {

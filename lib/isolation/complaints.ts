@@ -28,11 +28,17 @@ export function complaintsOf(scope: Scope, restored: Restored | undefined): Erro
 }
 
 /** A committing test whose queries were still running, or whose connections were still checked out, when it was over. */
-export function notAwaited(scope: Scope, label: string, waited: 'until it ended' | 'in vain'): RewindError {
+export function notAwaited(
+  scope: Scope,
+  label: string,
+  waited: 'until it ended' | 'in vain',
+  sites: readonly string[],
+): RewindError {
+  const where = sites.length > 0 ? ` (at ${sites.join(', ')})` : '';
   return new RewindError('REWIND_LEFT_OPEN', {
     problem:
       waited === 'in vain'
-        ? `${nameOf(scope)} ended with a connection to ${label} still checked out.`
+        ? `${nameOf(scope)} ended with a connection to ${label} still checked out${where}. It has been closed, and its place in the pool is free again.`
         : `${nameOf(scope)} ended with a query to ${label} still running. It was waited for, and what it wrote has been restored.`,
     remedy: 'Await every query, and give back every connection, before the test ends.',
   });

@@ -18,8 +18,9 @@ export const schema: ModeStrategy = {
   },
   async depart(database, scope) {
     const waited = await database.pools.quiet();
+    const sites = waited === 'in vain' ? database.pools.evict() : [];
     database.own?.leave();
-    if (waited !== 'not at all') database.problems.report(scope, notAwaited(scope, database.label, waited));
+    if (waited !== 'not at all') database.problems.report(scope, notAwaited(scope, database.label, waited, sites));
     return undefined;
   },
 };

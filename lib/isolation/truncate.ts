@@ -13,10 +13,11 @@ export const truncate: ModeStrategy = {
   closing: (database, scope) => database.closing(scope),
   async depart(database, scope) {
     const waited = await database.pools.quiet();
+    const sites = waited === 'in vain' ? database.pools.evict() : [];
     const restored = await database.restore();
     // An open transaction has been found, and charged, by the restore that it stood in the way of.
     if (waited !== 'not at all' && !restored?.blockers.some((blocker) => blocker.ended)) {
-      database.problems.report(scope, notAwaited(scope, database.label, waited));
+      database.problems.report(scope, notAwaited(scope, database.label, waited, sites));
     }
     return restored;
   },

@@ -13,9 +13,14 @@ export function admission(pool: ManagedPool, gate: Gate, onLate: OnLate | undefi
 
 function screen(answer: Admission, onLate: OnLate | undefined): Admission {
   if (answer.to === 'sandbox') return answer; // it looks at each query by itself
-  const late = lateOrigin(scopeContext.getStore());
-  if (!late) return answer;
+  const error = refuseLate(scopeContext.getStore(), onLate);
+  return error ? { to: 'nowhere', error } : answer;
+}
+
+export function refuseLate(origin: Scope | undefined, onLate: OnLate | undefined): Error | undefined {
+  const late = lateOrigin(origin);
+  if (!late) return undefined;
   const error = lateQuery(late, 'a query');
   onLate?.(error, late);
-  return { to: 'nowhere', error };
+  return error;
 }

@@ -16,6 +16,11 @@ export function noteRealHolder(client: PgClient, site?: Site): void {
   noteHolder(client, claimFlow(client)?.site ?? site);
 }
 
+/** Where they were taken, as far as is known. */
+export function sitesOf(clients: readonly PgClient[]): string[] {
+  return clients.flatMap((client) => sites.get(client)?.() ?? []);
+}
+
 export interface PoolState {
   readonly label: string;
   readonly max: number;
@@ -27,7 +32,7 @@ export interface PoolState {
 /** A sentence about a pool that has no connection left for those who want one. */
 export function describeExhaustion({ label, max, waiting, taken }: PoolState): string[] {
   if (waiting === 0 || taken.length < max) return [];
-  const known = taken.flatMap((client) => sites.get(client)?.() ?? []);
+  const known = sitesOf(taken);
   const unknown = taken.length - known.length;
   const holders = [...known.map((site) => `at ${site}`), ...(unknown > 0 ? [`${unknown} by single queries`] : [])];
   const who = waiting === 1 ? 'A query waits' : `${waiting} queries wait`;

@@ -32,6 +32,13 @@ export interface ManagedPool {
   closeAll(): Promise<void>;
   /** Real connections that are checked out now, or waited for. */
   inUse(): number;
+  /** Real connections that somebody has now. */
+  taken(): readonly object[];
+  /**
+   * Ends connections that somebody has, and gives their places in the pool to others; not to queries of ended tests that
+   * wait for one. Returns where they were taken, as far as is known.
+   */
+  evict(connections: ReadonlySet<object>): readonly string[];
   /** Process ids of its real connections, checked out or not. */
   pids(): readonly number[];
   /** In words: who waits for a connection that others have, real or virtual. */

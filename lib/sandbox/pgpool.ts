@@ -4,10 +4,10 @@
 import { AsyncResource } from 'node:async_hooks';
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
-import { admission, type OnLate } from './checkout';
+import { admission, refuseLate, type OnLate } from './checkout';
 import type { Admission, Gate, Knex, ManagedPool, Pool } from './index';
 import { siteOfCall } from './flow';
-import { describeExhaustion, noteHolder, noteRealHolder } from './holders';
+import { describeExhaustion, noteHolder, noteRealHolder, sitesOf } from './holders';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
 import { overhear, overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
@@ -71,6 +71,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
   readonly label: string;
   readonly knexClient: Knex.Client | undefined;
   private readonly address: ReturnType<typeof addressOf>;
+  private evictions = 0;
   private readonly shadows = new Map<RollbackSandbox, PgPool>();
   /** Where real connections lead, if not to the pool's own database. */
   private elsewhere: { readonly database: string; pool?: PgPool; readonly lent: Set<PooledClient> } | undefined;
@@ -118,10 +119,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
   }
 
   async closeAll(): Promise<void> {
-    const lent = this.realPools().flatMap((pool) =>
-      clientsOf(pool).filter((client) => !pool._idle?.some((idle) => idle.client === client)),
-    );
-    lent.forEach(endPooled);
+    this.taken().forEach(endPooled);
     await this.closeIdle();
     const other = this.elsewhere?.pool;
     if (other) await endIdle(other.idleCount, () => other.connect());
@@ -164,6 +162,23 @@ class ManagedPgPool implements ManagedPool, RealSource {
   inUse(): number {
     const inUse = ({ totalCount, idleCount, waitingCount }: PgPool): number => totalCount - idleCount + waitingCount;
     return inUse(this.pool) + (this.elsewhere?.pool ? inUse(this.elsewhere.pool) : 0);
+  }
+
+  taken(): readonly PooledClient[] {
+    return this.realPools().flatMap((pool) =>
+      clientsOf(pool).filter((client) => !pool._idle?.some((idle) => idle.client === client)),
+    ) as PooledClient[];
+  }
+
+  evict(connections: ReadonlySet<object>): readonly string[] {
+    const evicted = this.taken().filter((client) => connections.has(client));
+    this.evictions++;
+    for (const client of evicted) {
+      endPooled(client);
+      client.release(true);
+      client.release = () => {}; // whoever has it may yet give it back
+    }
+    return sitesOf(evicted);
   }
 
   private realPools(): PgPool[] {
@@ -221,15 +236,23 @@ class ManagedPgPool implements ManagedPool, RealSource {
     const answer = admission(this, gate, this.options.onLate);
     const admitted: Admission = answer instanceof Promise ? await answer : answer;
     switch (admitted.to) {
-      case 'pool':
+      case 'pool': {
+        const origin = scopeContext.getStore();
+        const { evictions } = this;
         return scopeContext
           .run(undefined, () => this.connectReal())
           .then((client) => {
+            const late = evictions === this.evictions ? undefined : refuseLate(origin, this.options.onLate);
+            if (late) {
+              client.release();
+              return this.nowhere(late);
+            }
             noteRealHolder(client, site);
             return overhear(client);
           });
+      }
       case 'nowhere':
-        return Object.assign(nowhere(this.pool.Client, () => admitted.error).client, { release: () => {} });
+        return this.nowhere(admitted.error);
       case 'sandbox': {
         const sandbox = admitted.sandbox as RollbackSandbox;
         const client = await this.shadowFor(sandbox).connect();
@@ -238,6 +261,10 @@ class ManagedPgPool implements ManagedPool, RealSource {
         return client;
       }
     }
+  }
+
+  private nowhere(error: Error): PooledClient {
+    return Object.assign(nowhere(this.pool.Client, () => error).client, { release: () => {} });
   }
 
   /** A pool of the same kind with the same limits, whose clients are virtual connections. */

@@ -3,16 +3,16 @@
 import { scopeContext, type Scope } from '../scope';
 import { quoteIdent, type OwnConnection } from '../sql';
 import { realTimers } from '../timers';
-import { admission } from './checkout';
+import { admission, refuseLate } from './checkout';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
-import { describeExhaustion, noteHolder, noteRealHolder } from './holders';
+import { describeExhaustion, noteHolder, noteRealHolder, sitesOf } from './holders';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
 import { runningScope } from './origin';
 import { overhear, overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import type { KnexClient, TarnPool } from './tarn-types';
-import { nowhere, virtualOf, type ClientClass, type VirtualConnection } from './virtual';
+import { nowhere, virtualOf, type ClientClass } from './virtual';
 import type { PgClient } from './wire';
 
 /** In whose `after` hook an instance was destroyed. */
@@ -37,6 +37,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   private readonly shadows = new Map<RollbackSandbox, TarnPool>();
   private readonly real: Pick<TarnPool, 'acquire' | 'release' | 'destroy'>;
   private unreffed = false;
+  private evictions = 0;
   /** Where real connections lead, if not to the pool's own database. */
   private elsewhere: { readonly database: string; pool?: TarnPool } | undefined;
   private readonly lentBy = new WeakMap<PgClient, TarnPool>();
@@ -139,6 +140,20 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     return inUse(this.pool) + inUse(this.elsewhere?.pool);
   }
 
+  taken(): readonly PgClient[] {
+    return this.realPools().flatMap(({ used = [] }) => used.map(({ resource }) => resource));
+  }
+
+  evict(connections: ReadonlySet<object>): readonly string[] {
+    const evicted = this.taken().filter((client) => connections.has(client));
+    this.evictions++;
+    for (const client of evicted) {
+      endPooled(client);
+      this.releaseReal(client);
+    }
+    return sitesOf(evicted);
+  }
+
   private realPools(): TarnPool[] {
     return this.elsewhere?.pool ? [this.pool, this.elsewhere.pool] : [this.pool];
   }
@@ -184,20 +199,28 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
 
   private acquire(gate: Gate, watch: KnexWatch): Promise<PgClient> {
     const admitted = admission(this, gate, watch.onLate?.bind(watch));
-    if (admitted instanceof Promise) return admitted.then((a) => this.acquireAs(a));
-    return this.acquireAs(admitted);
+    if (admitted instanceof Promise) return admitted.then((a) => this.acquireAs(a, watch));
+    return this.acquireAs(admitted, watch);
   }
 
-  private acquireAs(admitted: Awaited<ReturnType<Gate>>): Promise<PgClient> {
+  private acquireAs(admitted: Awaited<ReturnType<Gate>>, watch: KnexWatch): Promise<PgClient> {
     switch (admitted.to) {
-      case 'pool':
+      case 'pool': {
+        const origin = scopeContext.getStore();
+        const { evictions } = this;
         // a socket that opens now must not belong to the test that happens to run: see origin.ts
         return scopeContext
           .run(undefined, () => this.acquireReal())
           .then((client) => {
+            const late = evictions === this.evictions ? undefined : refuseLate(origin, watch.onLate?.bind(watch));
+            if (late) {
+              this.releaseReal(client);
+              return nowhere(this.driver, () => late).client;
+            }
             noteRealHolder(client);
             return overhear(client);
           });
+      }
       case 'nowhere':
         return Promise.resolve(nowhere(this.driver, () => admitted.error).client);
       case 'sandbox':
@@ -257,7 +280,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
       return released;
     }
     for (const [sandbox, shadow] of this.shadows) {
-      if (!isOf(connection, sandbox)) continue;
+      if (!sandbox.checkouts.owns(connection)) continue;
       sandbox.checkouts.checkin(connection);
       return shadow.release(client);
     }
@@ -284,10 +307,6 @@ export function takeFree(pool: TarnPool): PgClient | undefined {
   pool.free?.pop();
   pool.used.push(held);
   return held.resource;
-}
-
-function isOf(connection: VirtualConnection, sandbox: RollbackSandbox): boolean {
-  return sandbox.checkouts.owns(connection);
 }
 
 /** The pool's own way of ending what has been idle for too long, with nothing too short to be that. */

@@ -1,0 +1,59 @@
+// Connections that a committing test keeps: it is told, and those that come after it find the pool whole.
+import assert from 'node:assert/strict';
+import { run } from '../support/run';
+import { eachWithUsers } from '../support/users';
+
+const FILES = {
+  'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL, pool: { min: 0, max: 2 } });`,
+  'pool.js': `module.exports = new (require('pg').Pool)({ connectionString: process.env.DATABASE_URL, max: 1 });`,
+};
+
+describe('a connection that a committing test keeps', () => {
+  const given = eachWithUsers();
+
+  it('is charged to it, closed, and missed by none of those that follow', async () => {
+    const { failed, passed, output, code } = await run(
+      {
+        'a.spec.js': `
+          const pool = require('./pool');
+          const never = new Promise(() => {});
+          const clean = (n) => it('finds the same data ' + n + ' @truncate', async () => {
+            assert.equal(await names(), 'ann,bob');
+            assert.equal((await pool.query('select 1 as one')).rows[0].one, 1);
+            await Promise.all([db('users').insert({ name: 'zed' }), db.raw('select pg_sleep(0.01)')]);
+          }).timeout(5000);
+          let kept;
+          before(async () => { kept = await db.client.acquireConnection(); });
+          after(() => db.client.releaseConnection(kept));
+          it('only reads, in a transaction that never ends @truncate', async () => { const trx = await db.transaction(); await trx('users').first(); });
+          clean(1);
+          it('writes, and times out @truncate', () => db.transaction(async (trx) => { await trx('users').insert({ name: 'cy' }); await never; })).timeout(500);
+          clean(2);
+          it('waits for itself, and would write after its end @truncate', () => db.transaction(async () => { await db('users').insert({ name: 'dee' }); })).timeout(500);
+          clean(3);
+          it('keeps a client of pg @truncate', async () => { const client = await pool.connect(); await client.query('select 1'); setTimeout(() => client.release(), 1500); });
+          clean(4);
+          it('the suite has its own connection still @truncate', async () => {
+            assert.equal((await db.raw('select 1 as one').connection(kept)).rows[0].one, 1);
+          });`,
+      },
+      { database: given.database, config: `{ knex: require('./db'), pools: require('./pool') }`, files: FILES },
+    );
+    assert.notEqual(code, 0);
+    for (const title of [
+      'only reads, in a transaction that never ends',
+      'writes, and times out',
+      'waits for itself, and would write after its end',
+      'keeps a client of pg',
+    ]) {
+      assert.match(
+        failed[`${title} @truncate`] ?? '',
+        /REWIND_LEFT_OPEN: ".*" ended with a connection to .* still checked out \(at a\.spec\.js:\d+:\d+\)\. It has been closed/,
+        `${title}\n${output}`,
+      );
+    }
+    assert.match(Object.values(failed).join('\n'), /REWIND_LATE_QUERY: "a query" was sent by "waits for itself/);
+    assert.equal(passed.length, 5, output);
+    assert.equal(await given.usersNow(), 'ann,bob');
+  });
+});
