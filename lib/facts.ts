@@ -53,7 +53,7 @@ export interface CloneFacts {
 
 /** What is known of a whole run beside its tests; in a worker, of the run of one file. Plain JSON, as above. */
 export interface RunFacts {
-  /** Milliseconds of our own work outside tests: start, phase boundaries, end; of all workers together. */
+  /** Milliseconds of our own work outside tests: workers' databases, start, phase boundaries, end; of all workers together. */
   readonly setupMs: number;
   /** Sentences for people: what was recovered, what could not be had, what was ignored. */
   readonly notes: readonly string[];

@@ -6,6 +6,7 @@ import {
   fingerprintOf,
   resolveInstances,
   resolvePools,
+  setUp,
   taggingOf,
 } from './config';
 import {
@@ -16,28 +17,20 @@ import {
   createWorkerDatabase,
   describeDatabase,
   dropDatabasesOfWorkers,
-  expectWorkers,
   keepDatabase,
   keepServer,
   leadUrl,
+  makeDatabasesOfWorkers,
   pointWorkerAtOwnDatabase,
 } from './database';
 import { AUDIT_REPORT, readAuditPlan } from './audit-plan';
 import { assertEnvironment, isOn } from './environment';
-import { RewindError, messageOf } from './errors';
+import { RewindError } from './errors';
 import { type KeepDatabase, createIsolation } from './isolation';
 import { phaseOf } from './modes';
 import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, plugMocha } from './mocha';
 import { printSqlOfFailures, printSummary } from './report';
-import {
-  type Knex,
-  type KnexWatch,
-  type ManagedPool,
-  manageKnex,
-  managePgPool,
-  tapQueries,
-  watchKnex,
-} from './sandbox';
+import { type KnexWatch, type ManagedPool, manageKnex, managePgPool, tapQueries, watchKnex } from './sandbox';
 import { publishRunFacts } from './run-facts';
 import { type Scope } from './scope';
 import { realTimers, timestamp } from './timers';
@@ -58,10 +51,12 @@ export function pluginFor(load: () => Promise<LoadedConfig>): RootHookPlugin {
   return {
     mochaHooks: async () => {
       assertEnvironment(process.env);
+      const started = realTimers.now();
       await createWorkerDatabase(process.env);
-      return (await createPlugin(await load())).mochaHooks;
+      const waitedMs = realTimers.now() - started;
+      return (await createPlugin(await load(), waitedMs)).mochaHooks;
     },
-    mochaGlobalTeardown: () => dropDatabasesOfWorkers(process.env),
+    mochaGlobalTeardown: dropDatabasesOfWorkers,
   };
 }
 
@@ -69,7 +64,7 @@ export function pluginFor(load: () => Promise<LoadedConfig>): RootHookPlugin {
  * Puts the rooms together: the one place that knows all of them. Nothing connects here; the first connection is made
  * by the first root hook, or by the app.
  */
-async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
+async function createPlugin(loaded: LoadedConfig, waitedMs: number): Promise<MochaPlugin> {
   const { config } = loaded;
   const notes = new Set<string>();
   const note = (sentence: string): void => void notes.add(sentence);
@@ -107,13 +102,13 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
   else watchKnex(watch);
   for (const pool of await resolvePools(config)) managePgPool(pool, isolation.manage, { onLate: isolation.stray });
 
+  let beforeRunMs = waitedMs;
   const beginRun = (plan: RunPlan): RunHandler => {
-    if (plan.role === 'main') {
-      refuseToKeep();
-      expectWorkers();
-    }
+    if (plan.role === 'main') refuseToKeep();
     isolation.begin(plan);
-    return new RewindRun(plan, isolation, () => setUp(config, instances), notes);
+    const run = new RewindRun(plan, isolation, () => setUp(config, instances), notes, beforeRunMs);
+    beforeRunMs = 0;
+    return run;
   };
   const { split = true, rejections = 'fail' } = config;
   const audit = process.env[AUDIT_REPORT] ? { plan: readAuditPlan(process.env) } : undefined;
@@ -122,7 +117,7 @@ async function createPlugin(loaded: LoadedConfig): Promise<MochaPlugin> {
 
 class RewindRun implements RunHandler {
   readonly #facts = new Map<Scope, TestFacts>();
-  #setupMs = 0;
+  #setupMs: number;
   #testStartedAt = 0;
   #sql: string[] = [];
   #stopListening: (() => void) | undefined;
@@ -139,7 +134,9 @@ class RewindRun implements RunHandler {
     private readonly isolation: ReturnType<typeof createIsolation>,
     private readonly setUp: () => Promise<void>,
     private readonly notes: Set<string>,
+    beforeRunMs: number,
   ) {
+    this.#setupMs = beforeRunMs;
     this.enter = (scope: Scope): void => {
       if (scope.kind === 'test') {
         this.#testStartedAt = timestamp();
@@ -222,6 +219,10 @@ class RewindRun implements RunHandler {
     return { setupMs: this.#setupMs, notes: [...this.notes], ...this.#lastFacts };
   }
 
+  workersStart(count: number): void {
+    makeDatabasesOfWorkers(process.env, count);
+  }
+
   heard({ setupMs, notes, cleaned = [], hasRows = {} }: RunFacts): void {
     this.#setupMs += setupMs;
     for (const note of notes) this.notes.add(note);
@@ -269,28 +270,4 @@ function isWanted(pool: ManagedPool, config: RewindConfig): boolean {
     user: text(settings?.['user']),
   };
   return (config.include?.(info) ?? true) && !config.exclude?.(info);
-}
-
-async function setUp(config: RewindConfig, instances: Readonly<Record<string, Knex>> | undefined): Promise<void> {
-  for (const key of ['migrate', 'seed'] as const) {
-    const step = config[key];
-    if (!step) continue;
-    const all = instances ?? {};
-    const [first] = Object.values(all);
-    if (!first) {
-      throw new RewindError('REWIND_CONFIG', {
-        problem: `\`${key}\` is set, but \`knex\` is not: there is no instance to give to it.`,
-        remedy: 'Set `knex` to the instance your app uses.',
-      });
-    }
-    try {
-      await step(first, all);
-    } catch (cause) {
-      throw new RewindError('REWIND_SETUP', {
-        problem: `\`${key}\` failed: ${messageOf(cause)}`,
-        remedy: `No test was run. Both \`migrate\` and \`seed\` run before every test run, and have to be repeatable.`,
-        cause,
-      });
-    }
-  }
 }

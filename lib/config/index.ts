@@ -10,6 +10,7 @@ import { loadModule } from './load-module';
 export { FILE_NAMES, packageRoot } from './find';
 export { fingerprintOf } from './fingerprint';
 export { resolveInstances, resolvePools } from './instances';
+export { setUp } from './set-up';
 export { type Tagging, taggingOf } from './tagging';
 
 type MaybePromise<T> = T | Promise<T>;

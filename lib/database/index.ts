@@ -27,8 +27,8 @@ export {
   announceRun,
   assertNotShared,
   dropDatabasesOfWorkers,
-  expectWorkers,
   leadUrl,
+  makeDatabasesOfWorkers,
   pointWorkerAtOwnDatabase,
   createWorkerDatabase,
 } from './worker-environment';

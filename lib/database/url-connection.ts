@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { requirePeer } from '../peers';
 import type { OwnConnection } from '../sql';
@@ -6,6 +7,8 @@ import type { OwnConnection } from '../sql';
 export interface UrlConnection extends OwnConnection {
   /** From now on it does not hold the process. Not for a connection that anything is awaited of. */
   unref(): void;
+  /** From now on it does. */
+  ref(): void;
 }
 
 /** A connection to `database` on the server, and with the settings, that `url` names. */
@@ -18,11 +21,13 @@ export async function connectByUrl(url: string, database: string): Promise<UrlCo
   // An idle connection that the server ends must not end the process; the next query says so.
   client.on('error', () => {});
   await client.connect();
+  const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
   return {
     query: ((sql: string, values?: unknown[]) => client.query(sql, values)) as OwnConnection['query'],
     pid: (client as unknown as { processID: number }).processID,
     end: () => client.end().catch(() => {}),
-    unref: () => (client as unknown as { connection: { stream: { unref(): void } } }).connection.stream.unref(),
+    unref: () => void stream.unref(),
+    ref: () => void stream.ref(),
   };
 }
 

@@ -1,10 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { RewindError } from '../errors';
-import { describeDatabase } from './describe';
 import type { DatabaseInfo } from './index';
 import { assertTestDatabase } from './safety';
 import { connectByUrl, databaseOfUrl, urlWithDatabase } from './url-connection';
-import { claimWorkerDatabase, dropWorkerDatabases, workerDatabaseName } from './worker-database';
+import { WorkerDatabases, claimWorkerDatabase, workerDatabaseName } from './worker-database';
 
 /** Inherited by workers: tells this run's databases from those of any other. */
 const RUN = 'REWIND_RUN';
@@ -16,11 +15,17 @@ export function announceRun(env: NodeJS.ProcessEnv): void {
   if (env['MOCHA_WORKER_ID'] === undefined) env[RUN] = randomBytes(4).toString('hex');
 }
 
-let hasWorkers = false;
+let ofWorkers: WorkerDatabases | undefined;
 
-/** In the main process, once it is known to run its files in workers. */
-export function expectWorkers(): void {
-  hasWorkers = true;
+/** In the main process, when that many workers are about to start. Whatever is wrong, they say. */
+export function makeDatabasesOfWorkers(env: NodeJS.ProcessEnv, workers: number): void {
+  const url = env['DATABASE_URL'];
+  const run = env[RUN];
+  const base = url && databaseOfUrl(url);
+  if (!url || !run || !base) return;
+  void ofWorkers?.letGo(); // --watch
+  const connect = (database: string): ReturnType<typeof connectByUrl> => connectByUrl(url, database);
+  ofWorkers = new WorkerDatabases({ connect, base, run, inspect: assertClonable }, workers);
 }
 
 /**
@@ -39,7 +44,7 @@ export function pointWorkerAtOwnDatabase(env: NodeJS.ProcessEnv): void {
   env['DATABASE_URL'] = urlWithDatabase(url, workerDatabaseName({ base, run, worker }));
 }
 
-/** In a worker, before spec files are loaded: clones the database that DATABASE_URL already names. */
+/** In a worker, before spec files are loaded: lets the database be there that DATABASE_URL already names. */
 export async function createWorkerDatabase(env: NodeJS.ProcessEnv): Promise<void> {
   const worker = env['MOCHA_WORKER_ID'];
   const run = env[RUN];
@@ -55,13 +60,7 @@ export async function createWorkerDatabase(env: NodeJS.ProcessEnv): Promise<void
     }).withoutStack();
   }
   const connect = (database: string): ReturnType<typeof connectByUrl> => connectByUrl(url, database);
-  const look = await connect(base);
-  try {
-    await assertClonable(await describeDatabase(look.query));
-  } finally {
-    await look.end();
-  }
-  await claimWorkerDatabase({ connect, base, run, worker });
+  await claimWorkerDatabase({ connect, base, run, worker, inspect: assertClonable });
 }
 
 async function assertClonable(info: DatabaseInfo): Promise<void> {
@@ -119,10 +118,6 @@ export function leadUrl(env: NodeJS.ProcessEnv, base: string, database: string |
 let led: { readonly original: string; readonly url: string } | undefined;
 
 /** In the main process, when all workers are done. A server that is already gone has taken the databases with it. */
-export async function dropDatabasesOfWorkers(env: NodeJS.ProcessEnv): Promise<void> {
-  const url = env['DATABASE_URL'];
-  const run = env[RUN];
-  const base = url && databaseOfUrl(url);
-  if (!hasWorkers || !url || !run || !base) return;
-  await dropWorkerDatabases({ connect: (database) => connectByUrl(url, database), base, run }).catch(() => {});
+export async function dropDatabasesOfWorkers(): Promise<void> {
+  await ofWorkers?.drop().catch(() => {});
 }

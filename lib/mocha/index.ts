@@ -81,6 +81,8 @@ export interface RunHandler {
   finish(): Promise<readonly Error[]>;
   /** What there is to tell of the run beside its tests: asked for once, after {@link finish}. Goes from a worker to the main process. */
   runFacts(): RunFacts;
+  /** In the main process, after `mochaGlobalSetup`: so many workers are about to start. More may follow where one dies. */
+  workersStart(count: number): void;
   /** In the main process: what a worker says of the run of one of its files. */
   heard(facts: RunFacts): void;
   /** The runner has ended and the reporter has written its epilogue: the moment to print. `tests` in run order. */

@@ -3,6 +3,7 @@
  * `test/mocha/canary.test.ts` says in words what a newer version has moved.
  */
 import { EventEmitter } from 'node:events';
+import os from 'node:os';
 import { explicitModeOf, setExplicitMode } from '../explicit-mode';
 import type { Done, Hook, MochaClass, MochaInstance, Runnable, Runner, Suite, Test } from './mocha-types';
 
@@ -39,6 +40,11 @@ export function isParallelMain(mocha: MochaInstance): boolean {
 /** `--pass-on-failing-test-suite`: the exit code is to be 0 (`createExitHandler`). */
 export function passesAnyway(mocha: MochaInstance): boolean {
   return mocha.options?.passOnFailingTestSuite ?? false;
+}
+
+/** How many workers it starts with (`buffered-worker-pool`, and `Pool` of workerpool). */
+export function workersOf({ files, options }: MochaInstance): number {
+  return Math.min(files.length, Math.max(1, options?.jobs ?? os.cpus().length - 1));
 }
 
 export function isDryRun(runner: Runner): boolean {

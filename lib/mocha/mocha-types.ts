@@ -55,6 +55,8 @@ export interface Suite extends EventEmitter {
 export interface Runner extends EventEmitter {
   suite: Suite;
   failures: number;
+  /** In the main process of `--parallel` already when `Mocha#run` returns, unless there is a `mochaGlobalSetup`. */
+  started: boolean;
   grepTotal(suite: { eachTest(visit: (test: Test) => void): unknown }): number;
   isParallelMode(): boolean;
   /** The listener of `uncaughtException` (bound `Runner#_uncaught`). */
@@ -70,7 +72,7 @@ export type RunResult = number | { failureCount: number };
 
 export interface MochaInstance {
   files: string[];
-  options?: { passOnFailingTestSuite?: boolean };
+  options?: { readonly passOnFailingTestSuite?: boolean; readonly jobs?: number };
   _runnerClass?: { prototype: Partial<Pick<Runner, 'isParallelMode'>> };
 }
 

@@ -9,10 +9,11 @@ import {
   isParallelMain,
   loadedMochas,
   passesAnyway,
+  workersOf,
 } from './mocha-private';
 import type { OrderOptions } from './order';
 import { Vigil, isCommandLine, keepFailure } from './exit-guard';
-import { queueCommittingFilesLast } from './file-order';
+import { inQueueOrder } from './file-order';
 import { rememberHookPlaces } from './hook-place';
 import { carryFacts } from './results';
 import { Run } from './run';
@@ -92,7 +93,7 @@ function patch(mocha: MochaClass, current: () => Plug): void {
   mocha.prototype.run = function (done) {
     const plug = current();
     const main = isParallelMain(this);
-    if (main) this.files = queueCommittingFilesLast(this.files, plug);
+    if (main) this.files = inQueueOrder(this.files, plug);
     // Before there are workers. What it throws is told by Mocha's command line.
     const handler = main ? plug.beginRun(MAIN) : undefined;
     const runner = original.call(this, (result) => {
@@ -102,7 +103,7 @@ function patch(mocha: MochaClass, current: () => Plug): void {
       });
     });
     const run = plug.follow(runner);
-    if (handler) run.attachToMain(handler);
+    if (handler) run.attachToMain(handler, workersOf(this));
     else run.attach();
     return runner;
   };

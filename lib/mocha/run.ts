@@ -77,10 +77,15 @@ export class Run {
     this.#on('retry', (test: Test) => this.#begun?.attempts.willRetry(test));
   }
 
-  /** The main process of `--parallel`: it has started already, and all it hears happened elsewhere, some time ago. */
-  attachToMain(handler: RunHandler): void {
+  /**
+   * The main process of `--parallel`: all it hears happened elsewhere, some time ago. It starts at once, or when its
+   * `mochaGlobalSetup` is over.
+   */
+  attachToMain(handler: RunHandler, workers: number): void {
     this.#startedAt = realTimers.now();
     this.#handler = handler;
+    if (this.runner.started) this.#safely(() => handler.workersStart(workers));
+    else this.#on('start', () => handler.workersStart(workers));
     hearWorkers(this.runner, (facts) => this.#safely(() => handler.heard(facts)));
     this.#watch();
   }

@@ -11,6 +11,21 @@ const SPECS = {
 };
 const PARALLEL = ['--parallel', '--jobs', '2'];
 
+/** Holds a worker, before its plugins are asked for anything, until its database is there. */
+const WAIT_FOR_DATABASE = {
+  'wait.js': `if (process.env.MOCHA_WORKER_ID !== undefined)
+    require('node:child_process').execFileSync(process.execPath, ['wait-for-database.js'], { timeout: 20_000, stdio: 'inherit' });`,
+  'wait-for-database.js': `
+    const name = new URL(process.env.DATABASE_URL).pathname.slice(1);
+    const client = new (require('pg').Client)({ connectionString: process.env.REWIND_BASE_URL.replace(/\\/rw_test_\\w+/, '/postgres') });
+    const isThere = () => client.query('select from pg_database where datname = $1', [name]);
+    (async () => {
+      await client.connect();
+      while ((await isThere()).rows.length === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+      await client.end();
+    })();`,
+};
+
 describe('the database of a worker', () => {
   let database: TestDatabase;
   beforeEach(async () => {
@@ -21,6 +36,17 @@ describe('the database of a worker', () => {
     (await database.query<{ datname: string }>('select datname from pg_database where datname like $1', [pattern])).map(
       (row) => row.datname,
     );
+
+  it('is made by the main process while its worker starts', async () => {
+    const outcome = await run(SPECS, {
+      database,
+      args: [...PARALLEL, '--require', './wait.js'],
+      files: WAIT_FOR_DATABASE,
+    });
+    assertGreen(outcome);
+    assert.equal(outcome.passed.length, 2);
+    assert.deepEqual(await databasesLike(`${database.name}\\_%`), []);
+  });
 
   it('is dropped by the next run if a run was killed, and nobody else’s is', async () => {
     const [dead, foreign] = [`${database.name}_rewind_dead_0`, `${database.name}_rewind_mine`];

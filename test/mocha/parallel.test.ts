@@ -52,7 +52,7 @@ for (const mocha of VERSIONS) {
       const main = run.events.filter((event) => event.worker === undefined);
       assert.deepEqual(
         main.map((event) => event.what),
-        ['begin', 'heard', 'heard', 'heard', 'ended'],
+        ['begin', 'workersStart', 'heard', 'heard', 'heard', 'ended'],
         'the main process runs no test and has no scope',
       );
       assert.deepEqual(
@@ -79,8 +79,10 @@ for (const mocha of VERSIONS) {
       assert.equal(run.code, 2, run.output);
     });
 
-    it('queue files that mention committing tests last, by tag and by rule', async () => {
+    it('queue files that mention committing tests last, by tag and by rule, and the longest first', async () => {
       const files = {
+        'x.spec.js': `T('long'); //${'-'.repeat(100)}`,
+        'y.spec.js': `T('longest'); //${'-'.repeat(200)}`,
         'a.spec.js': `T('a @dirty');`,
         'b.spec.js': `T('b @truncate');`,
         'c.spec.js': `T('c');`,
@@ -95,6 +97,8 @@ for (const mocha of VERSIONS) {
       });
       // Two workers take files from one queue: in each of them the phases can only rise.
       const phase: Readonly<Record<string, number>> = {
+        long: 1,
+        longest: 1,
         c: 1,
         'write to x@truncate.com': 1,
         'b @truncate': 2,
@@ -106,7 +110,9 @@ for (const mocha of VERSIONS) {
         const phases = run.events.filter((e) => e.worker === worker && e.what === 'test').map((e) => phase[e.of]!);
         assert.deepEqual(phases, [...phases].sort(), `worker ${worker}`);
       }
-      assert.equal(run.ran.length, 6);
+      const first = ['0', '1'].map((worker) => run.events.find((e) => e.worker === worker && e.what === 'test')?.of);
+      assert.deepEqual(first, ['longest', 'long']);
+      assert.equal(run.ran.length, 8);
       assert.equal(run.code, 0, run.output);
     });
 
@@ -123,6 +129,27 @@ for (const mocha of VERSIONS) {
         },
       );
       assert.equal(run.code, 0, run.output);
+    });
+
+    it('tell it of their workers when mochaGlobalSetup is over, which may write what those are to find', async () => {
+      const run = await recorded(
+        {
+          'a.spec.js': `T('a')`,
+          'b.spec.js': `T('b')`,
+          'setup.js': `exports.mochaGlobalSetup = async () => { await new Promise(setImmediate); globalThis.isSetUp = true; };`,
+        },
+        {
+          mocha,
+          args: [...PARALLEL, '--require', './setup.js'],
+          handler: `{ workersStart: () => { if (!globalThis.isSetUp) throw new Error('too early'); } }`,
+        },
+      );
+      assert.equal(run.code, 0, run.output);
+      const told = run.events.filter(({ what }) => what === 'workersStart');
+      assert.deepEqual(
+        told.map(({ detail }) => detail),
+        [2],
+      );
     });
 
     it('with --jobs 1 are serial runs', async () => {

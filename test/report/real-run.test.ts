@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
+import { setTimeout } from 'node:timers/promises';
+import { Client } from 'pg';
 import type { JsonReport } from '../../lib/report';
-import { type TestDatabase, createDatabase } from '../support/database';
+import { type TestDatabase, createDatabase, urlOf } from '../support/database';
 import { project } from '../support/project';
 
 const APP = `module.exports = require('knex')({ client: 'pg', connection: process.env.DATABASE_URL, pool: { min: 0, max: 3 } });`;
@@ -72,10 +74,13 @@ describe('the report of a real run', () => {
   });
 
   it('knows the worker of each test, and its times, with --parallel', async () => {
-    const { run, tests } = await reportOf('--parallel', '--jobs', '2');
+    const [{ run, tests }, waitedMs] = await Promise.all([
+      reportOf('--parallel', '--jobs', '2'),
+      keepWorkersWaiting(database.name),
+    ]);
     assert.equal(tests.length, 6);
     assert.equal(run.workers, new Set(tests.map((t) => t.worker)).size);
-    assert.ok(run.setupMs > 0, 'what the workers did around their tests');
+    assert.ok(run.setupMs >= waitedMs, 'what the workers waited for their databases');
     assert.deepEqual(run.notes, (await reportOf()).run.notes, 'as in a serial run, and once');
     assert.match(run.notes.join(), /public\.tickets \(sequences with CACHE/);
     for (const { startMs, endMs, worker } of tests) {
@@ -86,3 +91,19 @@ describe('the report of a real run', () => {
     }
   });
 });
+
+/** Nobody clones the database meanwhile. Resolves to what the main process and two workers have waited together, at least. */
+async function keepWorkersWaiting(database: string): Promise<number> {
+  const holder = new Client({ connectionString: urlOf('postgres') });
+  await holder.connect();
+  try {
+    await holder.query('select pg_advisory_lock(hashtext($1))', [`mocha-rewind ${database}`]);
+    const all = `select from pg_locks where locktype = 'advisory' and not granted and objid = hashtext($1)::bit(32)::bigint`;
+    while ((await holder.query(all, [`mocha-rewind ${database}`])).rows.length < 3) await setTimeout(20);
+    const started = performance.now();
+    await setTimeout(300);
+    return 2 * (performance.now() - started);
+  } finally {
+    await holder.end();
+  }
+}

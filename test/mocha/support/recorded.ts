@@ -126,6 +126,7 @@ const recorder = (plan) => {
     facts(scope) { return { mode: scope.mode, phase: 1, isolationMs: 0 }; },
     async finish() { tell('finish'); return []; },
     runFacts() { return { setupMs: 1, notes: [process.env.MOCHA_WORKER_ID] }; },
+    workersStart(count) { tell('workersStart', undefined, count); },
     heard(facts) { tell('heard', undefined, facts); },
     ended(tests, totalMs) { tell('ended', undefined, { tests, totalMs }); },
   };

@@ -61,6 +61,7 @@ const { mochaHooks } = plugMocha(
     facts: () => undefined,
     finish: () => Promise.resolve([]),
     runFacts: () => ({ setupMs: 0, notes: [] }),
+    workersStart: () => {},
     heard: () => {},
     ended: () => {},
   }),
