@@ -102,6 +102,16 @@ for (const mocha of VERSIONS) {
       assert.equal(run.code, 1);
     });
 
+    it('has all of it said by reporters that print a failure at once', async () => {
+      for (const reporter of ['tap', 'json-stream']) {
+        const run = await recorded(
+          { 'a.spec.js': `T('a', () => { throw new Error('own'); }); afterEach(() => {}); T('b');` },
+          { mocha, args: ['--reporter', reporter], handler: `{ depart: async () => [new Error('leaked')] }` },
+        );
+        assert.equal(run.stdout.match(/leaked/g)?.length, 4, run.stdout);
+      }
+    });
+
     it('lets a test pass whose last hooks fail, and fails the hook, as Mocha does', async () => {
       const run = await recorded(
         { 'a.spec.js': `describe('S', () => { T('a'); afterEach(() => { throw new Error('own'); }); }); T('b');` },

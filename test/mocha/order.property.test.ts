@@ -24,11 +24,23 @@ const PHASES: Readonly<Record<Tag, number>> = {
   '@rollback': 1,
   '@nodb': 1,
   '@truncate': 2,
+  '@schema': 3,
   '@dirty': 4,
   '@unmanaged': 5,
 };
 
-const tag = fc.constantFrom<Tag>('', '', '', '@rollback', '@truncate', '@truncate', '@nodb', '@dirty', '@unmanaged');
+const tag = fc.constantFrom<Tag>(
+  '',
+  '',
+  '',
+  '@rollback',
+  '@truncate',
+  '@truncate',
+  '@nodb',
+  '@schema',
+  '@dirty',
+  '@unmanaged',
+);
 const mark = fc.constantFrom<Mark>('', '', '', '', '', '', '', '', '', '', 'only', 'skip');
 const body = fc.constantFrom<Body>('passes', 'passes', 'passes', 'fails', 'skips', 'pending', 'flaky');
 

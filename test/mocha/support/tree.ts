@@ -2,7 +2,7 @@
 
 export type HookResult = 'none' | 'passes' | 'fails';
 export type Body = 'passes' | 'fails' | 'skips' | 'pending' | 'flaky';
-export type Tag = '' | '@rollback' | '@truncate' | '@nodb' | '@dirty' | '@unmanaged';
+export type Tag = '' | '@rollback' | '@truncate' | '@nodb' | '@schema' | '@dirty' | '@unmanaged';
 export type Mark = '' | 'only' | 'skip';
 
 export interface TestNode {
