@@ -19,6 +19,7 @@ export type RewindErrorCode =
   | 'REWIND_LEFT_OPEN' // a test left a transaction, stream, cursor or lock open
   | 'REWIND_MODE_MIX' // a test's mode doesn't fit the suite it runs in
   | 'REWIND_RESTORE' // the database could not be brought back to its checkpoint
+  | 'REWIND_STUCK' // the server has not answered, or something did not end
   | 'REWIND_SCHEMA_CHANGED' // a committing test changed the schema
   | 'REWIND_LEAK' // rows reached the database past a scope
   | 'REWIND_MOCHA' // this Mocha can't be hooked into

@@ -82,6 +82,7 @@ async function createPlugin(loaded: LoadedConfig, waitedMs: number): Promise<Moc
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     fingerprint: () => fingerprint,
     leaks: isOn(REWIND_LEAKS) ? 'always' : (config.leaks ?? 'with a snapshot'),
+    limitMs: config.hookTimeout ?? 30_000,
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
     inspect: async (connection) => {
       const info = await describeDatabase(connection.query);

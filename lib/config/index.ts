@@ -70,6 +70,12 @@ export interface RewindConfig {
    * is expected to write.
    */
   leaks?: 'always' | 'never';
+  /**
+   * How long the work around a test (a restore, a clone, a snapshot) may stand still before the run is given up, in
+   * milliseconds. It is not cut short while the server works on it; `migrate` and `seed` take as long as they take.
+   * @default 30_000
+   */
+  hookTimeout?: number;
   /** Says yes to a database that does not look like one for tests. */
   allowDatabase?: (info: DatabaseInfo) => MaybePromise<boolean>;
 }

@@ -82,6 +82,11 @@ const rule = v.pipe(
   ),
 );
 
+const milliseconds = v.custom<number>(
+  (value) => typeof value === 'number' && value >= 1 && value < 2 ** 31,
+  'a number of milliseconds, 1 or more',
+);
+
 export const configSchema = v.strictObject({
   knex: v.optional(object('a Knex instance, a record of them, or a function or promise that gives one')),
   pools: v.optional(object('a `pg.Pool`, an array of them, or a function that gives one')),
@@ -94,6 +99,7 @@ export const configSchema = v.strictObject({
   split: v.optional(v.boolean('true or false')),
   rejections: v.optional(v.picklist(['fail', 'ignore'], "one of 'fail', 'ignore'")),
   leaks: v.optional(v.picklist(['always', 'never'], "one of 'always', 'never'")),
+  hookTimeout: v.optional(milliseconds),
   tags: v.optional(
     v.strictObject(
       Object.fromEntries(MODES.map((m) => [m, v.optional(words)])),

@@ -5,7 +5,7 @@ import type { CleaningFacts, CloneFacts, RestoreFacts, RunFacts } from '../facts
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import type { WatchedHook } from './cleaning';
-import { Isolation } from './isolation';
+import { LimitedIsolation } from './limited-isolation';
 
 export interface IsolationOptions {
   /**
@@ -27,6 +27,8 @@ export interface IsolationOptions {
   readonly leftovers: 'kept' | 'restored';
   /** Where the seeded baseline is to be used again: what it is made from, in one word. Asked before any database is opened. */
   readonly fingerprint: () => string | undefined;
+  /** How long any of the asynchronous moments may stand still before the run is given up, in milliseconds. */
+  readonly limitMs: number;
   /** Where what a failed test has left is kept; undefined: it is not. */
   readonly keepDatabase: KeepDatabase | undefined;
   /**
@@ -123,5 +125,5 @@ export interface Departure {
 }
 
 export function createIsolation(options: IsolationOptions): IsolationRoom {
-  return new Isolation(options);
+  return new LimitedIsolation(options);
 }

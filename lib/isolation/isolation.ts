@@ -64,14 +64,14 @@ export class Isolation implements IsolationRoom {
 
   /** Of a pool that was made from the URL of a clone, e.g. by an app that reads DATABASE_URL when it first needs it. */
   #originalOf({ database }: ManagedPool): ManagedDatabase | undefined {
-    return this.#used().find(({ own }) => own?.has(database));
+    return this.used().find(({ own }) => own?.has(database));
   }
 
   readonly #needOf = (identity: string): Need =>
-    this.#used().some((d) => d.hasSnapshot && d.identity === identity) ? 'no' : this.#need;
+    this.used().some((d) => d.hasSnapshot && d.identity === identity) ? 'no' : this.#need;
 
   readonly #sandboxesOn = (identity: string): readonly Sandbox[] =>
-    this.#used()
+    this.used()
       .filter((database) => database.identity === identity)
       .map((database) => database.sandbox);
 
@@ -79,7 +79,7 @@ export class Isolation implements IsolationRoom {
 
   begin(plan: IsolationPlan): void {
     const { counts, role } = plan;
-    this.#schemas = new SchemaPlan(plan, this.options, () => this.#used());
+    this.#schemas = new SchemaPlan(plan, this.options, () => this.used());
     this.#isWorker = role === 'worker';
     this.#need = needFor(counts, role, this.options);
     this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#need === 'yes');
@@ -186,7 +186,7 @@ export class Isolation implements IsolationRoom {
 
   /** Other roles' views of the same database. */
   #sameDatabaseAs(database: ManagedDatabase): ManagedDatabase[] {
-    return this.#used().filter((other) => other !== database && other.identity === database.identity);
+    return this.used().filter((other) => other !== database && other.identity === database.identity);
   }
 
   #isRight(database: ManagedDatabase, scope: Scope): boolean {
@@ -200,28 +200,28 @@ export class Isolation implements IsolationRoom {
   }
 
   async arrive(scope: Scope): Promise<void> {
-    for (const database of this.#used()) await this.#arriveAt(database, scope, 'before its code');
+    for (const database of this.used()) await this.#arriveAt(database, scope, 'before its code');
   }
 
   async prepared(scope: Scope): Promise<void> {
     const strategy = strategyOf(scope);
-    for (const database of this.#used()) await database.exclusively(async () => strategy.prepared?.(database, scope));
+    for (const database of this.used()) await database.exclusively(async () => strategy.prepared?.(database, scope));
   }
 
   async closing(scope: Scope): Promise<void> {
     const strategy = strategyOf(scope);
-    for (const database of this.#used()) await database.exclusively(async () => strategy.closing?.(database, scope));
+    for (const database of this.used()) await database.exclusively(async () => strategy.closing?.(database, scope));
   }
 
   readonly hookBegan: IsolationRoom['hookBegan'] = (scope, hook) => this.#cleaning.hookBegan(scope, hook);
 
   bodyEnded(scope: Scope): readonly Error[] {
-    return this.#used().flatMap((database) => [...database.problems.take(scope), ...database.sandbox.takeProblems()]);
+    return this.used().flatMap((database) => [...database.problems.take(scope), ...database.sandbox.takeProblems()]);
   }
 
   async failed(scope: Scope): Promise<boolean> {
     const { keepDatabase, note } = this.options;
-    const sentences = keepDatabase ? await keepStateOf(scope, this.#used(), keepDatabase) : [];
+    const sentences = keepDatabase ? await keepStateOf(scope, this.used(), keepDatabase) : [];
     sentences.forEach(note);
     return sentences.length > 0;
   }
@@ -230,7 +230,7 @@ export class Isolation implements IsolationRoom {
     const errors: Error[] = [];
     const restores: Restored[] = [];
     const started = realTimers.now();
-    for (const database of this.#used()) {
+    for (const database of this.used()) {
       errors.push(
         ...database.problems.take(scope),
         ...database.sandbox.takeProblems(),
@@ -281,7 +281,7 @@ export class Isolation implements IsolationRoom {
     const hasRows: Record<string, boolean> = {};
     const { emptiedBefore } = this.#cleaning;
     if (emptiedBefore.size === 0 || !this.#endsOnBaseline) return { cleaned };
-    for (const { pools } of this.#used()) await lookForRows(emptiedBefore, () => pools.connect(), hasRows);
+    for (const { pools } of this.used()) await lookForRows(emptiedBefore, () => pools.connect(), hasRows);
     return { cleaned, hasRows };
   }
 
@@ -289,7 +289,7 @@ export class Isolation implements IsolationRoom {
     for (const database of this.#databases.values()) database.pools.letGo();
   }
 
-  #used(): ManagedDatabase[] {
+  protected used(): ManagedDatabase[] {
     return [...this.#databases.values()].filter((database) => database.wasUsed);
   }
 }

@@ -1,6 +1,6 @@
 import { messageOf } from '../errors';
-import { waitsOf } from '../sandbox';
-import { type ServerSession, type Waiting, findWaiting } from '../snapshot';
+import { ownPids, waitsOf } from '../sandbox';
+import { type ServerSession, type Waiting, findWaiting, isBusy } from '../snapshot';
 import type { ManagedDatabase } from './managed-database';
 
 /** Sentences on who waits for whom just now: in the app's pools, in the sandbox, and on the server. */
@@ -21,6 +21,16 @@ export async function describeWaits(database: ManagedDatabase): Promise<readonly
     }
   } catch (error) {
     return [...ours, `${database.label} could not be asked who waits for whom: ${messageOf(error)}`];
+  }
+}
+
+/** Whether the server is busy with a statement of our own: a large table takes its time. */
+export async function isServerBusy({ pools }: ManagedDatabase): Promise<boolean> {
+  const connection = await pools.connect();
+  try {
+    return await isBusy(connection.query, ownPids());
+  } finally {
+    await connection.end();
   }
 }
 

@@ -116,6 +116,7 @@ export { type CleaningEffect, cleaningEffectOf, mayClean } from './cleaning';
 export { countQueries, expectQueries, tapQueries, type CountedQuery } from './count';
 export { manageKnex, watchKnex } from './knex';
 export { detached } from './origin';
+export { giveUpConnections, ownPids } from './own';
 export { managePgPool } from './pgpool';
 export type { SandboxOptions } from './options';
 export type { Knex, Pool };

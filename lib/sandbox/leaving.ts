@@ -16,7 +16,8 @@ export class Leaving {
 
   /** What is queued rides with the next statement. If there is none, it goes alone: somebody may wait for our locks. */
   private flushSoon(): void {
-    if (this.sandbox.stack.pending) this.idle.start();
+    // No reason for the process to go on: a connection that nothing comes from any more would be waited for without end.
+    if (this.sandbox.stack.pending) this.idle.start().unref();
   }
 
   private flushIfIdle(): void {

@@ -50,15 +50,37 @@ export function urlOf({ host, port, user }: Omit<ReturnType<typeof addressOf>, '
   return url.href;
 }
 
+/** Those that are open, or being opened. */
+const open = new Set<PgClient>();
+let givenUp: Error | undefined;
+
+export function ownPids(): number[] {
+  return [...open].map((client) => client.processID);
+}
+
+/** Cuts all of them, whatever they wait for, and opens no more, for this reason; until it is undefined again. */
+export function giveUpConnections(reason: Error | undefined): void {
+  givenUp = reason;
+  if (reason) for (const client of open) client.connection.stream.destroy?.();
+}
+
 /** Settings are passed on as they are: pools keep passwords in properties that a copy would lose. */
 export async function connectOwn(
   Client: ConnectingClass,
   settings: unknown,
   applicationName: string,
 ): Promise<OwnConnection> {
+  if (givenUp) throw givenUp;
   const client = new Client(settings);
   client.on('error', () => {}); // a loss shows in the next query
-  await client.connect();
+  open.add(client);
+  client.once('end', () => open.delete(client));
+  try {
+    await client.connect();
+  } catch (error) {
+    open.delete(client);
+    throw error;
+  }
   const query: OwnConnection['query'] = (sql, values) =>
     new Promise((resolve, reject) => {
       const callback = (error: Error | null, result: unknown): void =>

@@ -9,11 +9,11 @@ export class Patience {
     private readonly over: () => void,
   ) {}
 
-  start(): void {
-    this.timer ??= realTimers.setTimeout(() => {
+  start(): NodeJS.Timeout {
+    return (this.timer ??= realTimers.setTimeout(() => {
       this.timer = undefined;
       this.over();
-    }, this.ms);
+    }, this.ms));
   }
 
   stop(): void {

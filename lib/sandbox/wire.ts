@@ -7,7 +7,7 @@ import { Loan, type Borrower } from './loan';
 /* eslint-disable @typescript-eslint/no-explicit-any -- foreign private API */
 
 export interface PgConnection extends EventEmitter {
-  readonly stream: { readonly writable: boolean; write(bytes: Buffer): boolean };
+  readonly stream: { readonly writable: boolean; write(bytes: Buffer): boolean; destroy?(): void };
   readonly parsedStatements: Record<string, string>;
   parse(message: { name?: string; text: string }): void;
   bind(message: { statement?: string; portal?: string; values?: readonly unknown[]; binary?: boolean }): void;

@@ -45,7 +45,7 @@ export interface Restored {
   readonly blockers: readonly Blocker[];
 }
 
-export { type ServerSession, type Waiting, findWaiting } from './waits';
+export { type ServerSession, type Waiting, findWaiting, isBusy } from './waits';
 
 /** A table (or sequence, …) whose contents are not those of the checkpoint. */
 export interface Difference {

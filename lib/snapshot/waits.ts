@@ -32,6 +32,19 @@ const FIND = `
   where w.here and (w.blockers <> '{}' or w.pid = any($1::int[]) and w.state = 'active')
   order by w.blockers = '{}', w.pid`;
 
+/** Whether one of these sessions works, rather than waiting for a lock, or for whoever is at the other end. */
+export async function isBusy(query: Query, sessions: readonly number[]): Promise<boolean> {
+  const { rows } = await query<{ busy: boolean }>(
+    `select exists (
+       select from pg_catalog.pg_stat_activity
+       where pid = any($1::int[]) and pid <> pg_catalog.pg_backend_pid() and state = 'active'
+         and coalesce(wait_event_type, '') not in ('Lock', 'Client')
+     ) as busy`,
+    [sessions],
+  );
+  return rows[0]?.busy ?? false;
+}
+
 /** Who waits for whose locks in this database just now; of the sessions named, also those that are merely busy. */
 export async function findWaiting(query: Query, busy: readonly number[]): Promise<readonly Waiting[]> {
   return (await query<Waiting>(FIND, [busy])).rows;
