@@ -79,7 +79,7 @@ describe('a restore that has found nothing to do', () => {
     await bringsBack(`select nextval('round')`);
   });
 
-  it('notices an unlogged sequence, also one that became that', async () => {
+  it('notices an unlogged sequence, and one that became unlogged', async () => {
     await arrange(`${SCHEMA} create unlogged sequence fleeting; select nextval('fleeting')`);
     assert.equal(await isWary(), true);
     await bringsBack(`select nextval('fleeting')`);

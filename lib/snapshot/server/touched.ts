@@ -1,37 +1,40 @@
 /** Which relations may have changed, by their counters. */
 export const touchedSql = /* sql */ `
--- What moved since it was last noted, with the readings to note. A group is read before its members. After a server crash
--- every counter has moved.
-create view rewind.moved_group as
-select g.slot, g.reading, m.*
-from (select *, pg_sequence_last_value(counter) as reading from rewind.counter_group offset 0) g
-cross join lateral (
-  select array_agg(reading order by n) as readings, array_agg(relid) filter (where moved) as relids, array_agg(restorer) filter (where moved) as restorers
-  from (
-    select *, reading is distinct from seen or not exists (select from rewind.alive) as moved
-    from (
-      select *, pg_sequence_last_value(counter) as reading
-      from unnest(g.relids, g.counters, g.restorers, g.members_seen) with ordinality u (relid, counter, restorer, seen, n) offset 0
-    ) u
-  ) u
-) m
-where g.reading is distinct from g.seen or not exists (select from rewind.alive);
-
+-- What moved since it was last noted. A group is read before its members. After a server crash every counter has moved.
 create function rewind.moved() returns oid[] language plpgsql as $$
 begin
-  return array(select unnest(relids) from rewind.moved_group);
+  return array(
+    select m.relid
+    from (select *, pg_sequence_last_value(counter) as reading from rewind.counter_group offset 0) g
+    cross join unnest(g.relids, g.counters, g.members_seen) m (relid, counter, seen)
+    where (g.reading is distinct from g.seen and pg_sequence_last_value(m.counter) is distinct from m.seen)
+      or not exists (select from rewind.alive));
 end $$;
 
--- The same, noted. Comes before anything is locked or restored: a bump that comes later is found next time. "parents": rows
--- may be in descendants, too.
+-- The same, noted, in the fewest statements. Comes before anything is locked or restored: a bump that comes later is found
+-- next time. "parents": rows may be in descendants, too.
 create function rewind.take_moved(out relids oid[], out restorers int[], out parents boolean) language plpgsql as $$
+declare
+  alive boolean := exists (select from rewind.alive);
+  g rewind.counter_group;
+  reading bigint;
 begin
-  with m as materialized (select * from rewind.moved_group), noted as (
-    update rewind.counter_group g set seen = m.reading, members_seen = m.readings from m where g.slot = m.slot
-  )
-  select array(select unnest(m.relids) from m), array(select r from m, unnest(m.restorers) r where r is not null group by 1 order by 1),
-    exists (select from m, unnest(m.relids) r join pg_catalog.pg_inherits on inhparent = r)
-  into relids, restorers, parents;
+  relids := '{}';
+  restorers := '{}';
+  for g in select * from rewind.counter_group order by slot loop
+    reading := pg_sequence_last_value(g.counter);
+    continue when alive and reading is not distinct from g.seen;
+    g.seen := reading;
+    for n in 1 .. cardinality(g.relids) loop
+      reading := pg_sequence_last_value(g.counters[n]);
+      continue when alive and reading is not distinct from g.members_seen[n];
+      g.members_seen[n] := reading;
+      relids := relids || g.relids[n];
+      if g.restorers[n] <> all (restorers) then restorers := restorers || g.restorers[n]; end if;
+    end loop;
+    update rewind.counter_group set seen = g.seen, members_seen = g.members_seen where slot = g.slot;
+  end loop;
+  parents := relids <> '{}' and exists (select from pg_catalog.pg_inherits where inhparent = any (relids));
 end $$;
 
 create function rewind.restorers_of(relids oid[]) returns int[] language plpgsql as $$
