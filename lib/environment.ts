@@ -44,6 +44,12 @@ export function assertEnvironment(env: NodeJS.ProcessEnv): void {
     if (allowed) assertValue(name, value, allowed);
     else assertNoMisspelling(name);
   }
+  if (isOn(env['REWIND_KEEP']) && isOn(env['REWIND_DIRTY'])) {
+    throw mistake(
+      'REWIND_KEEP commits what the failing test has written, to keep it, and with REWIND_DIRTY nothing that is committed is restored.',
+      'Unset one of them.',
+    );
+  }
 }
 
 function assertValue(name: string, value: string, allowed: Allowed): void {

@@ -25,7 +25,7 @@ export async function restore(requireFiles: readonly string[]): Promise<number> 
     // What a killed run has left is its own state machine's to clear up; after it there is nothing left to restore.
     const touched = await snapshot.touched();
     const recovered = await snapshot.recover();
-    const { tables, sequences, schemaChange } = await snapshot.restore();
+    const { tables, sequences, schemaChange = recovered?.schemaChange } = await snapshot.restore();
     if (recovered)
       say(
         `${label}: a run was killed here; its baseline is back${touched.length > 0 ? ` (${touched.join(', ')})` : ''}.`,

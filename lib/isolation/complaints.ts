@@ -1,20 +1,14 @@
 import { RewindError } from '../errors';
-import type { Restored, Snapshot } from '../snapshot';
+import type { Blocker, Restored, Snapshot } from '../snapshot';
 import { type Scope, nameOf } from '../scope';
-import type { Leak } from './leak-watch';
+import type { Leak, SchemaLeak } from './leak-watch';
 
 /** What a restore found that the scope has to answer for. */
-export function complaintsOf(scope: Scope, restored: Restored | undefined): Error[] {
+export function complaintsOf(scope: Scope, restored: Restored | undefined): RewindError[] {
   if (!restored) return [];
-  const complaints: Error[] = restored.blockers
+  const complaints = restored.blockers
     .filter((blocker) => blocker.ended)
-    .map(
-      ({ pid, state, application, query }) =>
-        new RewindError('REWIND_LEFT_OPEN', {
-          problem: `${nameOf(scope)} left a transaction open that kept its tables locked: pid ${pid} (${state}${application && `, ${application}`}), last statement: ${query}`,
-          remedy: 'It has been ended. Commit or roll back every transaction before the test ends.',
-        }),
-    );
+    .map((blocker) => leftLocked([scope], blocker));
   if (restored.schemaChange) {
     complaints.push(
       new RewindError('REWIND_SCHEMA_CHANGED', {
@@ -25,6 +19,20 @@ export function complaintsOf(scope: Scope, restored: Restored | undefined): Erro
     );
   }
   return complaints;
+}
+
+/** A transaction that a restore had to end. */
+export function leftLocked(
+  suspects: readonly [Scope, ...Scope[]],
+  { pid, state, application, query, prepared }: Blocker,
+): RewindError {
+  const who = suspects.map(nameOf).join(' or ');
+  return new RewindError('REWIND_LEFT_OPEN', {
+    problem: prepared
+      ? `${who} left a prepared transaction that kept its tables locked: "${prepared.gid}", of role "${prepared.owner}", prepared at ${prepared.at}`
+      : `${who} left a transaction open that kept its tables locked: pid ${pid} (${state}${application && `, ${application}`}), last statement: ${query}`,
+    remedy: 'It has been ended. Commit or roll back every transaction before the test ends.',
+  });
 }
 
 /** A committing test whose queries were still running, or whose connections were still checked out, when it was over. */
@@ -54,22 +62,34 @@ export function modeMix(scope: Scope, around: Scope): RewindError {
 
 /** Rows that were committed past a scope. */
 export function leaked({ suspects, from, tables, repaired }: Leak, label: string): RewindError {
-  const who = suspects.map((scope) => (scope.kind === 'suite' ? `hooks of ${nameOf(scope)}` : nameOf(scope)));
   const what = tables.map((t) => `${t.name} (${t.extra} rows new or changed, ${t.missing} gone or changed)`);
   const outcome = repaired
     ? 'They have been restored.'
     : 'They can be restored only when the suite around has ended, whose own rows are in the way: its tests see them.';
   if (from === 'the sandbox') {
     return new RewindError('REWIND_BOUNDARY', {
-      problem: `${who.join(' or ')} ended the transaction that isolates it, and rows were really committed to ${label}: ${what.join(', ')}. ${outcome}`,
+      problem: `${whoOf(suspects)} ended the transaction that isolates it, and rows were really committed to ${label}: ${what.join(', ')}. ${outcome}`,
       remedy: 'Tag the test @truncate: it then runs on real connections that really commit.',
     });
   }
   return new RewindError('REWIND_LEAK', {
-    problem: `While ${who.join(' or ')} ran, rows were really committed to ${label} from outside of the sandbox: ${what.join(', ')}. ${outcome}`,
+    problem: `While ${whoOf(suspects)} ran, rows were really committed to ${label} from outside of the sandbox: ${what.join(', ')}. ${outcome}`,
     remedy:
       'A connection that is not managed, or another process, has written them. Name it in the config (`knex`, `pools`), or tag the test that makes it write @truncate and wait for it there.',
   });
+}
+
+/** DDL that was committed past a scope. */
+export function leakedSchema({ suspects, change }: SchemaLeak, label: string): RewindError {
+  return new RewindError('REWIND_LEAK', {
+    problem: `While ${whoOf(suspects)} ran, the schema of ${label} was really changed past the sandbox: ${change}. No restore undoes that: the tests after it have it, too.`,
+    remedy:
+      'Undo it, or recreate the test database. A connection that is not managed, or another process, has done it, or the test has ended the transaction that isolates it. Name the connection in the config (`knex`, `pools`), or tag the test that makes it do so @schema.',
+  });
+}
+
+function whoOf(suspects: readonly Scope[]): string {
+  return suspects.map((scope) => (scope.kind === 'suite' ? `hooks of ${nameOf(scope)}` : nameOf(scope))).join(' or ');
 }
 
 /** @throws RewindError `REWIND_RESTORE` where the database is not as its snapshot says. */
@@ -82,4 +102,11 @@ export async function assertRestored(snapshot: Snapshot, label: string): Promise
     remedy:
       '`npx mocha-rewind restore` repairs it. A restore that leaves a difference is a mistake of ours: please report it.',
   });
+}
+
+/** A refusal is remembered and given to many queries; Knex puts each one's SQL in front of the message it gets. */
+export function afresh(error: Error): Error {
+  if (!(error instanceof RewindError)) return error;
+  const { code, problem, remedy, cause } = error;
+  return new RewindError(code, { problem, remedy, cause });
 }

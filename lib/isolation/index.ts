@@ -101,7 +101,7 @@ export interface IsolationRoom {
   /** A hook of the user's is about to run. The result is called when it has passed. */
   hookBegan: (scope: Scope, hook: WatchedHook) => (() => void) | undefined;
   bodyEnded(scope: Scope): readonly Error[];
-  /** The body of a test has failed for good. Resolves to whether what it left is kept, so that the run has to end. */
+  /** The body of a test has failed for good, or a hook. Resolves to whether what it left is kept, so that the run has to end. */
   failed(scope: Scope): Promise<boolean>;
   depart(scope: Scope): Promise<Departure>;
   /** In words: who waits for whom just now, in a pool, in the sandbox or for a lock of the server's. */

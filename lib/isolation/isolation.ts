@@ -1,4 +1,3 @@
-import { RewindError } from '../errors';
 import { type Mode, commits } from '../modes';
 import type { Admission, Gate, ManagedPool, Sandbox } from '../sandbox';
 import { type Scope, pathOf } from '../scope';
@@ -6,7 +5,7 @@ import type { Restored } from '../snapshot';
 import { realTimers } from '../timers';
 import type { RunFacts } from '../facts';
 import { CleaningWatch, lookForRows } from './cleaning';
-import { complaintsOf } from './complaints';
+import { afresh, complaintsOf } from './complaints';
 import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationPlan, IsolationRoom } from './index';
 import { keepStateOf } from './keep';
@@ -42,6 +41,8 @@ export class Isolation implements IsolationRoom {
   #knowsBaseline = false;
   #schemas: SchemaPlan | undefined;
   #errors: Error[] = [];
+  /** Whether the run ends with a failure whose rows are kept. */
+  #hasKept = false;
   #cleaning = new CleaningWatch();
   /** Whether the database, when the run has ended, holds what the tests started from. */
   #endsOnBaseline = true;
@@ -85,6 +86,7 @@ export class Isolation implements IsolationRoom {
     this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#need === 'yes');
     this.#cleaning = new CleaningWatch();
     this.#errors = [];
+    this.#hasKept = false;
     this.#arrived = new WeakMap();
     this.#stage = 'running';
   }
@@ -221,9 +223,11 @@ export class Isolation implements IsolationRoom {
 
   async failed(scope: Scope): Promise<boolean> {
     const { keepDatabase, note } = this.options;
+    // What its hooks leave, or break, after it is not what it had left.
+    if (this.#hasKept) return false;
     const sentences = keepDatabase ? await keepStateOf(scope, this.used(), keepDatabase) : [];
     sentences.forEach(note);
-    return sentences.length > 0;
+    return (this.#hasKept = sentences.length > 0);
   }
 
   async depart(scope: Scope): Promise<Departure> {
@@ -306,11 +310,4 @@ function strategyOf(scope: Scope): ModeStrategy {
   // What the hooks of a @schema suite have left is in its own database, whatever the tests are that were kept with it.
   if (pathOf(scope).some((s) => s.kind === 'suite' && s.mode === 'schema')) return schema;
   return scope.mode === 'nodb' ? rollback : STRATEGIES[scope.mode];
-}
-
-/** A refusal is remembered and given to many queries; Knex puts each one's SQL in front of the message it gets. */
-function afresh(error: Error): Error {
-  if (!(error instanceof RewindError)) return error;
-  const { code, problem, remedy, cause } = error;
-  return new RewindError(code, { problem, remedy, cause });
 }

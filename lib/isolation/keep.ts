@@ -45,13 +45,16 @@ async function keep(
   views: readonly ManagedDatabase[],
   keepDatabase: KeepDatabase,
 ): Promise<readonly string[]> {
+  if (views.some(({ sandbox, pools }) => pools.elsewhere === undefined && sandbox.changesSchema)) {
+    throw new Error('it has changed the schema, which no restore would undo once it is committed. Tag it @schema');
+  }
   let open = 0;
   for (const { sandbox } of views) {
     open += await sandbox.commit();
     await sandbox.release();
   }
   for (const { pools } of views) open += await pools.closeAll();
-  for (const each of views) each.commitsAhead();
+  for (const each of views) each.commitsAhead(scope);
   const { first, elsewhere } = view.pools;
   const original = elsewhere ?? first.database;
   const connect = (database: string): ReturnType<typeof view.pools.connect> => view.pools.connect(database);

@@ -23,6 +23,14 @@ export interface Leak {
   readonly repaired: boolean;
 }
 
+/** DDL that was committed past a scope: it stays. */
+export interface SchemaLeak {
+  readonly suspects: readonly [Scope, ...Scope[]];
+  readonly change: string;
+  /** `hooks` of suites that are not over may mean to; a test may not. */
+  readonly by: 'hooks' | 'a test';
+}
+
 /**
  * Finds who wrote to a database past the sandbox while tests roll back, or after a committing test was restored.
  *
@@ -51,7 +59,7 @@ export class LeakWatch {
     private readonly sandboxes: () => readonly Sandbox[],
     /** While committing code runs, and until it is restored, nothing is a leak. */
     private readonly isPaused: () => boolean,
-    private readonly report: (leak: Leak) => void,
+    private readonly report: (leak: Leak | SchemaLeak) => void,
     present: Scope | undefined,
   ) {
     this.#ran = present ? [present] : [];
@@ -112,6 +120,11 @@ export class LeakWatch {
     return this.#next(() => this.#settle(present));
   }
 
+  /** Who may have left what is still open. */
+  get suspects(): Iterable<Scope> {
+    return this.#suspects;
+  }
+
   /** What is there now is a checkpoint, or has been restored to one. */
   atCheckpoint(): void {
     this.#suspects.clear();
@@ -134,27 +147,29 @@ export class LeakWatch {
     const [first, ...others] = this.#suspects;
     if (!first) return;
     const suspects = [first, ...others] as const;
-    const { differences, open } = await this.snapshot.look(this.sandboxes().flatMap(({ pid }) => pid ?? []));
+    const { differences, open, schemaChange } = await this.snapshot.look(
+      this.sandboxes().flatMap(({ pid }) => pid ?? []),
+    );
     if (!open) this.#suspects.clear();
+    const [escapee, ...more] = suspects.filter((scope) => this.#escaped.has(scope));
+    const blamed = escapee ? ([escapee, ...more] as const) : suspects;
+    const hooks = suspects.every(isLiveSuite) ? suspects.at(-1) : undefined;
+    if (schemaChange !== undefined) {
+      this.#waits ||= !hooks;
+      this.report({ suspects: blamed, change: schemaChange, by: hooks ? 'hooks' : 'a test' });
+    }
     const fresh = differences
       .map((d) => this.#sinceKnown(d))
       .filter(({ extra, missing }) => extra !== 0 || missing !== 0);
     if (fresh.length === 0) return;
     const found = differences.filter(({ name }) => fresh.some((f) => f.name === name));
-    const hooks = suspects.at(-1);
-    if (hooks && suspects.every(isLiveSuite)) {
+    if (hooks) {
       this.#keep(found, hooks, 'charge');
       return;
     }
     const repaired = await this.#repair(found, present);
     this.#waits = true;
-    const [escapee, ...more] = suspects.filter((scope) => this.#escaped.has(scope));
-    this.report({
-      suspects: escapee ? [escapee, ...more] : suspects,
-      from: escapee ? 'the sandbox' : 'outside',
-      tables: fresh,
-      repaired,
-    });
+    this.report({ suspects: blamed, from: escapee ? 'the sandbox' : 'outside', tables: fresh, repaired });
   }
 
   #sinceKnown(difference: Difference): Difference {

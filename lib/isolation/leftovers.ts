@@ -40,7 +40,7 @@ async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnaps
           'REWIND_DIRTY: the database is clean; the next run with it meets what this one leaves (on an embedded server, which ends with its run, only npx mocha-rewind audit --dirty does)',
         );
       }
-      return false;
+      return undefined;
     },
     resume: () => snapshot.resume(),
     holdsKept: () => snapshot.holdsKept(),
@@ -50,7 +50,7 @@ async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnaps
     },
     adopt: async () => false,
     adopted: false,
-    push: async () => {},
+    push: async () => [],
     pop: async () => NOTHING,
     restore: async () => NOTHING,
     touched: async () => [],

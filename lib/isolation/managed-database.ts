@@ -2,8 +2,9 @@ import { type Sandbox, createSandbox } from '../sandbox';
 import type { Restored, Snapshot } from '../snapshot';
 import { type Scope, pathOf } from '../scope';
 import { AppPools } from './app-pools';
-import { assertRestored, complaintsOf, leaked, modeMix } from './complaints';
-import { type Leak, LeakWatch } from './leak-watch';
+import { Blame } from './blame';
+import { assertRestored, modeMix } from './complaints';
+import { type Leak, LeakWatch, type SchemaLeak } from './leak-watch';
 import type { Need } from './need';
 import { openDatabase } from './opening';
 import type { IsolationOptions } from './index';
@@ -37,6 +38,7 @@ export class ManagedDatabase {
   #askedForKept = false;
   #leakRepaired = false;
   #unsettled = false;
+  readonly #blame: Blame;
   #sequencesNoted = false;
   /** Whether something has been committed that no restore can undo. */
   #baselineLost = false;
@@ -62,6 +64,8 @@ export class ManagedDatabase {
     onStray: (problem: Error, scope: Scope) => void,
   ) {
     this.sandbox = createSandbox({ onStray });
+    const suspects = (): Iterable<Scope> => this.leaks?.suspects ?? [];
+    this.#blame = new Blame({ label, problems: this.problems, note: options.note, suspects });
   }
 
   /** One step at a time: what is due may be found due by many queries at once. */
@@ -116,9 +120,10 @@ export class ManagedDatabase {
     this.leaks = new LeakWatch(this.#snapshot, sandboxes, isPaused, (leak) => this.#leaked(leak), present);
   }
 
-  #leaked(leak: Leak): void {
-    this.#leakRepaired = true;
-    this.problems.report(leak.suspects[0], leaked(leak, this.label));
+  #leaked(leak: Leak | SchemaLeak): void {
+    if ('change' in leak) this.#baselineLost = true;
+    else this.#leakRepaired = true;
+    this.#blame.leaked(leak);
   }
 
   /** Enough to come back to the baseline in the next file, as long as all tests roll back. */
@@ -171,21 +176,22 @@ export class ManagedDatabase {
     }
   }
 
-  expectCommits(): void {
+  expectCommits(scope: Scope): void {
     this.pools.noteInUse();
-    this.commitsAhead();
+    this.commitsAhead(scope);
     this.#handsOff = false;
   }
 
   /** What an unmanaged test leaves, the next one finds: they may build on each other, as they did without us. */
-  async keepHandsOff(): Promise<void> {
+  async keepHandsOff(scope: Scope): Promise<void> {
     if (!this.#handsOff) await this.settle();
-    this.commitsAhead();
+    this.commitsAhead(scope);
     this.#handsOff = true;
   }
 
-  commitsAhead(): void {
+  commitsAhead(writer: Scope): void {
     this.#unsettled = true;
+    this.#blame.began(writer);
     this.#baselineLost ||= !this.hasSnapshot;
   }
 
@@ -194,7 +200,7 @@ export class ManagedDatabase {
     const snapshot = this.#snapshot;
     if (!snapshot?.taken) return;
     if ((await snapshot.touched()).length > 0) {
-      await snapshot.push();
+      this.#blame.pushed(scope, await snapshot.push());
       this.#checkpoints.push(scope);
     }
     this.leaks?.atCheckpoint();
@@ -204,13 +210,13 @@ export class ManagedDatabase {
   /** Does what is due: checkpoints of ended scopes are dropped, what committing code left is restored. */
   async settle(): Promise<void> {
     await this.#dropCheckpoints((scope) => scope.ended);
-    if (this.#unsettled) await this.restore();
+    if (this.#unsettled) await this.#blame.tellWriter(() => this.restore());
   }
 
   /** After the last hook of a suite: its own checkpoint is no longer wanted. */
   async closing(scope: Scope): Promise<void> {
     await this.#dropCheckpoints((s) => s.ended || s === scope);
-    if (this.#unsettled) await this.restore();
+    if (this.#unsettled) await this.#blame.tellWriter(() => this.restore());
   }
 
   async #dropCheckpoints(isOver: (scope: Scope) => boolean): Promise<void> {
@@ -219,21 +225,16 @@ export class ManagedDatabase {
       this.#checkpoints.pop();
       this.leaks?.atCheckpoint();
       this.#unsettled = false;
-      // A schema that root-level hooks have made, they would make again: it stays, as it would without us.
-      const { schemaChange } = restored ?? {};
-      this.#baselineLost ||= Boolean(schemaChange);
-      const ofRoot = top.kind === 'root' && restored && schemaChange;
-      if (ofRoot)
-        this.options.note(`${this.label}: the root-level hooks changed the schema, and it stays: ${schemaChange}`);
-      const answerable = ofRoot ? { ...restored, schemaChange: undefined } : restored;
-      for (const error of complaintsOf(top, answerable)) this.problems.report(top, error);
+      if (!restored) continue;
+      this.#baselineLost ||= Boolean(restored.schemaChange);
+      this.#blame.popped(top, restored);
     }
   }
 
   /** Back to the current checkpoint. */
   async restore(): Promise<Restored | undefined> {
     if (!this.#snapshot?.taken) return undefined;
-    const restored = await this.#snapshot.restore();
+    const restored = this.#blame.restored(await this.#snapshot.restore());
     this.#baselineLost ||= Boolean(restored.schemaChange);
     this.leaks?.atCheckpoint();
     this.#unsettled = false;
@@ -251,7 +252,7 @@ export class ManagedDatabase {
   }
 
   async #toBaseline(snapshot: Snapshot): Promise<void> {
-    await this.restore();
+    await this.#blame.tellWriter(() => this.restore());
     if (this.options.verify === 'at-end') await assertRestored(snapshot, this.label);
   }
 
@@ -266,10 +267,7 @@ export class ManagedDatabase {
   async finish(): Promise<void> {
     if (!this.#ready) return;
     // A refusal has been reported where it happened.
-    const usable = await this.#ready.then(
-      () => true,
-      () => false,
-    );
+    const usable = await this.#ready.then(() => true).catch(() => false);
     try {
       if (usable) await this.sandbox.release();
       if (this.#snapshot?.taken) {

@@ -19,9 +19,14 @@ export async function openDatabase(
       inspected = undefined;
       return own;
     });
-    if (await snapshot.recover()) {
+    const recovered = await snapshot.recover();
+    if (recovered) {
+      const { schemaChange } = recovered;
       options.note(
-        `${pools.first.label}: the last run was killed, or left its data on purpose; its baseline has been restored`,
+        `${pools.first.label}: the last run was killed, or left its data on purpose; its baseline has been restored` +
+          (schemaChange === undefined
+            ? ''
+            : `, but not the schema: ${schemaChange}. Undo that, or recreate the database`),
       );
     }
     return { identity, snapshot };

@@ -7,7 +7,7 @@ export const truncate: ModeStrategy = {
   async arrive(database, scope) {
     await database.openForCommits(scope);
     await database.settle();
-    database.expectCommits();
+    database.expectCommits(scope);
   },
   prepared: (database, scope) => database.prepared(scope),
   closing: (database, scope) => database.closing(scope),

@@ -9,7 +9,7 @@ export const unmanaged: ModeStrategy = {
   async arrive(database, scope) {
     if (!database.wasUsed) return;
     await database.openForCommits(scope);
-    await database.keepHandsOff();
+    await database.keepHandsOff(scope);
     database.goAdrift();
   },
   depart: async () => undefined,

@@ -38,7 +38,9 @@ function sentence({ session, blockers }: Waiting, managed: ReadonlySet<number>, 
   const who = `${name(session, managed)} of ${label}`;
   if (blockers.length === 0) return `${who} is still running "${session.query}".`;
   const holders = blockers.map((blocker) =>
-    blocker.pid === 0 ? 'a prepared transaction' : `${name(blocker, managed)}, ${blocker.state}, "${blocker.query}"`,
+    blocker.pid === 0
+      ? `a prepared transaction, ${blocker.query}`
+      : `${name(blocker, managed)}, ${blocker.state}, "${blocker.query}"`,
   );
   return `${who} waits with "${session.query}" for a lock of ${holders.join('; and of ')}.`;
 }

@@ -57,29 +57,36 @@ export class Attempts {
         this.#settle(scope, test, error, (settled) => {
           const verdict = this.#verdict(scope, test, settled);
           if (verdict === undefined || verdict === null || test.pending || !isLastAttempt(test)) return done(verdict);
-          void this.#failed(scope, test).then(() => done(verdict));
+          this.#afterFailure(scope, test, verdict, done);
         }),
       );
     });
   }
 
-  async #failed(scope: Scope, test: Test): Promise<void> {
-    try {
-      if (await this.handler.failed(scope)) bail(test);
-    } catch (error) {
-      this.charge(scope, failureOf(error));
-    }
+  #afterFailure(scope: Scope, runnable: Runnable, verdict: unknown, done: Done): void {
+    const failed = async (): Promise<void> => {
+      try {
+        if (await this.handler.failed(scope)) bail(runnable);
+      } catch (error) {
+        this.charge(scope, failureOf(error));
+      }
+    };
+    void failed().then(() => done(verdict));
   }
 
   /** A hook of somebody else's: what goes wrong in one that runs for a suite is its own. */
   hookBegan(scope: Scope, hook: Hook, owner: Scope | undefined): void {
     this.#wrap(hook, (run, done) => {
       scope.hookOwner = owner;
+      const ends: Done = (verdict) => {
+        if (verdict === undefined || verdict === null || hook.pending) return done(verdict);
+        this.#afterFailure(scope, hook, verdict, done);
+      };
       run((error) => {
         scope.hookOwner = undefined;
-        if (scope.kind === 'test' && !isTimeout(error)) return done(error);
+        if (scope.kind === 'test' && !isTimeout(error)) return ends(error);
         this.#settle(scope, hook, error, (settled) =>
-          done(scope.kind === 'test' ? settled : this.#own(scope, settled)),
+          ends(scope.kind === 'test' ? settled : this.#own(scope, settled)),
         );
       });
     });

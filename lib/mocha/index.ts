@@ -58,8 +58,8 @@ export interface RunHandler {
   /** A test or a hook has timed out, and is still waiting: sentences on what for. They are not waited for long. */
   explainTimeout(): Promise<readonly string[]>;
   /**
-   * The body of a test has failed, in its last attempt; its `afterEach` hooks have not run yet. Resolves to whether the run
-   * ends with it, as with `--bail`.
+   * The body of a test has failed, in its last attempt, and its `afterEach` hooks have not run yet; or a hook of the user's
+   * has failed in this scope. Resolves to whether the run ends with it, as with `--bail`.
    */
   failed(scope: Scope): Promise<boolean>;
   /**

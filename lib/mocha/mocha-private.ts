@@ -300,8 +300,8 @@ export function endWhen(runnable: Runnable, ready: (go: () => void) => void, end
 }
 
 /** From now on the run ends with the first failure (`Suite#bail`, asked before each test and each suite). */
-export function bail(test: Test): void {
-  let root: Suite | undefined = test.parent;
+export function bail({ parent }: Runnable): void {
+  let root: Suite | undefined = parent;
   while (root?.parent) root = root.parent;
   const each = (suite: Suite): void => {
     suite.bail(true);

@@ -89,6 +89,8 @@ export interface Sandbox {
   readonly queries: number;
   /** Number of times that statements got past the sandbox's transaction: what was written in it may have been committed. */
   readonly escapes: number;
+  /** Whether the schema may have been changed in a scope that is not over. */
+  readonly changesSchema: boolean;
   /** Backend process id of the pinned connection; undefined where there is none. */
   readonly pid: number | undefined;
 }

@@ -100,6 +100,10 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     return this.pinned?.client;
   }
 
+  get changesSchema(): boolean {
+    return this.levels.some((l) => l.ddl);
+  }
+
   get pid(): number | undefined {
     return this.client?.processID;
   }

@@ -58,7 +58,7 @@ export class Connection {
         const waited = realTimers.now() - started;
         const ended = waited > this.#patience;
         if (waited > 2 * this.#patience + RECONNECT_MS) throw blocked(describeBlockers(found), cause);
-        for (const { gid, ...blocker } of found) met.set(gid ?? String(blocker.pid), { ...blocker, ended });
+        for (const blocker of found) met.set(blocker.prepared?.gid ?? String(blocker.pid), { ...blocker, ended });
         if (ended) await endBlockers(query, found);
       }
     }
@@ -137,7 +137,7 @@ export class Connection {
 function blocked(by: string, cause: unknown): RewindError {
   return new RewindError('REWIND_RESTORE', {
     problem: `A table could not be locked, because of ${by}`,
-    remedy: 'End that session. Tests have to leave no transaction open.',
+    remedy: 'End that session, or ROLLBACK PREPARED that transaction. Tests have to leave no transaction open.',
     cause,
   });
 }

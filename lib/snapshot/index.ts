@@ -24,10 +24,13 @@ export interface SnapshotOptions {
 export interface Blocker {
   /** 0 for a prepared transaction. */
   readonly pid: number;
+  readonly prepared?: { readonly gid: string; readonly owner: string; readonly at: string } | undefined;
+  /** When its transaction began, by our own clock (`realTimers`). */
+  readonly openSince: number;
   readonly application: string;
   /** As in `pg_stat_activity`: `idle in transaction`, `active`, …; `prepared` for a prepared transaction. */
   readonly state: string;
-  /** Its last statement. */
+  /** Its last statement; none of a prepared transaction's is known. */
   readonly query: string;
   /** Its transaction had to be ended; otherwise it ended by itself while we waited. */
   readonly ended: boolean;
@@ -47,6 +50,9 @@ export interface Restored {
 
 export { type ServerSession, type Waiting, findWaiting, isBusy } from './waits';
 
+/** What {@link Snapshot.recover} could not bring back. */
+export type Recovered = Pick<Restored, 'schemaChange'>;
+
 /** A table (or sequence, …) whose contents are not those of the checkpoint. */
 export interface Difference {
   readonly name: string;
@@ -62,6 +68,8 @@ export interface Look {
   readonly differences: readonly Difference[];
   /** A transaction that is no sandbox's has written, and is not over: what comes of it will be seen later. */
   readonly open: boolean;
+  /** What has been committed of the schema since it was last looked at, in words. No restore undoes it. */
+  readonly schemaChange?: string;
 }
 
 /** What is in the database of ours. */
@@ -83,8 +91,8 @@ export interface SnapshotStatus {
  * until a test changes a row of that table; PostgreSQL promises no order without ORDER BY, and neither do we.
  */
 export interface Snapshot {
-  /** Brings a database whose last run was killed back to its baseline. True if there was something to recover. */
-  recover(): Promise<boolean>;
+  /** Brings a database whose last run was killed back to its baseline. Undefined if there was nothing to recover. */
+  recover(): Promise<Recovered | undefined>;
   /** Leaves what a run that has not ended left, and its baseline. False, and nothing done, if there is none. */
   resume(): Promise<boolean>;
   /**
@@ -106,8 +114,11 @@ export interface Snapshot {
   readonly taken: boolean;
   /** Number of checkpoints above the baseline. */
   readonly depth: number;
-  /** Makes the present contents a checkpoint above the current one. Cheap where nothing was touched. */
-  push(): Promise<void>;
+  /**
+   * Makes the present contents a checkpoint above the current one. Cheap where nothing was touched. Resolves to the sessions
+   * it had to wait for longer than a moment.
+   */
+  push(): Promise<readonly Blocker[]>;
   /** Drops the current checkpoint and restores the one below. */
   pop(): Promise<Restored>;
   /** Back to the current checkpoint. One round trip where nothing was touched. */

@@ -1,9 +1,19 @@
 import { realTimers } from '../timers';
 import { Connection } from './connection';
-import type { Difference, Look, Restored, Snapshot, SnapshotOptions, SnapshotStatus } from './index';
+import type {
+  Blocker,
+  Difference,
+  Look,
+  Recovered,
+  Restored,
+  Snapshot,
+  SnapshotOptions,
+  SnapshotStatus,
+} from './index';
 import { removeSnapshot } from './remove';
 import { type Sequences, readSequences, resetSequences } from './sequences';
 import { eventTriggersSql, serverSide } from './server';
+import { NO_STATUS, readStatus } from './status';
 
 /** Relations armed, copied or let go in one transaction: each takes several locks, and the lock table is finite. */
 const BATCH = 100;
@@ -20,9 +30,7 @@ interface Reading {
   readonly outside: string;
 }
 
-interface RestoreReport extends Reading {
-  readonly tables: Restored['tables'];
-  readonly sequences: number;
+interface RestoreReport extends Reading, Pick<Restored, 'tables' | 'sequences'> {
   readonly schemaChange: string | null;
   readonly stale: readonly string[];
 }
@@ -53,9 +61,9 @@ export class DatabaseSnapshot implements Snapshot {
     return this.#depth;
   }
 
-  async recover(): Promise<boolean> {
+  async recover(): Promise<Recovered | undefined> {
     const state = await this.#state();
-    if (!state || state.status === 'kept') return false;
+    if (!state || state.status === 'kept') return undefined;
     // A run that is still alive is waited for, and never recovered from under its feet.
     await this.#connection.hold();
     try {
@@ -65,18 +73,18 @@ export class DatabaseSnapshot implements Snapshot {
     }
   }
 
-  async #recover(state: State | undefined): Promise<boolean> {
-    if (state?.status !== 'running') return false;
+  async #recover(state: State | undefined): Promise<Recovered | undefined> {
+    if (state?.status !== 'running') return undefined;
     if (!state.usable) {
       this.options.note(
         'the last run was killed, and its baseline is of no use any more: the data are as it left them',
       );
-      return false;
+      return undefined;
     }
     const touched = await this.touched();
-    await this.#restoreTo(0);
+    const { schemaChange } = await this.#restoreTo(0);
     await this.#mark('kept');
-    return state.level > 0 || touched.length > 0;
+    return state.level > 0 || touched.length > 0 ? { schemaChange } : undefined;
   }
 
   async resume(): Promise<boolean> {
@@ -142,11 +150,14 @@ export class DatabaseSnapshot implements Snapshot {
     return (this.#taken = this.#adopted = true);
   }
 
-  async push(): Promise<void> {
+  async push(): Promise<readonly Blocker[]> {
     const level = this.#depth + 1;
-    const { rows } = await this.#connection.insist<Reading>(`select rewind.push_and_read(${level}) as outside`);
+    const { rows, blockers } = await this.#connection.insist<Reading>(
+      `select rewind.push_and_read(${level}) as outside`,
+    );
     this.#note(rows);
     this.#depth = level;
+    return blockers;
   }
 
   async pop(): Promise<Restored> {
@@ -170,10 +181,11 @@ export class DatabaseSnapshot implements Snapshot {
   }
 
   async look(sandboxes: readonly number[]): Promise<Look> {
-    const rows = await this.#connection.query<Reading & Look>('select * from rewind.look($1)', [sandboxes]);
+    type Row = Reading & Look & { schemaChange: string | null };
+    const rows = await this.#connection.query<Row>('select * from rewind.look($1)', [sandboxes]);
     this.#note(rows);
-    const { differences = [], open = true } = rows[0] ?? {};
-    return { differences, open };
+    const { differences = [], open = true, schemaChange } = rows[0] ?? {};
+    return { differences, open, ...(typeof schemaChange === 'string' && { schemaChange }) };
   }
 
   async repair(names: readonly string[]): Promise<boolean> {
@@ -204,18 +216,7 @@ export class DatabaseSnapshot implements Snapshot {
 
   async status(): Promise<SnapshotStatus> {
     const state = await this.#state();
-    if (!state) return { state: 'none', tables: 0, journalled: [], bytes: 0, takenAt: undefined };
-    const [found] = await this.#connection.query<Omit<SnapshotStatus, 'state' | 'takenAt'> & { takenAt: Date | null }>(
-      `select
-         (select count(*)::int from rewind.relation where kind = 'r') as tables,
-         array(select name from rewind.relation where journal is not null order by name) as journalled,
-         (select coalesce(sum(pg_total_relation_size(oid)), 0)::float8 from pg_catalog.pg_class
-          where relnamespace = 'rewind'::regnamespace and relkind in ('r', 'S')) as bytes,
-         taken_at as "takenAt"
-       from rewind.state`,
-    );
-    if (!found) throw new Error('rewind.state has one row');
-    return { ...found, state: state.status, takenAt: found.takenAt ?? undefined };
+    return state ? readStatus((sql) => this.#connection.query(sql), state.status) : NO_STATUS;
   }
 
   aside<T>(work: () => Promise<T>): Promise<T> {

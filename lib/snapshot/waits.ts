@@ -2,7 +2,7 @@ import type { Query } from '../sql';
 
 /** A session of the server's, as a message names it. */
 export interface ServerSession {
-  /** 0: a prepared transaction, which no session holds. */
+  /** 0: a prepared transaction, which no session holds: then `query` names all that there are. */
   readonly pid: number;
   readonly application: string;
   readonly state: string;
@@ -26,9 +26,11 @@ const FIND = `
   )
   select json_build_object('pid', w.pid, 'application', w.application, 'state', w.state, 'query', w.query) as session,
     (select coalesce(json_agg(json_build_object('pid', b.pid, 'application', coalesce(s.application, ''),
-        'state', coalesce(s.state, ''), 'query', coalesce(s.query, '')) order by b.pid), '[]')
+        'state', coalesce(s.state, ''), 'query', coalesce(s.query, case when b.pid = 0 then prepared.all end, '')) order by b.pid), '[]')
      from unnest(w.blockers) as b(pid) left join seen s on s.pid = b.pid) as blockers
-  from seen w
+  from seen w, (
+    select string_agg(format('"%s", of role "%s", prepared at %s', gid, owner, to_char(prepared, 'YYYY-MM-DD HH24:MI:SS')), '; or ') as all
+    from pg_catalog.pg_prepared_xacts where database = current_database()) prepared
   where w.here and (w.blockers <> '{}' or w.pid = any($1::int[]) and w.state = 'active')
   order by w.blockers = '{}', w.pid`;
 

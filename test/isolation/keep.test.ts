@@ -112,6 +112,63 @@ describe('REWIND_KEEP=failed', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
+  for (const [hook, mode] of [
+    ['before', '@rollback'],
+    ['beforeEach', '@truncate'],
+    ['afterEach', '@rollback'],
+    ['after', '@truncate'],
+  ] as const) {
+    it(`keeps what there was when ${hook === 'before' ? 'a' : 'an'} ${hook} hook failed, and ends the run (${mode})`, async () => {
+      const outcome = await keep({
+        'a.spec.js': `
+          describe('one', () => { it('passes ${mode}', () => db('users').insert({ name: 'x' })); });
+          describe('two', () => {
+            before(() => db('users').insert({ name: 'suite' }));
+            ${hook}('breaks', async () => { await db('users').insert({ name: 'hook' }); throw new Error('now'); });
+            after(() => db('users').del());
+            it('passes, too ${mode}', () => db('users').first());
+          });
+          describe('three', () => { it('does not run ${mode}', () => {}); });`,
+      });
+      assert.equal(outcome.code, 1, outcome.output);
+      assert.ok(!outcome.ran.some((title) => title.startsWith('three')), outcome.output);
+      assert.equal(await keptUsers(outcome), 'ann,bob,hook,suite');
+      assert.equal(await usersNow(), 'ann,bob');
+    });
+  }
+
+  it('keeps what the first failure left, not what a hook after it did', async () => {
+    const outcome = await keep({
+      'a.spec.js': `
+        afterEach(async () => { await db('users').del(); throw new Error('hook'); });
+        it('fails', async () => { await db('users').insert({ name: 'cy' }); assert.fail(); });`,
+    });
+    assert.equal(await keptUsers(outcome), 'ann,bob,cy');
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
+  it('keeps nothing of a rolled-back test that has changed the schema, or lost its connection: it could not be undone', async () => {
+    for (const [statement, why] of [
+      ['alter table users add column age int', /could not be kept: it has changed the schema/],
+      ['select pg_terminate_backend(pg_backend_pid())', /^(?![^]*had left when it failed is in)|could not be kept: /],
+    ] as const) {
+      const outcome = await keep({
+        'a.spec.js': `it('fails', async () => { await db('users').insert({ name: 'cy' }); await db.raw('${statement}'); assert.fail(); });`,
+      });
+      assert.equal(outcome.code, 1, outcome.output);
+      assert.match(outcome.stderr, why);
+      assert.equal(await usersNow(), 'ann,bob');
+      assert.equal((await given.database.query('select * from users where age is null').catch(() => [])).length, 0);
+    }
+  });
+
+  it('is refused with REWIND_DIRTY, where nothing that it commits would be undone', async () => {
+    const outcome = await keep({ 'a.spec.js': `it('fails', () => assert.fail());` }, { env: { REWIND_DIRTY: '1' } });
+    assert.notEqual(outcome.code, 0);
+    assert.match(outcome.output, /REWIND_CONFIG: REWIND_KEEP commits .* with REWIND_DIRTY nothing/);
+    assert.deepEqual(outcome.ran, []);
+  });
+
   it('takes no database that is not ours', async () => {
     await given.database.query(`create database ${kept()}`);
     const outcome = await keep({

@@ -204,6 +204,34 @@ describe('a leak', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
+  it('of the schema is charged to its test, and stays; of hooks it is said', async () => {
+    const outcome = await runs(`
+      describe('suite', () => {
+        before(() => outside('create table made_by_hooks (id int)'));
+        it('sees it', async () => assert.deepEqual(await db('made_by_hooks'), []));
+        it('undoes what it did', async () => { await db('users').first(); await outside('create table x (id int)'); await outside('drop table x'); });
+        it('alters', async () => { await db('users').first(); await outside('alter table notes add column age int'); });
+        it('alters in the sandbox', async () => { await db.raw('alter table notes add column mine int'); await db('notes').select('mine', 'age'); });
+        it('alters again', () => outside('create table made_by_a_test (id int)'));
+      });`);
+    assert.notEqual(outcome.code, 0);
+    const told = Object.values(outcome.failed).join('\n');
+    assert.match(
+      told,
+      /REWIND_LEAK: While "suite alters" ran, the schema of .* table public\.notes was altered \(now: column age integer\)\. No/,
+    );
+    assert.match(
+      outcome.failed['suite alters again'] ?? '',
+      /REWIND_LEAK: While "suite alters again" ran.* table public\.made_by_a_test was created/,
+    );
+    assert.equal(told.match(/REWIND_/g)?.length, 2, told);
+    assert.match(
+      outcome.stderr,
+      /hooks changed the schema from outside, and it stays: table public\.made_by_hooks was created/,
+    );
+    assert.equal(outcome.passed.length, 5, outcome.output);
+  });
+
   it('in the last test of a run is found, too', async () => {
     const outcome = await run(
       {

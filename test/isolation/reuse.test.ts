@@ -113,6 +113,34 @@ describe('a baseline that is used again', function () {
     assert.equal((await database.query('select from users')).length, 2);
   });
 
+  it('is seeded anew, in a database that is said to be broken, after a test that has changed the schema', async () => {
+    const ddl = `const db = require('./db');
+      it('adds @truncate', async () => {
+        await db.raw('create table if not exists x (id int)');
+        if (process.env.KILL) process.kill(process.pid, 'SIGKILL');
+      });`;
+    p.write({ 'ddl.spec.js': ddl });
+    await seedingsIn();
+    const changed = await mocha({}, ['ddl.spec.js']);
+    assert.match(changed.output, /REWIND_SCHEMA_CHANGED: "adds @truncate"/);
+    assert.equal(await seedingsIn(), 1);
+    await database.query('drop table x');
+    assert.equal(await seedingsIn(), 1);
+    await assert.rejects(mocha({ KILL: '1' }, ['ddl.spec.js']), /did not end/);
+    const recovering = await mocha();
+    assert.match(
+      recovering.output,
+      /its baseline has been restored, but not the schema: table public\.x was created\. Undo that, or recreate/,
+    );
+    assert.doesNotMatch(recovering.output, /used again/);
+    await database.query('drop table x');
+    assert.equal(await seedingsIn(), 1);
+    await assert.rejects(mocha({ KILL: '1' }, ['ddl.spec.js']), /did not end/);
+    const restored = await p.cli(['restore'], { DATABASE_URL: database.url });
+    assert.match(restored.output, /the schema was changed, which a restore can't undo: table public\.x was created/);
+    assert.equal(restored.code, 1);
+  });
+
   it('is cloned for the workers of --parallel, who need not seed', async () => {
     await seedingsIn();
     p.write({ 'b.spec.js': FILES['a.spec.js'], 'c.spec.js': FILES['a.spec.js'] });

@@ -97,7 +97,7 @@ describe('a kept snapshot', () => {
     await place.observer.query(`insert into users (name) values ('dirty')`);
     await snapshot.close();
     const next = await place.snapshot();
-    assert.equal(await next.recover(), false);
+    assert.equal(await next.recover(), undefined);
     await next.take();
     await place.observer.query('delete from users');
     await next.restore();
@@ -166,7 +166,7 @@ describe('a kept snapshot', () => {
   it('is not mixed up with a schema of the app that happens to have its name', async () => {
     await place.observer.query('create schema rewind; create table rewind.tapes (id int)');
     const snapshot = await place.snapshot();
-    assert.equal(await snapshot.recover(), false);
+    assert.equal(await snapshot.recover(), undefined);
     await assert.rejects(
       snapshot.take(),
       (error: unknown) => error instanceof RewindError && /not ours/.test(error.problem),

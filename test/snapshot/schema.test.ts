@@ -177,7 +177,7 @@ for (const server of servers()) {
           alter table users drop column mood, add column age int default 7, alter n type text; drop table notes; drop type mood;
           create table newt (id int primary key); insert into newt values (1)`);
         const next = await place.snapshot();
-        assert.equal(await next.recover(), false);
+        assert.equal(await next.recover(), undefined);
         await next.take();
         const baseline = await contents(place.observer);
         await app.query(`update users set age = 1, n = 'text'; truncate newt`);

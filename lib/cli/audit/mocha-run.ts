@@ -41,6 +41,7 @@ export function mochaRunner(args: readonly string[]): RunMocha {
         ...process.env,
         ...env,
         REWIND_AUDIT: '',
+        REWIND_KEEP: '',
         [AUDIT_REPORT]: files.report,
         [AUDIT_PLAN]: plan ? files.plan : '',
       });

@@ -202,6 +202,20 @@ begin
   end loop;
 end $$;
 
+-- What is different since the schema was last looked at, said once. Nothing is locked: the next restore follows it.
+create function rewind.look_for_ddl() returns text language plpgsql as $$
+declare change text;
+begin
+  if not rewind.schema_moved() then return null; end if;
+  delete from rewind.object where level = -2;
+  insert into rewind.object select -2, o.* from rewind.present_objects() o;
+  change := rewind.schema_difference(-1, -2);
+  delete from rewind.object where level = -1;
+  update rewind.object set level = -1 where level = -2;
+  if change is not null then update rewind.state set fingerprint = null; end if;
+  return change;
+end $$;
+
 -- For taking anew: whatever is not what it was is let go, to be armed and copied like a new one.
 create function rewind.discard_outdated() returns void language plpgsql as $$
 declare o record;

@@ -1,18 +1,25 @@
 /** Noticing cheaply that the schema may have changed. */
 export const glanceSql = /* sql */ `
+-- Also of DDL that is rolled back later. Whether it was from outside is for the leak watch: see leaks.ts.
+create function rewind.count_ddl() returns void language plpgsql as $$
+begin
+  perform nextval('rewind.ddl');
+  if current_setting('rewind.sandbox', true) is distinct from 'on' then perform nextval('rewind.outside'); end if;
+end $$;
+
 create function rewind.on_ddl() returns event_trigger language plpgsql security definer set search_path = pg_catalog as $$
 begin
   if current_setting('rewind.working', true) = 'on' then return; end if;
   if tg_event = 'sql_drop' then
     if exists (select from pg_event_trigger_dropped_objects() where not is_temporary and coalesce(schema_name, '') not in ('rewind', 'pg_temp')) then
-      perform nextval('rewind.ddl');
+      perform rewind.count_ddl();
     end if;
   elsif exists (
     select from pg_event_trigger_ddl_commands()
     where coalesce(schema_name, '') not in ('rewind', 'pg_temp') and schema_name !~ '^pg_temp' is not false
       and command_tag not in ('REFRESH MATERIALIZED VIEW', 'COMMENT')
   ) then
-    perform nextval('rewind.ddl');
+    perform rewind.count_ddl();
   end if;
 end $$;
 

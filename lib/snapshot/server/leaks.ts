@@ -3,7 +3,7 @@
  * them too), and not as part of a committing test. Looking takes no lock that a sandbox or an app would meet.
  */
 export const leaksSql = /* sql */ `
--- How often anybody but a sandbox, or we, has written. Also rolled-back work: whether anything came of it is for the look.
+-- How often anybody but a sandbox, or we, has written, or changed the schema (where event triggers can be had). Also rolled-back work: whether anything came of it is for the look.
 create function rewind.outside() returns text language plpgsql as $$
 begin
   return coalesce(pg_sequence_last_value('rewind.outside'::regclass), 0);
@@ -35,7 +35,7 @@ end $$;
 -- What committed transactions have changed since the checkpoint, by contents. The sessions with these pids are sandboxes:
 -- what they hold open is nobody's leak. "open" tells of others that have written and are not over; they are looked at
 -- first, so that whoever commits in between is found with the rows.
-create function rewind.look(sandboxes int[], out outside text, out open boolean, out differences jsonb) language plpgsql as $$
+create function rewind.look(sandboxes int[], out outside text, out open boolean, out differences jsonb, out "schemaChange" text) language plpgsql as $$
 declare
   targets oid[];
   at_level int := (select level from rewind.state);
@@ -51,6 +51,7 @@ begin
       and l.pid is distinct from pg_backend_pid() and (l.pid is null or l.pid <> all (sandboxes))
       and (l.pid is null or exists (select from pg_catalog.pg_stat_activity a where a.pid = l.pid and a.usesysid is not null)));
   differences := '[]';
+  "schemaChange" := rewind.look_for_ddl();
   targets := rewind.holding_rows(rewind.moved());
   for r in
     select * from rewind.relation where relid = any (targets) and journal_root is null union all select * from rewind.journals_of(targets) order by name

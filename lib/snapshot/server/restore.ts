@@ -62,6 +62,8 @@ begin
     or (target < here.level and exists (select from rewind.object where level > target))
   then
     select * into change, suspects from rewind.look_at_schema(target);
+    -- What is kept is not what was seeded any more.
+    if change is not null then update rewind.state set fingerprint = null; end if;
   end if;
   if rewind.journals_failed() then
     change := concat_ws('; ', change, 'a journalled table was altered, and not all of its rows can be brought back');
