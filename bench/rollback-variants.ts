@@ -1,56 +1,22 @@
 // Ways to have each test start on the same data, for bench/rollback.ts. Each test: 1 insert and 1 select.
 import knexFactory, { type Knex } from 'knex';
 import { Client } from 'pg';
-import { createSandbox, watchKnex, type Sandbox } from '../lib/sandbox';
-import { scopeContext, type Scope } from '../lib/scope';
+import type { Sandbox } from '../lib/sandbox';
+import type { Scope } from '../lib/scope';
+import { Child, hasPeer, PEER, PLAIN, SANDBOX, type Way } from './rollback-child';
+import { connectTo, inTest, managing, read, root, two, value, type Place } from './rollback-parts';
 
 export interface Variant {
-  /** One test. */
+  /** One test. Resolves to its microseconds where somebody else has taken them. */
   readonly run: () => Promise<unknown>;
-  /** What has to be done before and after it, and is not its cost. */
-  readonly before?: () => void;
-  readonly after?: () => void;
   /** Run it in one round out of this many, because it takes so long. */
   readonly every?: number;
-}
-
-/** Where the server is; `host` may be the directory of its socket. */
-export interface Place {
-  readonly host: string;
-  readonly port: number;
-  readonly user: string;
-  readonly password: string;
-  readonly database: string;
 }
 
 export interface Bench {
   readonly variants: ReadonlyMap<string, Variant>;
   close(): Promise<void>;
 }
-
-/** What is called of pg-transactional-tests 1.2.2, which needs not be there. */
-interface Peer {
-  readonly testTransaction: { start(): void; rollback(): Promise<void>; unpatch(): void };
-}
-
-const root: Scope = {
-  kind: 'root',
-  title: '',
-  file: undefined,
-  mode: 'rollback',
-  parent: undefined,
-  ended: false,
-  timedOut: false,
-};
-
-let serial = process.pid * 1_000_000;
-const value = (): string => `x${serial++}`;
-const read = async (knex: Knex | Knex.Transaction, table: string): Promise<unknown> =>
-  knex(table).where({ v: 's5' }).first();
-const two = async (knex: Knex | Knex.Transaction, table: string): Promise<void> => {
-  await knex(table).insert({ v: value() });
-  await read(knex, table);
-};
 
 export async function openBench(place: Place, commit: 'on' | 'off'): Promise<Bench> {
   const variants = new Map<string, Variant>();
@@ -65,47 +31,26 @@ export async function openBench(place: Place, commit: 'on' | 'off'): Promise<Ben
     tables.push(name);
     return name;
   };
-  const setting = `set synchronous_commit = ${commit}`;
   const connect = (): Knex => {
-    const afterCreate = (c: Client, done: (error: Error | null, c: Client) => void): void =>
-      void c.query(setting, (e) => done(e, c));
-    const knex = knexFactory({ client: 'pg', connection: { ...place }, pool: { min: 0, max: 5, afterCreate } });
+    const knex = connectTo(place, commit);
     closing.push(() => knex.destroy());
     return knex;
   };
-
-  // an instance is managed if it is in here by its first query
-  const managed = new Map<unknown, Sandbox>();
-  const unwatch = watchKnex({
-    onPool: (pool) => {
-      const sandbox = managed.get(pool.knexClient);
-      return sandbox && (() => ({ to: 'sandbox', sandbox }));
-    },
-    onIgnored: () => {},
-  });
+  const { manage, unwatch } = managing();
   const boxed = (): { knex: Knex; sandbox: Sandbox } => {
     const knex = connect();
-    const sandbox = createSandbox();
+    const sandbox = manage(knex);
     closing.push(() => sandbox.release());
-    managed.set(knex.client, sandbox);
-    sandbox.enter(root);
     return { knex, sandbox };
-  };
-  const inTest = async (sandbox: Sandbox, parent: Scope, body: () => Promise<unknown>): Promise<void> => {
-    const test: Scope = { ...root, kind: 'test', title: 'test', parent };
-    sandbox.enter(test);
-    await scopeContext.run(test, body);
-    test.ended = true;
-    sandbox.leave(test);
   };
 
   {
     const [knex, t] = [connect(), await table()];
-    variants.set('Knex, no isolation', { run: () => two(knex, t) });
+    variants.set(PLAIN, { run: () => two(knex, t) });
   }
   {
     const [{ knex, sandbox }, t] = [boxed(), await table()];
-    variants.set('mocha-rewind', { run: () => inTest(sandbox, root, () => two(knex, t)) });
+    variants.set(SANDBOX, { run: () => inTest(sandbox, root, () => two(knex, t)) });
     variants.set('mocha-rewind, test without queries', { run: () => inTest(sandbox, root, async () => {}) });
   }
   {
@@ -125,25 +70,17 @@ export async function openBench(place: Place, commit: 'on' | 'off'): Promise<Ben
       },
     });
   }
-  if (peer) {
-    const { testTransaction, patch, unpatch } = peer;
-    closing.push(() => testTransaction.unpatch()); // and forget its clients
-    const [knex, t] = [connect(), await table()];
-    variants.set('pg-transactional-tests 1.2.2', {
-      before: patch,
-      run: async () => {
-        testTransaction.start();
-        await two(knex, t);
-        await testTransaction.rollback();
-      },
-      after: unpatch,
-    });
+  const ways: readonly Way[] = hasPeer() ? [PLAIN, SANDBOX, PEER] : [PLAIN, SANDBOX];
+  for (const name of ways) {
+    const child = await Child.start(place, commit, name, await table());
+    closing.push(() => child.stop());
+    variants.set(`${name}, in a process of its own`, { run: () => child.test() });
   }
   for (const isolated of [true, false]) {
     const t = await table();
     const client = new Client(place);
     await client.connect();
-    await client.query(setting);
+    await client.query(`set synchronous_commit = ${commit}`);
     closing.push(() => client.end());
     const both = async (): Promise<void> => {
       await client.query(`insert into ${t}(v) values($1)`, [value()]);
@@ -204,28 +141,10 @@ export async function openBench(place: Place, commit: 'on' | 'off'): Promise<Ben
   };
 }
 
-/** It patches pg for everybody from its first `start` on, so it is let in for its own tests only. */
-function loadPeer(): (Peer & { patch(): void; unpatch(): void }) | undefined {
-  const own = Object.getOwnPropertyDescriptors(Client.prototype);
-  const unpatch = (): void => void Object.defineProperties(Client.prototype, own);
-  try {
-    // eslint-disable-next-line @typescript-eslint/no-require-imports -- optional
-    const { testTransaction } = require('pg-transactional-tests') as Peer;
-    testTransaction.start(); // as in a `before` hook: what follows is nested in it
-    const patched = Object.getOwnPropertyDescriptors(Client.prototype);
-    unpatch();
-    return { testTransaction, patch: () => void Object.defineProperties(Client.prototype, patched), unpatch };
-  } catch {
-    return undefined;
-  }
-}
-
-const peer = loadPeer();
-
 /** Runs `tests` tests in a sandbox; resolves to the bytes of heap in use after some of them, garbage collected. */
 export async function heapAfter(place: Place, tests: readonly number[], collect: () => void): Promise<number[]> {
   const { variants, close } = await openBench(place, 'off');
-  const run = variants.get('mocha-rewind')?.run;
+  const run = variants.get(SANDBOX)?.run;
   const seen: number[] = [];
   for (let i = 1; i <= Math.max(...tests); i++) {
     await run?.();

@@ -4,19 +4,24 @@
 //   DATABASE_URL=… npx ts-node bench/rollback.ts [--tests 1500] [--heap 50000]      --heap 0: without the second part
 //
 // The server should have fsync on, and be on this machine: then its unix socket is measured, too. pg-transactional-tests
-// takes part where it is installed (npm install --no-save pg-transactional-tests@1.2.2).
+// takes part where it is found, and needs this project's own pg:
+//
+//   npm install --prefix DIR --legacy-peer-deps pg-transactional-tests@1.2.2
+//   NODE_PATH=DIR/node_modules:$PWD/node_modules DATABASE_URL=… npx ts-node bench/rollback.ts
 import { existsSync } from 'node:fs';
 import { loadavg } from 'node:os';
 import { parseArgs } from 'node:util';
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import { Client } from 'pg';
-import { heapAfter, openBench, type Place } from './rollback-variants';
+import { PEER, PLAIN, SANDBOX } from './rollback-child';
+import type { Place } from './rollback-parts';
+import { heapAfter, openBench } from './rollback-variants';
 
 const { values: flags } = parseArgs({
   options: { tests: { type: 'string', default: '1500' }, heap: { type: 'string', default: '50000' } },
 });
-const BASE = 'Knex, no isolation';
+const BASE = PLAIN;
 
 const micros = (): number => Number(process.hrtime.bigint()) / 1e3;
 const median = (values: readonly number[]): number => [...values].sort((a, b) => a - b)[values.length >> 1] ?? NaN;
@@ -26,13 +31,11 @@ async function measure(place: Place, commit: 'on' | 'off', tests: number): Promi
   const { variants, close } = await openBench(place, commit);
   const times = new Map([...variants.keys()].map((name) => [name, [] as number[]]));
   for (let i = -Math.ceil(tests / 10); i < tests; i++) {
-    for (const [name, { before, run, after, every = 1 }] of shuffled([...variants])) {
+    for (const [name, { run, every = 1 }] of shuffled([...variants])) {
       if (i % every !== 0) continue;
-      before?.();
       const start = micros();
-      await run();
-      if (i >= 0) times.get(name)?.push(micros() - start);
-      after?.();
+      const taken = await run();
+      if (i >= 0) times.get(name)?.push(typeof taken === 'number' ? taken : micros() - start);
     }
   }
   await close();
@@ -104,11 +107,14 @@ async function main(): Promise<void> {
   console.log(`\n${row('ratio', ...columns.map((c) => c.title))}`);
   console.log(row('---', ...columns.map(() => '---')));
   for (const [a, b] of [
-    ['mocha-rewind', BASE],
-    ['mocha-rewind', '`knex.transaction()` + rollback'],
+    [SANDBOX, BASE],
+    [SANDBOX, '`knex.transaction()` + rollback'],
+    [`${SANDBOX}, in a process of its own`, `${PLAIN}, in a process of its own`],
+    [`${SANDBOX}, in a process of its own`, `${PEER}, in a process of its own`],
     ['one read, guarded', 'one read, unguarded'],
     ['one write, guarded', 'one write, unguarded'],
   ] as const) {
+    if (!names.includes(b)) continue;
     console.log(row(`${a} / ${b}`, ...columns.map(({ seen }) => ratio(seen, a, b))));
   }
 
