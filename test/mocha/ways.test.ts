@@ -155,6 +155,42 @@ require('./globals.js');
       });
     }
 
+    it('a test explorer: files are loaded, run and unloaded, over and over, in one process', async () => {
+      const p = recordedProject({
+        'a.spec.js': `describe('S', () => { hooks('S'); T('a @truncate'); T('b', () => { throw new Error('x'); }); });`,
+        'explorer.js': `
+const path = require('node:path');
+const loaded = require(process.env.MOCHA_FOLDER);
+const Mocha = loaded.Mocha ?? loaded;
+require('./globals.js');
+(async () => {
+  const { mochaHooks } = require('./plugin.js');
+  const rootHooks = await mochaHooks();
+  const failures = [];
+  for (const grep of ['', 'S a', '']) {
+    const mocha = new Mocha({ reporter: 'min', rootHooks });
+    mocha.addFile(path.resolve('a.spec.js'));
+    mocha.loadFiles();
+    if (grep) mocha.grep(grep);
+    failures.push(await new Promise((resolve) => mocha.run(resolve)));
+    mocha.unloadFiles();
+    mocha.dispose();
+  }
+  console.log('failures', failures.join());
+})();`,
+      });
+      try {
+        const result = await p.node('explorer.js', { MOCHA_FOLDER: path.join(repo, 'node_modules', MOCHAS[mocha]) });
+        assert.match(result.stdout, /failures 1,0,1/, result.output);
+        assert.equal(result.code, 0, result.output);
+        const runs = runsOf({ ...result, ...readRecord(p.record, result) });
+        runs.forEach(assertScopes);
+        assert.deepEqual(runs.map(bodies), [['S b', 'S a @truncate'], ['S a @truncate'], ['S b', 'S a @truncate']]);
+      } finally {
+        p.remove();
+      }
+    });
+
     it('where the class can’t be found: the run is joined in its first root hook', async () => {
       const run = await recorded(
         {
