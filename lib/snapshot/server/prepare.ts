@@ -150,14 +150,40 @@ begin
     case when r.altered then 'exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then return null;' end);
 end $$;
 
-create function rewind.prepare(target oid) returns void language plpgsql as $$
-declare r rewind.relation;
+create function rewind.prepare(slots int[]) returns void language plpgsql as $$
+declare
+  r rewind.relation;
+  unlisted int[];
 begin
-  update rewind.relation set prepared = true where relid = target returning * into r;
-  if r.journal is null then perform rewind.prepare_copied(r);
-  else perform rewind.prepare_journalled(r);
-  end if;
-  perform rewind.prepare_calls(r.group_slot);
+  for r in update rewind.relation set prepared = true where slot = any (slots) and not prepared returning * loop
+    if r.journal is null then perform rewind.prepare_copied(r);
+    else perform rewind.prepare_journalled(r);
+    end if;
+    if not r.listed then unlisted := unlisted || r.slot; end if;
+  end loop;
+  if unlisted is null then return; end if;
+  update rewind.relation set listed = true where slot = any (unlisted);
+  perform rewind.list_calls(array(select distinct group_slot from rewind.relation where slot = any (unlisted)));
+end $$;
+
+-- What is generated for a relation depends on its description, and on how many rows the baseline has.
+create function rewind.unprepare(target oid) returns void language plpgsql as $$
+declare n int;
+begin
+  update rewind.relation set prepared = false where relid = target and prepared returning slot into n;
+  if not found then return; end if;
+  execute format('create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $b$
+    begin
+      return rewind.bring_back_unprepared(%1$s, fresh_from, own, at_level);
+    end $b$', n);
+end $$;
+
+create function rewind.bring_back_unprepared(slot int, fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $$
+declare done jsonb;
+begin
+  perform rewind.prepare(array[slot]);
+  execute format('select rewind.bring_back_%s($1, $2, $3)', slot) into done using fresh_from, own, at_level;
+  return done;
 end $$;
 
 -- Calls the function of a relation, by way of one per group of relations: EXECUTE would parse and plan the call each time.
@@ -166,15 +192,7 @@ begin
   return rewind.bring_back_unprepared(slot, fresh_from, own, at_level);
 end $$;
 
-create function rewind.bring_back_unprepared(n int, fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $$
-declare done jsonb;
-begin
-  perform rewind.prepare(relid) from rewind.relation where slot = n;
-  execute format('select rewind.bring_back_%s($1, $2, $3)', n) into done using fresh_from, own, at_level;
-  return done;
-end $$;
-
-create function rewind.prepare_calls(in_group int) returns void language plpgsql as $$
+create function rewind.list_calls(groups int[]) returns void language plpgsql as $$
 declare
   caller text := 'create or replace function rewind.%s(slot int, fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $b$
     begin
@@ -184,21 +202,15 @@ declare
       end case;
     end $b$';
   branch text := 'when %s then return rewind.bring_back_%s(%sfresh_from, own, at_level);';
+  g int;
 begin
-  execute format(caller, 'bring_back_in_group_' || in_group, 'slot', (
-    select coalesce(string_agg(format(branch, slot, slot, ''), E'\n' order by slot), 'when null then null;')
-    from rewind.relation where prepared and group_slot = in_group));
+  foreach g in array groups loop
+    execute format(caller, 'bring_back_in_group_' || g, 'slot', (
+      select string_agg(format(branch, slot, slot, ''), E'\n' order by slot) from rewind.relation where listed and group_slot = g));
+  end loop;
   execute format(caller, 'bring_back_one', 'slot / 32', (
-    select string_agg(format(branch, g, 'in_group_' || g, 'slot, '), E'\n' order by g)
-    from (select distinct group_slot as g from rewind.relation where prepared union select in_group) g));
-end $$;
-
--- What is generated for a relation depends on its description, and on how many rows the baseline has.
-create function rewind.unprepare(target oid) returns void language plpgsql as $$
-declare n int;
-begin
-  update rewind.relation set prepared = false where relid = target and prepared returning group_slot into n;
-  if found then perform rewind.prepare_calls(n); end if;
+    select string_agg(format(branch, group_slot, 'in_group_' || group_slot, 'slot, '), E'\n' order by group_slot)
+    from (select distinct group_slot from rewind.relation where listed) g));
 end $$;
 
 create function rewind.done(name text, removed bigint, added bigint) returns jsonb language plpgsql as $$

@@ -75,6 +75,7 @@ begin
   r.unchecked := exists (select from pg_constraint where conrelid = target and not convalidated);
   r.forced := (select relforcerowsecurity from pg_class where oid = target);
   r.prepared := false;
+  r.listed := false;
   r.altered := false;
   return r;
 end $$;

@@ -14,6 +14,7 @@ declare
   one jsonb;
   done jsonb := '[]';
 begin
+  if cardinality(restorers) > 4 then perform rewind.prepare(restorers); end if; -- together, those that have to be
   foreach slot in array restorers loop
     one := rewind.bring_back_one(slot, fresh_from, own, at_level);
     if one is not null then done := done || one; end if;

@@ -69,7 +69,8 @@ create table rewind.relation (
   guarded boolean not null,           -- has triggers or rules that fire in any session
   unchecked boolean not null,         -- has constraints its own rows may violate (NOT VALID)
   forced boolean not null,            -- row security binds its owner too
-  prepared boolean not null default false,
+  prepared boolean not null default false, -- the function that restores it is made
+  listed boolean not null default false,   -- and may be called: see prepare.ts
   altered boolean not null default false, -- its columns are not those of the copy: restored as far as that goes
   journal_root oid,                   -- the table or partition root whose journal has this relation's changes
   journal text                        -- of a root: its journal

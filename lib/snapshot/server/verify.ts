@@ -80,7 +80,7 @@ begin
       select * into r from rewind.relation where relid = r.journal_root;
       parts := parts || format(E'-- %s: undo its journal\\n%s', r.name, rewind.first_images(r));
     elsif current_setting('session_replication_role') = 'replica' then
-      perform rewind.prepare(r.relid);
+      perform rewind.prepare(array[r.slot]);
       parts := parts || format(E'-- %s\\n%s', r.name, (select prosrc from pg_catalog.pg_proc where oid = ('rewind.bring_back_' || r.slot)::regproc));
     else
       parts := parts || format(E'-- %s, in one statement with the others\\n%s', r.name,
