@@ -10,7 +10,6 @@
 import { isInside } from './flow';
 import { hasFixedSnapshot, type Session } from './session';
 import type { SavepointStack } from './stack';
-import { scriptWrites } from './statement';
 import type { Task } from './session';
 
 export type Verdict = 'run' | 'wait' | 'refuse';
@@ -18,6 +17,7 @@ export type Verdict = 'run' | 'wait' | 'refuse';
 interface State {
   readonly stack: SavepointStack;
   readonly open: ReadonlySet<Session>;
+  writes(task: Task): boolean;
 }
 
 export function admit(task: Task, state: State): Verdict {
@@ -40,12 +40,14 @@ function isVirtual({ session, script }: Task, { stack }: State): boolean {
   return (kind === 'commit' || kind === 'rollback') && !(session.tx && stack.has(session.tx.mark));
 }
 
-function inTheWay(other: Session, { session, script }: Task, { stack }: State): boolean {
+function inTheWay(other: Session, task: Task, state: State): boolean {
+  const { session, script } = task;
+  const { stack } = state;
   const { tx } = other;
   if (!tx) return false;
   // its snapshot must go on not seeing what is written now
   const writes =
-    scriptWrites(script) ||
+    state.writes(task) ||
     (session.tx !== undefined &&
       stack.has(session.tx.mark) &&
       script.kind === 'one' &&

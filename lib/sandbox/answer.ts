@@ -2,7 +2,7 @@
 import type { LocalName, Statement } from './statement';
 import type { Task } from './session';
 import { guarded, type Job } from './virtual';
-import { bodyOfPortal, bodyOfQuery, bodyOfText } from './bodies';
+import { bodyOfPortal, bodyOfQuery, bodyOfText, type Sent } from './bodies';
 import type { Body, PgConnection, Receiver } from './wire';
 
 export class Answer {
@@ -21,17 +21,18 @@ export class Answer {
     return this.job.receiver;
   }
 
-  /** The app's whole text. */
-  body(protocol: Body['protocol'], keptAs?: string): Body {
-    const { form, text, values, receiver } = this.job;
+  /** The app's whole text, or another one in its place. */
+  body(protocol: Body['protocol'], sent: Sent = {}): Body {
+    const { form, values, receiver } = this.job;
+    const text = sent.text ?? this.job.text;
     if (form.kind === 'portal') return bodyOfPortal(text, values, form.binary, receiver);
     if (form.kind === 'loan') return bodyOfText(text, receiver);
     if (protocol === 'extended' && form.query.rows) form.query.rows = 0; // a page size; all pages end up in one result
-    return bodyOfQuery(form.query, protocol, keptAs);
+    return bodyOfQuery(form.query, protocol, sent);
   }
 
-  bodyFor(statement: Statement): Body {
-    return this.body(this.needsSimple(statement) ? 'simple' : 'extended');
+  bodyFor(statement: Statement, sent?: Sent): Body {
+    return this.body(this.needsSimple(statement) ? 'simple' : 'extended', sent);
   }
 
   /** Whether it has to go through the simple protocol to get production's answer. */
@@ -40,11 +41,6 @@ export class Answer {
     if (!statement.parameters || this.job.form.kind !== 'query') return false;
     const { name, values } = this.job.form.query;
     return !name && !values?.length;
-  }
-
-  /** Changes the text of a query before it is sent. */
-  say(text: string): void {
-    if (this.job.form.kind === 'query') this.job.form.query.text = text;
   }
 
   complete(command: string): undefined {

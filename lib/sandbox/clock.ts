@@ -27,7 +27,7 @@ export interface Moved {
 }
 
 const FUNCTIONS = new Set(['now', 'transaction_timestamp']);
-const CASTS: Readonly<Record<string, string>> = {
+export const CASTS: Readonly<Record<string, string>> = {
   CURRENT_DATE: 'date',
   CURRENT_TIME: 'timetz',
   CURRENT_TIMESTAMP: 'timestamptz',

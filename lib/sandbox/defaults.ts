@@ -1,4 +1,5 @@
 // Which columns get the time by themselves: those whose default asks for it.
+import { CLOCK } from './catalog';
 import { clockUses, type ClockUses } from './clock';
 import type { Insert } from './insert';
 import { parse } from './parser';
@@ -9,15 +10,13 @@ export interface ClockColumn {
   readonly at: (now: string) => string;
 }
 
-const CLOCK = String.raw`\m(now|transaction_timestamp|current_(date|time|timestamp)|local(time|timestamp))\M`;
-
 /**
- * As JSON, each table that has such columns; with `kept` where something that is out of reach gives the time as well: a
- * trigger that asks for it or whose source isn't SQL, or what lies below a view.
+ * As JSON, each table that has such columns; with `kept` where something that is out of reach may give the time as well: a
+ * trigger whose source isn't SQL, or what lies below a view.
  */
 export const CLOCK_TABLES = `
-  (select coalesce(json_agg(json_build_object('schema', n.nspname, 'table', c.relname, 'visible', v.visible,
-            'kept', k.kept, 'columns', coalesce(a.columns, '[]'))), '[]')::text
+  (select coalesce(json_agg(json_build_object('id', c.oid::int8, 'schema', n.nspname, 'table', c.relname,
+            'visible', v.visible, 'kept', k.kept, 'columns', coalesce(a.columns, '[]'))), '[]')::text
      from pg_catalog.pg_class c
      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      cross join lateral (select pg_catalog.pg_table_is_visible(c.oid) as visible) v
@@ -32,12 +31,12 @@ export const CLOCK_TABLES = `
          select from pg_catalog.pg_trigger t
            join pg_catalog.pg_proc p on p.oid = t.tgfoid
            join pg_catalog.pg_language l on l.oid = p.prolang
-          where t.tgrelid = c.oid and not t.tgisinternal
-            and (l.lanname <> 'plpgsql' or p.prosrc ~* '${CLOCK}')) as kept) k
+          where t.tgrelid = c.oid and not t.tgisinternal and l.lanname <> 'plpgsql') as kept) k
     where c.relkind in ('r', 'p', 'v') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
       and (k.kept or a.columns is not null))`;
 
 interface Row {
+  readonly id: number;
   readonly schema: string;
   readonly table: string;
   readonly visible: boolean;
@@ -50,8 +49,11 @@ export class ClockDefaults {
   private readonly columns = new Map<Row, readonly ClockColumn[] | undefined>();
   private readonly known = new WeakMap<Insert, { readonly uses: ClockUses | undefined }>();
 
-  /** `json` is what {@link CLOCK_TABLES} gives. */
-  constructor(json: string) {
+  /** `json` is what {@link CLOCK_TABLES} gives; `frozen` whether a trigger of a table gives PostgreSQL's own time. */
+  constructor(
+    json: string,
+    private readonly frozen: (table: number) => boolean = () => false,
+  ) {
     for (const row of JSON.parse(json) as Row[]) {
       this.tables.set(JSON.stringify([row.schema, row.table]), row);
       if (row.visible) this.tables.set(JSON.stringify([row.table]), row);
@@ -71,7 +73,7 @@ export class ClockDefaults {
   private columnsOf({ schema, table }: Insert): readonly ClockColumn[] | undefined {
     const row = this.tables.get(JSON.stringify(schema === undefined ? [table] : [schema, table]));
     if (!row) return [];
-    if (!this.columns.has(row)) this.columns.set(row, row.kept ? undefined : columnsOf(row));
+    if (!this.columns.has(row)) this.columns.set(row, row.kept || this.frozen(row.id) ? undefined : columnsOf(row));
     return this.columns.get(row);
   }
 }

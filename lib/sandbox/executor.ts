@@ -2,11 +2,13 @@
 // statement, and what comes back becomes what production would have answered.
 import { quoteIdent } from '../sql';
 import { Answer } from './answer';
+import { asksOfSchema } from './behind';
 import { Control } from './control';
 import type { Pinned } from './pinned';
 import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './refusals';
 import type { RollbackSandbox } from './sandbox';
-import type { Task } from './session';
+import type { Task, Transaction } from './session';
+import { keepTime, setTime } from './times';
 import { Several } from './several';
 import { Special } from './special';
 import { mark } from './stack';
@@ -63,7 +65,8 @@ export class Executor {
         statement.kind === 'plain' &&
         isOrdinary(statement) &&
         !answer.needsSimple(statement) &&
-        !this.specials.needsList(task, statement)
+        !(this.stale && asksOfSchema(statement)) &&
+        !pinned.behind?.of(task.text).locals.length
       ) {
         return this.specials.quickly(task, pinned, statement, answer, (error) => this.answered(task, answer, error));
       }
@@ -85,7 +88,7 @@ export class Executor {
 
   private async one(task: Task, pinned: Pinned, statement: Statement, answer: Answer): Promise<Error | undefined> {
     if (statement.kind === 'plain')
-      return this.specials.run(task, pinned, statement, answer, answer.bodyFor(statement));
+      return this.specials.run(task, pinned, statement, answer, (sent) => answer.bodyFor(statement, sent));
     return this.controls.run(task, pinned, statement, answer, answer.bodyFor(statement));
   }
 
@@ -155,9 +158,11 @@ export class Executor {
   }
 
   /** Queues what has to be set before a statement of this session can run; returns why it can't. */
-  prepareStack({ session, level }: Task, pinned: Pinned): Error | undefined {
+  prepareStack(task: Task, pinned: Pinned): Error | undefined {
+    const { session, level } = task;
     const { stack } = this.sandbox;
     const { tx } = session;
+    const first = stack.empty;
     if (level.ended) return new Error('the test it belongs to has ended');
     if (tx?.failed) return stack.has(tx.mark) ? undefined : serverError('25P02', ABORTED);
     if (!stack.has(level.mark)) {
@@ -169,21 +174,23 @@ export class Executor {
     if (this.sandbox.searchPaths.size > 1 && !(tx && stack.has(tx.mark))) {
       stack.queue(`SET search_path TO ${session.source.searchPath ?? 'DEFAULT'}`);
     }
-    if (!tx) {
-      this.refreshGuard();
-      return undefined;
-    }
-    if (!stack.has(tx.mark)) {
-      stack.push(tx.mark);
-      if (tx.readOnly) stack.queue('SET TRANSACTION READ ONLY');
-      if (pinned.facts.deferred) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);
-      for (const name of tx.savepoints) {
-        stack.queue(`SAVEPOINT ${quoteIdent(name)}`);
-        stack.pushSent(mark('savepoint', name));
-      }
-    }
-    tx.started = true;
+    if (tx) this.openTransaction(tx, pinned);
+    else this.refreshGuard();
+    if (pinned.behind) setTime(stack, tx, pinned.behind.of(task.text), first);
     return undefined;
+  }
+
+  private openTransaction(tx: Transaction, pinned: Pinned): void {
+    const { stack } = this.sandbox;
+    tx.started = true;
+    if (stack.has(tx.mark)) return;
+    stack.push(tx.mark);
+    if (tx.readOnly) stack.queue('SET TRANSACTION READ ONLY');
+    if (pinned.facts.deferred) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);
+    for (const name of tx.savepoints) {
+      stack.queue(`SAVEPOINT ${quoteIdent(name)}`);
+      stack.pushSent(mark('savepoint', name));
+    }
   }
 
   /** Makes sure that a failing autocommit statement takes nothing with it that was written before. */
@@ -211,6 +218,7 @@ export class Executor {
       if (error) pinned.lose(error);
       return error;
     }
+    if (tx) keepTime(tx, pinned.wire.answer);
     const { status } = pinned.wire;
     if ((status === 'I' || outcome.committed) && !stack.empty) return this.boundaryLost(task, error);
     if (where === 'prefix' && error) return this.prefixFailed(task, pinned, error);

@@ -67,13 +67,9 @@ export function parse(sql: string): readonly ParsedStatement[] | undefined {
   return raw.flatMap(({ stmt, stmt_location: from = 0, stmt_len: length }) => {
     const [type, body] = Object.entries(stmt ?? {})[0] ?? [];
     if (type === undefined) return [];
-    const text = bytes
-      ? bytes
-          .subarray(from, length ? from + length : undefined)
-          .toString()
-          .trim()
-      : sql;
-    return [{ type, body: body as Node, text }];
+    if (!bytes) return [{ type, body: body as Node, text: sql }];
+    const text = bytes.subarray(from, length ? from + length : undefined);
+    return parse(text.toString().trim()) ?? []; // again, so that places in the tree are those in its own text
   });
 }
 

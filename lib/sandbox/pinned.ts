@@ -1,7 +1,10 @@
 // The one real connection under a sandbox, borrowed from the app's own pool.
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
+import { Behind } from './behind';
+import { ANYTHING_BEHIND, BEHIND, type BehindRow, type FunctionRow } from './catalog';
 import { CLOCK_TABLES, ClockDefaults } from './defaults';
+import { QUIETLY, retimed } from './retimed';
 import { Wire, type PgClient } from './wire';
 
 /** A pool's own way of handing out and taking back real connections. */
@@ -31,7 +34,8 @@ const FACTS = `
     (select coalesce(string_agg(distinct format('%I.%I', n.nspname, c.conname), ', '), '')
        from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace
       where c.condeferrable and c.condeferred) as deferred,
-    ${CLOCK_TABLES} as clocks`;
+    ${CLOCK_TABLES} as clocks,
+    ${ANYTHING_BEHIND} as calls`;
 
 /** Limits that would kill a test's transaction while somebody looks at it in a debugger, or between two tests. */
 const TIMEOUTS = ['idle_in_transaction_session_timeout', 'transaction_timeout'];
@@ -40,6 +44,10 @@ export class Pinned {
   readonly wire: Wire;
   facts: Facts = { version: 0, deferrable: false, deferred: '' };
   defaults = new ClockDefaults('[]');
+  /** Undefined where no code runs behind statements that would have to be known. */
+  behind: Behind | undefined;
+  /** What makes a function again with our time, and whether the server takes it. */
+  private readonly clocks = new Map<string, boolean>();
   /** Set once the connection is dead. */
   lost: Error | undefined;
   private readonly restore: (() => void)[] = [];
@@ -98,12 +106,54 @@ export class Pinned {
     this.onLost(error);
   }
 
-  /** Reads what the catalog says of constraints, and of defaults. */
+  /** Reads what the catalog says of constraints, of defaults, and of what runs behind statements. */
   async refresh(): Promise<void> {
-    const [row] = await this.ask<Facts & { readonly clocks: string }>(FACTS);
+    const [row] = await this.ask<Facts & { readonly clocks: string; readonly calls: boolean }>(FACTS);
     if (!row) return;
     this.facts = row;
-    this.defaults = new ClockDefaults(row.clocks);
+    const behind = (this.behind = row.calls ? await this.lookBehind() : undefined);
+    this.defaults = new ClockDefaults(row.clocks, behind && ((table) => behind.frozen(table)));
+  }
+
+  /** Whether what a statement calls may write: the function of a view, or of an operator. */
+  writesBehind(text: string): boolean {
+    return this.behind?.of(text).writes === true;
+  }
+
+  private async lookBehind(): Promise<Behind> {
+    const set = `select pg_catalog.set_config('search_path', $1, false)`;
+    const [path] = await this.ask<{ value: string }>(`select pg_catalog.current_setting('search_path') as value`);
+    await this.ask(set, ['']);
+    const [found] = await this.ask<{ behind: string }>(BEHIND);
+    await this.ask(set, [path?.value ?? '']);
+    const row = JSON.parse(found?.behind ?? '{}') as BehindRow;
+    for (const fn of row.functions) {
+      const clock = this.clockOf(fn);
+      if (clock !== undefined && !this.clocks.has(clock)) this.clocks.set(clock, await this.accepts(clock));
+    }
+    return new Behind(row, (fn) => {
+      const clock = this.clockOf(fn);
+      return clock !== undefined && this.clocks.get(clock) === true ? clock : undefined;
+    });
+  }
+
+  private clockOf({ definition, body }: FunctionRow): string | undefined {
+    if (definition === null) return undefined;
+    return this.clocks.has(definition) ? definition : retimed({ definition, body });
+  }
+
+  /** Whether a function can be made again: tried once, because failing later would take the test's transaction along. */
+  private async accepts(clock: string): Promise<boolean> {
+    const nested = this.wire.status === 'T';
+    const undo = nested ? ['ROLLBACK TO SAVEPOINT rewind_try', 'RELEASE SAVEPOINT rewind_try'] : ['ROLLBACK'];
+    await this.ask(nested ? 'SAVEPOINT rewind_try' : 'BEGIN');
+    await this.ask(QUIETLY);
+    const accepted = await this.ask(clock).then(
+      () => true,
+      () => false,
+    );
+    for (const sql of undo) await this.ask(sql);
+    return accepted;
   }
 
   /** A statement of ours outside the app's sight. Only while nothing else is on the wire. */

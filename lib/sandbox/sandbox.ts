@@ -17,7 +17,7 @@ import { Pinned, type RealSource } from './pinned';
 import { connectionLost } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
 import { SavepointStack } from './stack';
-import { readScript } from './statement';
+import { readScript, scriptWrites } from './statement';
 import { refuseCut, refuseInterleaved, refuseStray } from './turned-away';
 import { fail, type Job } from './virtual';
 import type { PgClient } from './wire';
@@ -119,12 +119,15 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     const { name = '' } = job.receiver as { name?: string };
     const text = job.text || (this.client?.connection.parsedStatements[name] ?? '');
     const start = (): void => {
-      this.queue.push({ session, job, script: readScript(text), level: this.current });
+      this.queue.push({ session, job, text, script: readScript(text), level: this.current });
       this.pump();
     };
     if (parserLoaded()) start();
     else void loadParser().then(start, (error: Error) => fail(job, error));
   }
+
+  /** Whether a statement may change what a rollback would undo. */
+  readonly writes = (task: Task): boolean => scriptWrites(task.script) || this.pinned?.writesBehind(task.text) === true;
 
   isActive(session: Session): boolean {
     return this.active?.session === session;

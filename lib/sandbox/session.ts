@@ -137,6 +137,8 @@ export interface Task {
   readonly session: Session;
   readonly job: Job;
   readonly script: Script;
+  /** Also where the app has sent only the name of a prepared statement. */
+  readonly text: string;
   /** The scope that ran when it was accepted. */
   readonly level: Level;
 }

@@ -1,11 +1,12 @@
 // Strings of several statements. PostgreSQL treats one as a single transaction (manual, 53.2.2.1).
 import type { Answer } from './answer';
-import { bodyOfText } from './bodies';
+import { bodyOfText, type Sent } from './bodies';
 import type { Executor } from './executor';
 import type { Pinned } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import type { Task } from './session';
 import type { Statement } from './statement';
+import type { Body } from './wire';
 
 export class Several {
   constructor(
@@ -17,12 +18,13 @@ export class Several {
     const { script } = task;
     if (script.kind !== 'several') return undefined;
     await this.executor.refreshIfStale(pinned);
-    if (!script.control)
+    const timed = script.statements.some((s) => s.kind === 'plain' && this.executor.specials.asksTime(task, pinned, s));
+    if (!script.control && !timed)
       return this.together(
         task,
         pinned,
         answer,
-        script.writes,
+        script.writes || pinned.writesBehind(task.text),
         script.statements.some((s) => s.ddl),
       );
     for (const statement of script.statements) {
@@ -43,9 +45,9 @@ export class Several {
     if (!session.tx && statement.kind !== 'begin' && statement.kind !== 'commit' && statement.kind !== 'rollback') {
       this.executor.controls.begin(task, {}).implicit = true;
     }
-    const body = bodyOfText(statement.text, answer.parts);
+    const body = ({ text }: Sent = {}): Body => bodyOfText(text ?? statement.text, answer.parts);
     if (statement.kind === 'plain') return this.executor.specials.run(task, pinned, statement, answer, body);
-    return this.executor.controls.run(task, pinned, statement, answer, body);
+    return this.executor.controls.run(task, pinned, statement, answer, body());
   }
 
   /** Without control statements, PostgreSQL itself treats them as one: deferred constraints are checked at the end. */

@@ -1,15 +1,17 @@
 // Plain statements with something special about them: what they mean depends on the transaction they are in.
 import { quoteLiteral } from '../sql';
-import { realTimers } from '../timers';
 import type { Answer } from './answer';
+import type { Sent } from './bodies';
 import type { ClockUses, Moved } from './clock';
+import { asksOfSchema } from './behind';
 import type { Executor } from './executor';
 import type { Pinned } from './pinned';
 import { locksElsewhere, serverError, serverWarning, unsupported } from './refusals';
 import type { RollbackSandbox } from './sandbox';
 import type { Insert } from './insert';
-import type { Task, Transaction } from './session';
+import type { Task } from './session';
 import type { PlainStatement } from './statement';
+import { ASKED, askTime, NOW } from './times';
 import type { Body } from './wire';
 
 export class Special {
@@ -26,16 +28,15 @@ export class Special {
     answer: Answer,
     done: (error: Error | undefined) => void,
   ): void {
-    const { tx } = task.session;
     const moved = this.moved(task, pinned, statement);
-    if (moved) answer.say(moved.text);
-    const text = moved?.text ?? statement.text;
-    const keptAs = this.canBeKept(task, statement, moved) ? pinned.wire.nameFor(text) : undefined;
-    this.executor.plain(task, pinned, answer.body('extended', keptAs), statement.writes, statement.ddl, (error) => {
-      if (moved) answer.say(statement.text);
-      if (tx) this.keepClock(tx, pinned);
-      done(error && moved ? repositioned(error, moved) : error);
-    });
+    const keptAs = this.canBeKept(task, statement, moved)
+      ? pinned.wire.nameFor(moved?.text ?? statement.text)
+      : undefined;
+    const writes = statement.writes || pinned.writesBehind(task.text);
+    const body = answer.body('extended', { text: moved?.text, keptAs });
+    this.executor.plain(task, pinned, body, writes, statement.ddl, (error) =>
+      done(error && moved ? repositioned(error, moved) : error),
+    );
   }
 
   private canBeKept({ session: { tx }, job }: Task, { traits }: PlainStatement, moved: Moved | undefined): boolean {
@@ -51,7 +52,7 @@ export class Special {
     pinned: Pinned,
     statement: PlainStatement,
     answer: Answer,
-    body: Body | 'loan',
+    body: ((sent: Sent) => Body) | 'loan',
   ): Promise<Error | undefined> {
     const { session } = task;
     const { tx } = session;
@@ -78,8 +79,12 @@ export class Special {
       return answer.row('transaction_isolation', tx.isolation, 'SHOW');
     }
     let outer = new Map<string, string | null>();
-    if (traits.locals && !tx?.failed) {
-      const names = traits.locals.map((local) => answer.nameOf(local));
+    if (asksOfSchema(statement)) await this.executor.refreshIfStale(pinned);
+    const locals = [...(traits.locals ?? []), ...(pinned.behind?.of(task.text).locals ?? [])];
+    if (locals.length > 0 && !tx?.failed) {
+      const names = locals
+        .map((local) => answer.nameOf(local))
+        .filter((name) => name === undefined || !tx?.locals.has(name));
       if (names.includes(undefined)) {
         const error = unsupported(
           statement.text,
@@ -91,17 +96,15 @@ export class Special {
       }
       outer = await this.settings(task, pinned, names as string[]);
     }
-    if (traits.insert) await this.executor.refreshIfStale(pinned);
+    const writes = statement.writes || pinned.writesBehind(task.text);
     const moved = this.moved(task, pinned, statement);
-    if (moved) answer.say(moved.text);
+    const { ddl } = statement;
     const error =
       body === 'loan'
-        ? await this.executor.lend(task, pinned, statement.writes)
+        ? await this.executor.lend(task, pinned, writes)
         : answer.needsSimple(statement)
-          ? await this.executor.simply(task, pinned, body, statement)
-          : await this.executor.plainly(task, pinned, body, statement.writes, statement.ddl);
-    if (moved) answer.say(statement.text);
-    if (tx) this.keepClock(tx, pinned);
+          ? await this.executor.simply(task, pinned, body({ text: moved?.text }), { writes, ddl })
+          : await this.executor.plainly(task, pinned, body({ text: moved?.text }), writes, ddl);
     if (error) return moved ? repositioned(error, moved) : error;
     if (undo && stack.top) stack.rollbackTo(stack.top);
     else if (tx) for (const [name, value] of outer) if (!tx.locals.has(name)) tx.locals.set(name, value);
@@ -113,11 +116,13 @@ export class Special {
     return undefined;
   }
 
-  /** Whether the list of columns that get the time by themselves has to be read again before the statement runs. */
-  needsList({ session: { tx } }: Task, { traits: { insert } }: PlainStatement): boolean {
-    return (
-      this.executor.stale && insert !== undefined && !tx?.failed && !(tx === undefined && this.sandbox.stack.empty)
-    );
+  /** Whether one of several statements asks for a time that may be another than the real transaction's. */
+  asksTime({ session: { tx } }: Task, pinned: Pinned, { traits }: PlainStatement): boolean {
+    return (tx !== undefined || !this.sandbox.stack.empty) && this.usesIn(traits, pinned) !== undefined;
+  }
+
+  private usesIn({ clock, insert }: PlainStatement['traits'], pinned: Pinned): ClockUses | undefined {
+    return clock ?? (insert && this.usesOf(insert, pinned));
   }
 
   private usesOf(insert: Insert, pinned: Pinned): ClockUses | undefined {
@@ -131,24 +136,16 @@ export class Special {
     const { tx } = session;
     const { stack } = this.sandbox;
     // a named statement keeps its text as long as its connection lives
-    if (job.form.kind !== 'query' || job.form.query.name || tx?.failed) return undefined;
+    if (job.form.kind === 'loan' || (job.form.kind === 'query' && job.form.query.name) || tx?.failed) return undefined;
     if ((!traits.clock && !traits.insert) || (!tx && stack.empty)) return undefined;
-    const uses = traits.clock ?? (traits.insert && this.usesOf(traits.insert, pinned));
+    const uses = this.usesIn(traits, pinned);
     if (!uses) return undefined;
     if (!tx) return uses.at('pg_catalog.statement_timestamp()');
-    if (tx.clock === undefined && stack.empty) tx.clock = 'now()';
-    if (tx.clock !== undefined) return tx.clock === 'now()' ? undefined : uses.at(tx.clock);
+    if (tx.clock === undefined && stack.empty) tx.clock = NOW;
+    if (tx.clock !== undefined) return tx.clock === NOW ? undefined : uses.at(tx.clock);
     if (this.executor.prepareStack(task, pinned)) return undefined;
-    // asked in the same message: the statement reads it from there, and who comes next gets what was answered
-    tx.asked = `SELECT pg_catalog.set_config('rewind.begun', extract(epoch from statement_timestamp() - interval '${realTimers.now() - tx.begun} ms')::text, true)`;
-    stack.queue(tx.asked);
-    return uses.at(`to_timestamp(current_setting('rewind.begun')::float8)`);
-  }
-
-  private keepClock(tx: Transaction, pinned: Pinned): void {
-    const { answer } = pinned.wire;
-    if (tx.clock === undefined && tx.asked !== undefined && answer?.sql === tx.asked)
-      tx.clock = `to_timestamp(${answer.value})`;
+    askTime(stack, tx);
+    return uses.at(ASKED);
   }
 
   /** What parameters are now, before a statement changes them until the end of its transaction. */

@@ -10,10 +10,12 @@ export interface Mark {
   readonly name: string;
   /** Whether anything may have been written above this mark and below the next. */
   written: boolean;
+  /** What statements of ours above this mark and below the next have set up, and a rollback would undo. */
+  readonly notes: Map<string, unknown>;
 }
 
 export function mark(kind: Mark['kind'], name: string): Mark {
-  return { kind, name, written: false };
+  return { kind, name, written: false, notes: new Map() };
 }
 
 export class SavepointStack {
@@ -55,13 +57,26 @@ export class SavepointStack {
       .at(-1);
   }
 
+  /** Remembers what is queued for the next statement, for as long as it lasts. */
+  note(key: string, value: unknown): void {
+    this.top?.notes.set(key, value);
+  }
+
+  noted(key: string): unknown {
+    for (let i = this.marks.length - 1; i >= 0; i--) {
+      const { notes } = this.marks[i] as Mark;
+      if (notes.has(key)) return notes.get(key);
+    }
+    return undefined;
+  }
+
   /** Queues a statement of ours that is not about savepoints. */
   queue(sql: string): void {
     this.queued.push(sql);
   }
 
   push(added: Mark): void {
-    added.written = false;
+    clear(added);
     if (this.marks.length === 0) {
       if (this.canChain && this.queued.at(-1) === 'ROLLBACK') this.queued.splice(-1, 1, 'ROLLBACK AND CHAIN');
       else this.queued.push('BEGIN');
@@ -90,7 +105,9 @@ export class SavepointStack {
   releaseSent(from: Mark): void {
     const gone = this.marks.splice(this.marks.indexOf(from));
     const below = this.top;
-    if (below && gone.some((m) => m.written)) below.written = true;
+    if (!below) return;
+    if (gone.some((m) => m.written)) below.written = true;
+    for (const { notes } of gone) for (const [key, value] of notes) below.notes.set(key, value);
   }
 
   /** ROLLBACK TO: `to` stays, clean. The bottom goes too, because it is BEGIN. */
@@ -107,7 +124,7 @@ export class SavepointStack {
 
   rollbackToSent(to: Mark): void {
     this.marks.length = this.marks.indexOf(to) + 1;
-    to.written = false;
+    clear(to);
   }
 
   /** ROLLBACK TO and RELEASE: as if `from` had never been set. */
@@ -140,4 +157,9 @@ export class SavepointStack {
   private dropSavepointWork(): void {
     this.queued = this.queued.filter((sql) => !/^(RELEASE|ROLLBACK TO) SAVEPOINT /.test(sql));
   }
+}
+
+function clear(cleared: Mark): void {
+  cleared.written = false;
+  if (cleared.notes.size > 0) cleared.notes.clear();
 }

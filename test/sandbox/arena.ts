@@ -41,7 +41,23 @@ export const SCHEMA = `
   create view timed_view as select id, v from timed;
   create table touched(v text, made timestamptz default now(), changed timestamptz);
   create function touch() returns trigger language plpgsql as $$ begin new.changed = now(); return new; end $$;
-  create trigger touch before insert on touched for each row execute function touch();
+  create trigger touch before insert or update on touched for each row execute function touch();
+  create table logged(v text, at timestamptz);
+  create function note(x text) returns void language sql as $$ insert into logged values (x, LOCALTIMESTAMP(6)) $$;
+  create function log() returns trigger language plpgsql as $$
+    declare r record;
+    begin
+      -- now() in a comment, and 'now()' in a string
+      select now() into r;
+      perform note(tg_op || ' now() ' || (r.now = current_timestamp)::text);
+      return null;
+    end $$;
+  create trigger log after delete on touched for each row execute function log();
+  create function tenant(x text) returns void language plpgsql as $$ begin perform set_config('app.tenant', x, true); end $$;
+  create function late_path() returns text language plpgsql as $$ begin set local search_path = pg_catalog; return 'set'; end $$;
+  create view adding as select add_pa('by a view') as v;
+  create function same_pa(a text, b text) returns boolean language plpgsql as $$ begin insert into pa(v) values (b); return a = b; end $$;
+  create operator === (leftarg = text, rightarg = text, function = same_pa);
 `;
 
 export const sleep = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));

@@ -2,6 +2,7 @@
 // or one of the loud differences that are written down beside it. A silent difference is a defect.
 import assert from 'node:assert/strict';
 import { Arena, type Behaviour } from './arena';
+import { behind } from './behaviours/behind';
 import { clients } from './behaviours/clients';
 import { constraints } from './behaviours/constraints';
 import { errors } from './behaviours/errors';
@@ -19,6 +20,7 @@ const groups: Record<string, Behaviour[]> = {
   statements,
   repeated,
   time,
+  behind,
   clients,
 };
 

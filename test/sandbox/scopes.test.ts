@@ -309,6 +309,7 @@ describe('the sandbox, scope by scope', () => {
   describe('what a test leaves open', () => {
     it('a running query is cancelled, and the next test doesn’t wait for it', async () => {
       const test = enter('test', 'timed out');
+      await scopeContext.run(test, async () => knex.raw('select 1'));
       const body = scopeContext.run(test, () => err(knex.raw('select pg_sleep(20)')));
       await sleep(50);
       const problems = leave(test);
