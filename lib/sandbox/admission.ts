@@ -10,6 +10,7 @@
 import { isInside } from './flow';
 import { hasFixedSnapshot, type Session } from './session';
 import type { SavepointStack } from './stack';
+import { scriptWrites } from './statement';
 import type { Task } from './session';
 
 export type Verdict = 'run' | 'wait' | 'refuse';
@@ -17,7 +18,7 @@ export type Verdict = 'run' | 'wait' | 'refuse';
 interface State {
   readonly stack: SavepointStack;
   readonly open: ReadonlySet<Session>;
-  writes(task: Task): boolean;
+  readonly pinned: { writesBehind(text: string): boolean } | undefined;
 }
 
 export function admit(task: Task, state: State): Verdict {
@@ -47,7 +48,8 @@ function inTheWay(other: Session, task: Task, state: State): boolean {
   if (!tx) return false;
   // its snapshot must go on not seeing what is written now
   const writes =
-    state.writes(task) ||
+    scriptWrites(script) ||
+    state.pinned?.writesBehind(task.text) === true ||
     (session.tx !== undefined &&
       stack.has(session.tx.mark) &&
       script.kind === 'one' &&

@@ -1,5 +1,6 @@
 // Puts answers together: the server's, and those given here because the server is not to be asked (BEGIN, COMMIT …).
-import type { LocalName, Statement } from './statement';
+import type { LocalName } from './calls';
+import type { Statement } from './statement';
 import type { Task } from './session';
 import { guarded, type Job } from './virtual';
 import { bodyOfPortal, bodyOfQuery, bodyOfText, type Sent } from './bodies';

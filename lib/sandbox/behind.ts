@@ -2,15 +2,16 @@
 // by names in the texts, which may take one too many for called, and none too few, except for what a program puts together
 // at run time.
 import type { BehindRow, FunctionRow } from './catalog';
-import { localsIn } from './locals';
-import type { LocalName } from './statement';
+import { assignmentsIn, type Assignments } from './locals';
+import type { LocalName } from './calls';
 
 /** What a statement does by what it calls. */
 export interface Reach {
   /** What makes the functions among them again that ask for the time. */
   readonly clocks: readonly string[];
-  /** Parameters that they set until the end of the transaction. */
+  /** Parameters that they set until the end of the transaction, and those they set for the session. */
   readonly locals: readonly LocalName[];
+  readonly sets: readonly LocalName[];
   /** Whether one may write, although the statement looks like a read. */
   readonly writes: boolean;
 }
@@ -20,7 +21,7 @@ interface Fn {
   readonly clock: string | undefined;
   /** Whether it may get PostgreSQL's own time. */
   readonly frozen: boolean;
-  readonly locals: readonly LocalName[];
+  readonly assignments: Assignments | undefined;
   readonly writes: boolean;
 }
 
@@ -44,7 +45,7 @@ const EVENTS: readonly (readonly [RegExp, number])[] = [
 
 const ASKS = /\b(?:now|transaction_timestamp|current_(?:date|time|timestamp)|local(?:time|timestamp))\b/i;
 
-const EMPTY: Reach = { clocks: [], locals: [], writes: false };
+const EMPTY: Reach = { clocks: [], locals: [], sets: [], writes: false };
 const CACHE_LIMIT = 2000;
 
 export class Behind {
@@ -64,7 +65,7 @@ export class Behind {
         calls: one.source === null ? undefined : callsIn(one.source),
         clock,
         frozen: one.source === null || (clock === undefined && ASKS.test(one.source)),
-        locals: one.source === null ? [] : localsIn(one.source),
+        assignments: one.source === null ? undefined : assignmentsIn(one.source),
         writes: one.volatile && (one.source === null || MAY_WRITE.test(one.source)),
       };
       this.functions.set(one.id, fn);
@@ -112,7 +113,8 @@ export class Behind {
     const fns = [...found];
     return {
       clocks: fns.flatMap(({ clock }) => clock ?? []),
-      locals: fns.flatMap(({ locals }) => locals),
+      locals: fns.flatMap(({ assignments }) => assignments?.locals ?? []),
+      sets: fns.flatMap(({ assignments }) => assignments?.sets ?? []),
       writes: fns.some(({ writes }) => writes),
     };
   }

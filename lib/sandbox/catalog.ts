@@ -36,7 +36,7 @@ const VOLATILE = `p.provolatile = 'v' and p.oid >= 16384`;
 /** Whether there is anything that {@link BEHIND} is needed for. */
 export const ANYTHING_BEHIND = `(
   exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-           where ${READABLE} and ${SOURCE} ~* '${CLOCK}|set_config|set\\s+local')
+           where ${READABLE} and ${SOURCE} ~* '${CLOCK}|set_config|\\mset\\s+(local|session|role|time)\\M|\\mset\\s+[a-z_.]+\\s+to\\M')
   or exists (select from (${USES}) u join pg_catalog.pg_proc p on p.oid = u.function
               where u.events & 1 = 1 and ${VOLATILE})
   or exists (select from pg_catalog.pg_operator o join pg_catalog.pg_proc p on p.oid = o.oprcode where ${VOLATILE}))`;

@@ -68,7 +68,7 @@ export class Control {
 
   begin(task: Task, modes: TransactionModes): Transaction {
     const { session } = task;
-    const tx = transaction(modes, session.site?.());
+    const tx = transaction(modes, session);
     session.tx = tx;
     this.sandbox.open.add(session);
     return tx;
@@ -144,6 +144,7 @@ export class Control {
       tx.savepoints.length = depth;
     } else {
       stack.rollbackToSent(found);
+      this.sandbox.settings.rolledBack(task.session);
       tx.savepoints.length = depth + 1;
       tx.failed = false;
       if (tx.ddl) this.executor.schemaChanged();

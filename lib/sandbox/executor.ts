@@ -7,8 +7,9 @@ import { Control } from './control';
 import type { Pinned } from './pinned';
 import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './refusals';
 import type { RollbackSandbox } from './sandbox';
-import type { Task, Transaction } from './session';
+import type { Session, Task, Transaction } from './session';
 import { keepTime, setTime } from './times';
+import { NONE } from './settings';
 import { Several } from './several';
 import { Special } from './special';
 import { mark } from './stack';
@@ -66,7 +67,7 @@ export class Executor {
         isOrdinary(statement) &&
         !answer.needsSimple(statement) &&
         !(this.stale && asksOfSchema(statement)) &&
-        !pinned.behind?.of(task.text).locals.length
+        !pinned.setsBehind(task.text)
       ) {
         return this.specials.quickly(task, pinned, statement, answer, (error) => this.answered(task, answer, error));
       }
@@ -171,25 +172,34 @@ export class Executor {
       // from here on each autocommit statement checks constraints at its own end, as its own commit would
       if (bottom && pinned.facts.deferrable) stack.queue('SET CONSTRAINTS ALL IMMEDIATE');
     }
-    if (this.sandbox.searchPaths.size > 1 && !(tx && stack.has(tx.mark))) {
-      stack.queue(`SET search_path TO ${session.source.searchPath ?? 'DEFAULT'}`);
+    if (tx) this.openTransaction(session, tx, pinned);
+    else {
+      this.refreshGuard();
+      this.applySettings(session);
     }
-    if (tx) this.openTransaction(tx, pinned);
-    else this.refreshGuard();
-    if (pinned.behind) setTime(stack, tx, pinned.behind.of(task.text), first);
+    if (pinned.behind) setTime(stack, session, pinned.behind.of(task.text), pinned.facts.user, first);
     return undefined;
   }
 
-  private openTransaction(tx: Transaction, pinned: Pinned): void {
+  private openTransaction(session: Session, tx: Transaction, pinned: Pinned): void {
     const { stack } = this.sandbox;
     tx.started = true;
     if (stack.has(tx.mark)) return;
     stack.push(tx.mark);
+    this.applySettings(session);
     if (tx.readOnly) stack.queue('SET TRANSACTION READ ONLY');
     if (pinned.facts.deferred) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);
     for (const name of tx.savepoints) {
       stack.queue(`SAVEPOINT ${quoteIdent(name)}`);
       stack.pushSent(mark('savepoint', name));
+    }
+  }
+
+  private applySettings({ settings, source }: Session): void {
+    const { sandbox } = this;
+    sandbox.settings.apply(settings);
+    if (sandbox.searchPaths.size > 1 && !settings.has('search_path')) {
+      sandbox.stack.queue(`SET search_path TO ${source.searchPath ?? 'DEFAULT'}`);
     }
   }
 
@@ -278,7 +288,8 @@ export class Executor {
   }
 
   async commit(pinned: Pinned): Promise<void> {
-    const { stack } = this.sandbox;
+    const { stack, settings } = this.sandbox;
+    if (!stack.empty) settings.apply(NONE);
     const before = stack.take();
     const prefix = stack.empty ? before : [...before, 'COMMIT'];
     if (prefix.length === 0) return;

@@ -54,8 +54,9 @@ export class Leaving {
     );
   }
 
-  /** What a rollback does not undo in the session. */
+  /** What a rollback does not undo in the session, and what we know of it. */
   cleanSession(ended: Level): void {
+    for (const [session, settings] of ended.settings) session.settings = settings;
     if (ended.locked && !this.sandbox.levels.some((l) => l !== ended && l.locked)) {
       if (this.sandbox.locks.release())
         ended.problems.push(leftOpen('a session-level advisory lock', this.sandbox.nameOf(ended)));

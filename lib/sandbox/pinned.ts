@@ -19,6 +19,8 @@ export interface RealSource {
 
 interface Facts {
   readonly version: number;
+  /** Who has connected. */
+  readonly user: string;
   /** Whether the database has deferrable constraints at all: without them commits cost nothing. */
   readonly deferrable: boolean;
   /** The initially deferred ones, as a list for SET CONSTRAINTS; empty if there are none. */
@@ -29,7 +31,7 @@ interface Facts {
 const MARK = 'rewind.sandbox';
 
 const FACTS = `
-  select current_setting('server_version_num')::int as version,
+  select current_setting('server_version_num')::int as version, session_user::text as "user",
     exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable,
     (select coalesce(string_agg(distinct format('%I.%I', n.nspname, c.conname), ', '), '')
        from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace
@@ -42,7 +44,7 @@ const TIMEOUTS = ['idle_in_transaction_session_timeout', 'transaction_timeout'];
 
 export class Pinned {
   readonly wire: Wire;
-  facts: Facts = { version: 0, deferrable: false, deferred: '' };
+  facts: Facts = { version: 0, user: '', deferrable: false, deferred: '' };
   defaults = new ClockDefaults('[]');
   /** Undefined where no code runs behind statements that would have to be known. */
   behind: Behind | undefined;
@@ -90,14 +92,34 @@ export class Pinned {
       `select name from pg_catalog.pg_settings where name = any($1) and setting <> '0'`,
       [TIMEOUTS],
     );
-    for (const { name } of set) await pinned.ask(`set ${name} = 0`);
-    await pinned.ask(`set ${MARK} = 'on'`);
-    pinned.changed = [MARK, ...set.map(({ name }) => name)];
+    pinned.own = new Map([[MARK, 'on'], ...set.map(({ name }) => [name, '0'] as const)]);
+    await pinned.setOwn();
     return pinned;
   }
 
   /** Settings of the session that are ours. */
-  private changed: readonly string[] = [];
+  private own: ReadonlyMap<string, string> = new Map();
+
+  async setOwn(): Promise<void> {
+    for (const [name, value] of this.own) await this.ask('select pg_catalog.set_config($1, $2, false)', [name, value]);
+  }
+
+  async parameters(names: readonly string[]): Promise<Map<string, string | null>> {
+    const found = new Map<string, string | null>();
+    for (const name of names) {
+      const [row] = await this.ask<{ value: string | null }>('select pg_catalog.current_setting($1, true) as value', [
+        name,
+      ]);
+      found.set(name, row?.value ?? null);
+    }
+    return found;
+  }
+
+  /** Parameters that RESET ALL would change. */
+  async changedParameters(): Promise<string[]> {
+    const rows = await this.ask<{ name: string }>(`select name from pg_catalog.pg_settings where source = 'session'`);
+    return rows.map(({ name }) => name).filter((name) => !this.own.has(name));
+  }
 
   /** It is dead, or about to be: a FATAL error comes some time before the end of the socket. */
   lose(error: Error): void {
@@ -110,7 +132,8 @@ export class Pinned {
   async refresh(): Promise<void> {
     const [row] = await this.ask<Facts & { readonly clocks: string; readonly calls: boolean }>(FACTS);
     if (!row) return;
-    this.facts = row;
+    // a test may act as somebody else by now
+    this.facts = { ...row, user: this.facts.user || row.user };
     const behind = (this.behind = row.calls ? await this.lookBehind() : undefined);
     this.defaults = new ClockDefaults(row.clocks, behind && ((table) => behind.frozen(table)));
   }
@@ -118,6 +141,12 @@ export class Pinned {
   /** Whether what a statement calls may write: the function of a view, or of an operator. */
   writesBehind(text: string): boolean {
     return this.behind?.of(text).writes === true;
+  }
+
+  /** Whether what a statement calls sets parameters. */
+  setsBehind(text: string): boolean {
+    const reach = this.behind?.of(text);
+    return reach !== undefined && reach.locals.length + reach.sets.length > 0;
   }
 
   private async lookBehind(): Promise<Behind> {
@@ -187,7 +216,9 @@ export class Pinned {
   /** Back to its pool, as it came. Nothing may be open in it. */
   async giveBack(): Promise<void> {
     if (!this.lost) {
-      await this.ask([...this.changed.map((name) => `reset ${name}`), 'deallocate all'].join('; ')).catch(() => {});
+      await this.ask([...Array.from(this.own.keys(), (name) => `reset ${name}`), 'deallocate all'].join('; ')).catch(
+        () => {},
+      );
       this.wire.forgetPrepared();
     }
     for (const undo of this.restore) undo();

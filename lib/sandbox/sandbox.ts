@@ -16,8 +16,9 @@ import { Patience } from './patience';
 import { Pinned, type RealSource } from './pinned';
 import { connectionLost } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
+import { SessionSettings } from './settings';
 import { SavepointStack } from './stack';
-import { readScript, scriptWrites } from './statement';
+import { readScript } from './statement';
 import { refuseCut, refuseInterleaved, refuseStray } from './turned-away';
 import { fail, type Job } from './virtual';
 import type { PgClient } from './wire';
@@ -30,6 +31,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   readonly open = new Set<Session>();
   pinned: Pinned | undefined;
   readonly locks = new SessionLocks();
+  readonly settings = new SessionSettings(this.stack);
   /** Those of all pools that share this sandbox: with more than one, each statement has to say which it means. */
   readonly searchPaths = new Set<string | undefined>();
 
@@ -126,9 +128,6 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     else void loadParser().then(start, (error: Error) => fail(job, error));
   }
 
-  /** Whether a statement may change what a rollback would undo. */
-  readonly writes = (task: Task): boolean => scriptWrites(task.script) || this.pinned?.writesBehind(task.text) === true;
-
   isActive(session: Session): boolean {
     return this.active?.session === session;
   }
@@ -148,6 +147,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     const { tx } = session;
     if (!tx) return;
     if (this.stack.has(tx.mark)) this.stack.discard(tx.mark);
+    session.settings = tx.settings;
     session.tx = undefined;
     this.open.delete(session);
   }
@@ -250,6 +250,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   /** The real transaction is over, and not by our doing. */
   transactionGone(): void {
     this.stack.reset();
+    this.settings.forget();
     for (const session of [...this.open]) {
       session.tx = undefined;
       this.open.delete(session);

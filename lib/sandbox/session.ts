@@ -3,6 +3,7 @@ import type { Scope } from '../scope';
 import { realTimers } from '../timers';
 import type { Flow } from './flow';
 import type { RealSource } from './pinned';
+import { NONE, type Settings } from './settings';
 import { mark, type Mark } from './stack';
 import type { Script, TransactionModes } from './statement';
 import type { Job, Route, VirtualConnection } from './virtual';
@@ -22,6 +23,8 @@ export interface Level {
   locked: boolean;
   /** Whether code of the database's has run in it, which may have done anything, also to the schema. */
   ranCode: boolean;
+  /** What connections had set before, that have set something in it. */
+  readonly settings: Map<Session, Settings>;
 }
 
 /** A transaction of the app's: its BEGIN is a savepoint of ours. */
@@ -50,14 +53,17 @@ export interface Transaction {
   clock: string | undefined;
   /** The statement of ours that asked for it. */
   asked: string | undefined;
+  /** What its connection had set before. */
+  readonly settings: Settings;
   /** Whether it has declared cursors, which are closed at commit. */
   cursors: boolean;
 }
 
-export function transaction(modes: TransactionModes, site: string | undefined): Transaction {
+export function transaction(modes: TransactionModes, { site, settings }: Session): Transaction {
   return {
     mark: mark('transaction', 'rewind_t'),
-    site,
+    site: site?.(),
+    settings,
     isolation: modes.isolation,
     readOnly: modes.readOnly ?? false,
     implicit: false,
@@ -97,8 +103,8 @@ export class Session implements Route {
   tx: Transaction | undefined;
   /** Names the scope that ended while a transaction was open here: nothing on it can be right any more. */
   cut: string | undefined;
-  /** Session-level advisory locks taken and not given back, as far as known. */
-  locks = 0;
+  /** What it has set for itself. */
+  settings: Settings = NONE;
   portalOpen = false;
   connection: VirtualConnection | undefined;
   /** Takes the connection away from whoever has it, so that its pool has room again. */
@@ -154,5 +160,6 @@ export function level(scope: Scope | undefined, depth: number): Level {
     ddl: false,
     locked: false,
     ranCode: false,
+    settings: new Map(),
   };
 }

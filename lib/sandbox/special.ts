@@ -10,7 +10,8 @@ import { locksElsewhere, serverError, serverWarning, unsupported } from './refus
 import type { RollbackSandbox } from './sandbox';
 import type { Insert } from './insert';
 import type { Task } from './session';
-import type { PlainStatement } from './statement';
+import type { LocalName } from './calls';
+import type { PlainStatement, Traits } from './statement';
 import { ASKED, askTime, NOW } from './times';
 import type { Body } from './wire';
 
@@ -78,23 +79,26 @@ export class Special {
       tx.started = true;
       return answer.row('transaction_isolation', tx.isolation, 'SHOW');
     }
-    let outer = new Map<string, string | null>();
     if (asksOfSchema(statement)) await this.executor.refreshIfStale(pinned);
-    const locals = [...(traits.locals ?? []), ...(pinned.behind?.of(task.text).locals ?? [])];
-    if (locals.length > 0 && !tx?.failed) {
-      const names = locals
-        .map((local) => answer.nameOf(local))
-        .filter((name) => name === undefined || !tx?.locals.has(name));
+    const behind = pinned.behind?.of(task.text);
+    const locals = [...(traits.locals ?? []), ...(behind?.locals ?? [])].map((local) => answer.nameOf(local));
+    const sets = await this.parametersSet(traits.sets, behind?.sets ?? [], pinned, answer);
+    let outer = new Map<string, string | null>();
+    let known: typeof outer | undefined;
+    if (locals.length + sets.length > 0 && !tx?.failed) {
+      const names = [...locals, ...sets];
       if (names.includes(undefined)) {
         const error = unsupported(
           statement.text,
           'set_config() with a computed name',
-          'its effect would outlive its transaction',
+          'its effect would outlive its transaction, or reach other connections',
         );
         this.sandbox.report(error);
         return error;
       }
-      outer = await this.settings(task, pinned, names as string[]);
+      const before = await this.settings(task, pinned, names as string[]);
+      outer = new Map([...before].filter(([name]) => locals.includes(name) && !tx?.locals.has(name)));
+      known = new Map([...before, ...(tx?.locals ?? [])].filter(([name]) => sets.includes(name)));
     }
     const writes = statement.writes || pinned.writesBehind(task.text);
     const moved = this.moved(task, pinned, statement);
@@ -106,6 +110,10 @@ export class Special {
           ? await this.executor.simply(task, pinned, body({ text: moved?.text }), { writes, ddl })
           : await this.executor.plainly(task, pinned, body({ text: moved?.text }), writes, ddl);
     if (error) return moved ? repositioned(error, moved) : error;
+    if (known && sets.length > 0) {
+      if (traits.sets === 'all') await pinned.setOwn();
+      this.sandbox.settings.changed(session, task.level, known, await pinned.parameters(sets as string[]));
+    }
     if (undo && stack.top) stack.rollbackTo(stack.top);
     else if (tx) for (const [name, value] of outer) if (!tx.locals.has(name)) tx.locals.set(name, value);
     if (!tx && !undo) for (const [name, value] of outer) stack.queue(restoring(name, value));
@@ -114,6 +122,17 @@ export class Special {
     if (traits.deallocatesAll) pinned.wire.forgetOwnPrepared();
     if (traits.sessionLock) this.sandbox.locks.used(task, traits.sessionLock);
     return undefined;
+  }
+
+  private async parametersSet(
+    sets: Traits['sets'],
+    behind: readonly LocalName[],
+    pinned: Pinned,
+    answer: Answer,
+  ): Promise<(string | undefined)[]> {
+    if (sets !== 'all') return [...(sets ?? []), ...behind].map((one) => answer.nameOf(one));
+    await this.executor.exchange(pinned, undefined);
+    return pinned.changedParameters();
   }
 
   /** Whether one of several statements asks for a time that may be another than the real transaction's. */
@@ -152,14 +171,7 @@ export class Special {
   private async settings(task: Task, pinned: Pinned, names: readonly string[]): Promise<Map<string, string | null>> {
     this.executor.prepareStack(task, pinned);
     await this.executor.exchange(pinned, undefined);
-    const found = new Map<string, string | null>();
-    for (const name of names) {
-      const [row] = await pinned.ask<{ value: string | null }>('select pg_catalog.current_setting($1, true) as value', [
-        name,
-      ]);
-      found.set(name, row?.value ?? null);
-    }
-    return found;
+    return pinned.parameters(names);
   }
 }
 

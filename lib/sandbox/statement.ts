@@ -1,27 +1,15 @@
 // What the sandbox has to know of a statement before it runs. Cached by text: an app has few distinct ones.
 import { clockUses, type ClockUses } from './clock';
-import { callsUnknown, functionName, readsOnly } from './functions';
+import { callTraits, type LocalName, type SessionLock } from './calls';
+import { callsUnknown, readsOnly } from './functions';
 import { readInsert, type Insert } from './insert';
 import { parse, type Node, type ParsedStatement } from './parser';
-import { inner, list, mentions, walk } from './tree';
+import { inner, list, mentions } from './tree';
 
 /** `BEGIN`'s and `SET TRANSACTION`'s modes that were given. */
 export interface TransactionModes {
   readonly isolation?: string;
   readonly readOnly?: boolean;
-}
-
-/** A configuration parameter that a statement sets until the end of its transaction. */
-export type LocalName = { readonly literal: string } | { readonly parameter: number } | 'computed';
-
-export type SessionLockUse = 'take' | 'try' | 'free' | 'free all';
-
-/** The arguments of a lock function. */
-export type LockKey = readonly (number | { readonly parameter: number } | 'computed')[];
-
-export interface SessionLock {
-  readonly use: SessionLockUse;
-  readonly key: LockKey;
 }
 
 interface Common {
@@ -52,6 +40,8 @@ export interface Traits {
   /** PostgreSQL's own words when it is run outside a transaction block: an error, or a warning and no effect. */
   readonly onlyInTransaction?: { readonly what: string; readonly then: 'error' | 'warning' };
   readonly locals?: readonly LocalName[];
+  /** Parameters that it sets for the session. */
+  readonly sets?: readonly LocalName[] | 'all';
   readonly sessionLock?: SessionLock;
   readonly copy?: true;
   /** A temporary table that goes at commit. */
@@ -251,61 +241,15 @@ function toSet(body: Node, common: Common): Statement {
   if (name === 'SESSION CHARACTERISTICS' || name.startsWith('default_transaction_')) {
     return refused(common, `SET ${name}`, 'the transaction that holds the test has already begun');
   }
-  // which table a name means may change, as with DDL
-  if (body.is_local !== true) return { ...common, ddl: name === 'search_path', kind: 'plain', traits: {} };
+  if (body.kind === 'VAR_SET_MULTI') return { ...common, kind: 'plain', traits: {} };
+  if (body.is_local !== true) {
+    const sets = body.kind === 'VAR_RESET_ALL' ? 'all' : [{ literal: name }];
+    // which table a name means may change, as with DDL
+    return { ...common, ddl: name === 'search_path' || sets === 'all', kind: 'plain', traits: { sets } };
+  }
   return {
     ...common,
     kind: 'plain',
     traits: { locals: [{ literal: name }], onlyInTransaction: { what: 'SET LOCAL', then: 'warning' } },
   };
-}
-
-const SESSION_LOCKS: Readonly<Record<string, SessionLockUse>> = {
-  pg_advisory_lock: 'take',
-  pg_advisory_lock_shared: 'take',
-  pg_try_advisory_lock: 'try',
-  pg_try_advisory_lock_shared: 'try',
-  pg_advisory_unlock: 'free',
-  pg_advisory_unlock_shared: 'free',
-  pg_advisory_unlock_all: 'free all',
-};
-
-function callTraits(body: Node): Traits {
-  const traits: { sessionLock?: SessionLock; locals?: LocalName[] } = {};
-  walk(body, (type, node) => {
-    if (type !== 'FuncCall') return;
-    const name = functionName(node);
-    const lock = SESSION_LOCKS[name];
-    // of several, nobody knows which are had
-    if (lock) traits.sessionLock = { use: lock, key: traits.sessionLock ? [] : list(node.args).map(lockKey) };
-    if (name === 'set_config') {
-      const [parameter, , local] = list(node.args);
-      const constant = inner(local, 'A_Const');
-      const text = (constant?.sval as Node | undefined)?.sval;
-      const yes = constant
-        ? (constant.boolval as Node | undefined)?.boolval === true || /^(t|true|on|yes|y|1)$/i.test(String(text))
-        : true;
-      if (yes) (traits.locals ??= []).push(localName(parameter));
-    }
-  });
-  return traits;
-}
-
-function lockKey(node: unknown): LockKey[number] {
-  const cast = inner(node, 'TypeCast');
-  if (cast) return lockKey(cast.arg);
-  const parameter = inner(node, 'ParamRef');
-  if (parameter) return { parameter: Number(parameter.number) };
-  const constant = inner(node, 'A_Const');
-  const whole = constant?.ival as Node | undefined;
-  return whole ? Number(whole.ival ?? 0) : 'computed';
-}
-
-function localName(node: unknown): LocalName {
-  const cast = inner(node, 'TypeCast');
-  if (cast) return localName(cast.arg);
-  const parameter = inner(node, 'ParamRef');
-  if (parameter) return { parameter: Number(parameter.number) };
-  const text = (inner(node, 'A_Const')?.sval as Node | undefined)?.sval;
-  return typeof text === 'string' ? { literal: text } : 'computed';
 }

@@ -1,9 +1,11 @@
 // What the time is for a statement: its own, or that of the BEGIN of the app's transaction. The server is asked for the
 // latter in the same message as the first statement that needs it, and keeps it where functions can read it.
+import { quoteLiteral } from '../sql';
 import { realTimers } from '../timers';
 import type { Reach } from './behind';
 import { BEGUN, LOUDLY, QUIETLY } from './retimed';
-import type { Transaction } from './session';
+import type { Session, Transaction } from './session';
+import { IDENTITY } from './settings';
 import type { SavepointStack } from './stack';
 import type { Wire } from './wire';
 
@@ -14,11 +16,20 @@ export const NOW = 'now()';
 export const ASKED = `to_timestamp(current_setting('${BEGUN}')::float8)`;
 
 /** Makes functions again that the statement may call and that ask for the time, and tells them the time. */
-export function setTime(stack: SavepointStack, tx: Transaction | undefined, { clocks }: Reach, first: boolean): void {
+export function setTime(
+  stack: SavepointStack,
+  session: Session,
+  { clocks }: Reach,
+  user: string,
+  first: boolean,
+): void {
   if (clocks.length === 0) return;
+  const { tx, settings } = session;
   const missing = clocks.filter((sql) => stack.noted(sql) === undefined);
   if (missing.length > 0) {
-    for (const sql of [QUIETLY, ...missing, LOUDLY]) stack.queue(sql);
+    const another = IDENTITY.some((name) => settings.has(name) || tx?.locals.has(name));
+    const all = [QUIETLY, ...missing, LOUDLY];
+    for (const sql of another ? asUser(user, all) : all) stack.queue(sql);
     for (const sql of missing) stack.note(sql, true);
   }
   if (tx) {
@@ -29,6 +40,19 @@ export function setTime(stack: SavepointStack, tx: Transaction | undefined, { cl
   } else if (stack.noted(BEGUN) !== undefined) {
     tell(stack, "''", undefined);
   }
+}
+
+/** Statements in the name of the user that the connection belongs to, whoever it acts as. */
+function asUser(user: string, statements: readonly string[]): readonly string[] {
+  const keep = (name: string): string => `set_config('rewind.${name}', current_setting('${name}'), true)`;
+  const give = (name: string): string => `SELECT set_config('${name}', current_setting('rewind.${name}'), true)`;
+  return [
+    `SELECT ${IDENTITY.map(keep).join(', ')}`,
+    `SELECT set_config('role', 'none', true)`,
+    `SELECT set_config('session_authorization', ${quoteLiteral(user)}, true)`,
+    ...statements,
+    ...IDENTITY.map(give),
+  ];
 }
 
 function tell(stack: SavepointStack, value: string, whose: Transaction | typeof NOW | undefined): string {

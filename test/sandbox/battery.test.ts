@@ -8,6 +8,7 @@ import { constraints } from './behaviours/constraints';
 import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
 import { repeated } from './behaviours/repeated';
+import { settings } from './behaviours/settings';
 import { statements } from './behaviours/statements';
 import { time } from './behaviours/time';
 import { transactions } from './behaviours/transactions';
@@ -19,6 +20,7 @@ const groups: Record<string, Behaviour[]> = {
   constraints,
   statements,
   repeated,
+  settings,
   time,
   behind,
   clients,
