@@ -83,6 +83,11 @@ export class Behind {
     }
   }
 
+  /** What makes all functions again that ask for the time. */
+  get clocks(): readonly string[] {
+    return [...this.functions.values()].flatMap(({ clock }) => clock ?? []);
+  }
+
   of(text: string): Reach {
     let reach = this.read.get(text);
     if (!reach) {

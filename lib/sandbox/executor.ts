@@ -8,7 +8,7 @@ import type { Pinned } from './pinned';
 import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './refusals';
 import type { RollbackSandbox } from './sandbox';
 import type { Session, Task, Transaction } from './session';
-import { keepTime, setTime } from './times';
+import { keepTime, remake, setTime } from './times';
 import { NONE } from './settings';
 import { Several } from './several';
 import { Special } from './special';
@@ -187,7 +187,11 @@ export class Executor {
     if (stack.has(tx.mark)) return;
     stack.push(tx.mark);
     this.applySettings(session);
-    if (tx.readOnly) stack.queue('SET TRANSACTION READ ONLY');
+    if (tx.readOnly) {
+      // later it would be too late for that
+      if (pinned.behind) remake(stack, session, pinned.behind.clocks, pinned.facts.user);
+      stack.queue('SET TRANSACTION READ ONLY');
+    }
     if (pinned.facts.deferred) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);
     for (const name of tx.savepoints) {
       stack.queue(`SAVEPOINT ${quoteIdent(name)}`);

@@ -118,7 +118,7 @@ export class Pinned {
   /** Parameters that RESET ALL would change. */
   async changedParameters(): Promise<string[]> {
     const rows = await this.ask<{ name: string }>(`select name from pg_catalog.pg_settings where source = 'session'`);
-    return rows.map(({ name }) => name).filter((name) => !this.own.has(name));
+    return rows.map(({ name }) => name).filter((name) => !name.startsWith('rewind.') && !this.own.has(name));
   }
 
   /** It is dead, or about to be: a FATAL error comes some time before the end of the socket. */

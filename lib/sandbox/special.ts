@@ -12,7 +12,7 @@ import type { Insert } from './insert';
 import type { Task } from './session';
 import type { LocalName } from './calls';
 import type { PlainStatement, Traits } from './statement';
-import { ASKED, askTime, NOW } from './times';
+import { ASKED, askTime, forgetTime, NOW } from './times';
 import type { Body } from './wire';
 
 export class Special {
@@ -111,7 +111,10 @@ export class Special {
           : await this.executor.plainly(task, pinned, body({ text: moved?.text }), writes, ddl);
     if (error) return moved ? repositioned(error, moved) : error;
     if (known && sets.length > 0) {
-      if (traits.sets === 'all') await pinned.setOwn();
+      if (traits.sets === 'all') {
+        await pinned.setOwn();
+        forgetTime(stack);
+      }
       this.sandbox.settings.changed(session, task.level, known, await pinned.parameters(sets as string[]));
     }
     if (undo && stack.top) stack.rollbackTo(stack.top);

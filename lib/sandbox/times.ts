@@ -24,14 +24,8 @@ export function setTime(
   first: boolean,
 ): void {
   if (clocks.length === 0) return;
-  const { tx, settings } = session;
-  const missing = clocks.filter((sql) => stack.noted(sql) === undefined);
-  if (missing.length > 0) {
-    const another = IDENTITY.some((name) => settings.has(name) || tx?.locals.has(name));
-    const all = [QUIETLY, ...missing, LOUDLY];
-    for (const sql of another ? asUser(user, all) : all) stack.queue(sql);
-    for (const sql of missing) stack.note(sql, true);
-  }
+  const { tx } = session;
+  remake(stack, session, clocks, user);
   if (tx) {
     if (first) tx.clock ??= NOW;
     askTime(stack, tx);
@@ -40,6 +34,26 @@ export function setTime(
   } else if (stack.noted(BEGUN) !== undefined) {
     tell(stack, "''", undefined);
   }
+}
+
+/** Makes functions again, unless that is done already in a transaction around. */
+export function remake(
+  stack: SavepointStack,
+  { tx, settings }: Session,
+  clocks: readonly string[],
+  user: string,
+): void {
+  const missing = clocks.filter((sql) => stack.noted(sql) === undefined);
+  if (missing.length === 0) return;
+  const another = IDENTITY.some((name) => settings.has(name) || tx?.locals.has(name));
+  const all = [QUIETLY, ...missing, LOUDLY];
+  for (const sql of another ? asUser(user, all) : all) stack.queue(sql);
+  for (const sql of missing) stack.note(sql, true);
+}
+
+/** After RESET ALL: nobody has been told the time. */
+export function forgetTime(stack: SavepointStack): void {
+  stack.note(BEGUN, undefined);
 }
 
 /** Statements in the name of the user that the connection belongs to, whoever it acts as. */

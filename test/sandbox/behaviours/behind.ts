@@ -129,6 +129,41 @@ export const behind: Behaviour[] = [
     },
   },
   {
+    name: 'a function that asks for the time, in a transaction that only reads, and after RESET ALL',
+    run: async ({ knex }) => {
+      await knex.raw(
+        'create function age(t timestamptz) returns boolean language sql stable as $$ select now() > t $$',
+      );
+      await sleep(5);
+      const before = new Date();
+      await sleep(5);
+      const read = await knex.transaction(async (t) => (await t.raw('select age(?) as old', [before])).rows, {
+        readOnly: true,
+      });
+      const c = await knex.client.acquireConnection();
+      await c.query('begin');
+      await c.query("insert into touched(v) values ('a')");
+      await c.query('reset all');
+      await c.query("insert into touched(v) values ('b')");
+      await c.query('commit');
+      await knex.client.releaseConnection(c);
+      const [a, b] = await touched(knex);
+      return [read, +a!.changed === +b!.changed];
+    },
+  },
+  {
+    name: 'the time in streams and cursors goes on',
+    run: async ({ knex }) => {
+      await knex('pa').insert({ v: 'a' });
+      const times: number[] = [];
+      for (let i = 0; i < 2; i++) {
+        await sleep(5);
+        for await (const { n } of knex.raw('select now() as n').stream() as AsyncIterable<{ n: Date }>) times.push(+n);
+      }
+      return times[1]! - times[0]! >= 4;
+    },
+  },
+  {
     name: 'nobody else sees, or waits for, a function that asks for the time',
     run: async ({ knex, outside }) => {
       const source = "select prosrc from pg_proc where proname = 'touch'";
