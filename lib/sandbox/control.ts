@@ -144,7 +144,7 @@ export class Control {
       tx.savepoints.length = depth;
     } else {
       stack.rollbackToSent(found);
-      this.sandbox.settings.rolledBack(task.session);
+      this.executor.settings.rolledBack(task.session);
       tx.savepoints.length = depth + 1;
       tx.failed = false;
       if (tx.ddl) this.executor.schemaChanged();

@@ -9,7 +9,7 @@ import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './r
 import type { RollbackSandbox } from './sandbox';
 import type { Session, Task, Transaction } from './session';
 import { keepTime, remake, setTime } from './times';
-import { NONE } from './settings';
+import { NONE, SessionSettings } from './settings';
 import { Several } from './several';
 import { Special } from './special';
 import { mark } from './stack';
@@ -31,9 +31,11 @@ export class Executor {
   stale = false;
   readonly controls: Control;
   readonly specials: Special;
+  readonly settings: SessionSettings;
   private readonly strings: Several;
 
   constructor(private readonly sandbox: RollbackSandbox) {
+    this.settings = new SessionSettings(sandbox.stack);
     this.controls = new Control(sandbox, this);
     this.specials = new Special(sandbox, this);
     this.strings = new Several(sandbox, this);
@@ -201,7 +203,7 @@ export class Executor {
 
   private applySettings({ settings, source }: Session): void {
     const { sandbox } = this;
-    sandbox.settings.apply(settings);
+    this.settings.apply(settings);
     if (sandbox.searchPaths.size > 1 && !settings.has('search_path')) {
       sandbox.stack.queue(`SET search_path TO ${source.searchPath ?? 'DEFAULT'}`);
     }
@@ -292,10 +294,9 @@ export class Executor {
   }
 
   async commit(pinned: Pinned): Promise<void> {
-    const { stack, settings } = this.sandbox;
-    if (!stack.empty) settings.apply(NONE);
-    const before = stack.take();
-    const prefix = stack.empty ? before : [...before, 'COMMIT'];
+    const { stack } = this.sandbox;
+    if (!stack.empty) this.settings.apply(NONE);
+    const prefix = stack.empty ? stack.take() : [...stack.take(), 'COMMIT'];
     if (prefix.length === 0) return;
     const outcome = await new Promise<Outcome>((resolve) => pinned.wire.send(prefix, undefined, resolve));
     stack.reset();
@@ -305,9 +306,8 @@ export class Executor {
   async rollback(pinned: Pinned): Promise<void> {
     const { stack } = this.sandbox;
     const kept = stack.take().filter((sql) => !/SAVEPOINT|CONSTRAINTS|^ROLLBACK/.test(sql));
-    const open = pinned.wire.status !== 'I';
     stack.reset();
-    const prefix = [...(open ? ['ROLLBACK'] : []), ...kept];
+    const prefix = [...(pinned.wire.status === 'I' ? [] : ['ROLLBACK']), ...kept];
     if (prefix.length > 0) await new Promise<void>((resolve) => pinned.wire.send(prefix, undefined, () => resolve()));
   }
 }

@@ -16,7 +16,6 @@ import { Patience } from './patience';
 import { Pinned, type RealSource } from './pinned';
 import { connectionLost } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
-import { SessionSettings } from './settings';
 import { SavepointStack } from './stack';
 import { readScript } from './statement';
 import { refuseCut, refuseInterleaved, refuseStray } from './turned-away';
@@ -31,7 +30,6 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   readonly open = new Set<Session>();
   pinned: Pinned | undefined;
   readonly locks = new SessionLocks();
-  readonly settings = new SessionSettings(this.stack);
   /** Those of all pools that share this sandbox: with more than one, each statement has to say which it means. */
   readonly searchPaths = new Set<string | undefined>();
 
@@ -250,11 +248,9 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   /** The real transaction is over, and not by our doing. */
   transactionGone(): void {
     this.stack.reset();
-    this.settings.forget();
-    for (const session of [...this.open]) {
-      session.tx = undefined;
-      this.open.delete(session);
-    }
+    this.executor.settings.forget();
+    for (const session of this.open) session.tx = undefined;
+    this.open.clear();
   }
 
   private async dropPinned(): Promise<void> {

@@ -115,7 +115,7 @@ export class Special {
         await pinned.setOwn();
         forgetTime(stack);
       }
-      this.sandbox.settings.changed(session, task.level, known, await pinned.parameters(sets as string[]));
+      this.executor.settings.changed(session, task.level, known, await pinned.parameters(sets as string[]));
     }
     if (undo && stack.top) stack.rollbackTo(stack.top);
     else if (tx) for (const [name, value] of outer) if (!tx.locals.has(name)) tx.locals.set(name, value);
