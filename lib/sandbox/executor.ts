@@ -305,7 +305,7 @@ export class Executor {
 
   async rollback(pinned: Pinned): Promise<void> {
     const { stack } = this.sandbox;
-    const kept = stack.take().filter((sql) => !/SAVEPOINT|CONSTRAINTS|^ROLLBACK/.test(sql));
+    const kept = stack.take().filter((sql) => !/SAVEPOINT|CONSTRAINTS|^ROLLBACK|^CREATE/.test(sql));
     stack.reset();
     const prefix = [...(pinned.wire.status === 'I' ? [] : ['ROLLBACK']), ...kept];
     if (prefix.length > 0) await new Promise<void>((resolve) => pinned.wire.send(prefix, undefined, () => resolve()));
