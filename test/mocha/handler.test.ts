@@ -109,6 +109,7 @@ for (const mocha of VERSIONS) {
           { mocha, args: ['--reporter', reporter], handler: `{ depart: async () => [new Error('leaked')] }` },
         );
         assert.equal(run.stdout.match(/leaked/g)?.length, 4, run.stdout);
+        assert.equal(run.stdout.match(/^not ok|^\["fail"/gm)?.length, 2, 'each has failed once');
       }
     });
 
