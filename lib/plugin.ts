@@ -28,7 +28,7 @@ import { assertEnvironment, isOn } from './environment';
 import { RewindError } from './errors';
 import { type KeepDatabase, createIsolation } from './isolation';
 import { phaseOf } from './modes';
-import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, plugMocha } from './mocha';
+import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, isCommandLine, plugMocha } from './mocha';
 import { printSqlOfFailures, printSummary } from './report';
 import { type KnexWatch, type ManagedPool, manageKnex, managePgPool, tapQueries, watchKnex } from './sandbox';
 import { publishRunFacts } from './run-facts';
@@ -211,7 +211,7 @@ class RewindRun implements RunHandler {
     if (this.plan.role !== 'worker') {
       if (showsSql()) printSqlOfFailures(tests);
       printSummary(tests, totalMs, this.runFacts());
-      if (isOn(process.env['REWIND_AUDIT'])) auditAgain(process.argv.slice(1));
+      if (isOn(process.env['REWIND_AUDIT'])) auditAgain(process.argv.slice(2));
     }
     this.notes.clear();
   }
@@ -248,8 +248,8 @@ function refuseToKeep(): void {
 }
 
 /** `REWIND_AUDIT=1`: the audit of a run that is over, with the arguments of that run. */
-function auditAgain([script = '', ...args]: readonly string[]): void {
-  if (!/[\\/]_?mocha(?:\.[cm]?js)?$/.test(script)) {
+function auditAgain(args: readonly string[]): void {
+  if (!isCommandLine()) {
     process.stderr.write('  rewind: REWIND_AUDIT needs mocha’s command line; npx mocha-rewind audit does the same\n');
     return;
   }

@@ -5,6 +5,8 @@ import type { Mode } from '../modes';
 import type { Scope } from '../scope';
 import { plug } from './plug';
 
+export { isCommandLine } from './exit-guard';
+
 /** Which tests get which mode: the validated settings. */
 export interface Tagging {
   /** Mode of a test with no tag and no matching rule. */

@@ -252,17 +252,22 @@ describe('mixed', () => {
     assert.deepEqual(titles((await found(p, '--', '--grep', 'two')).couldRollBack), ['two @truncate']);
   });
 
-  it('follows a normal run with REWIND_AUDIT=1, and leaves that its exit code', async () => {
-    const p = suite({ 'a.spec.js': `it('one @truncate', () => {}); it('two', () => { throw new Error('two'); });` });
-    const env = { DATABASE_URL: database.url, REWIND_AUDIT: '1' };
-    const run = await p.mocha(['--no-parallel', '--no-bail', '--grep', 'one|two'], env);
-    assert.equal(run.code, 1, run.output);
-    assert.match(
-      run.output,
-      /1 passing[^]*rewind: 1 rolled back · 1 committed[^]*2 tests as they are: 1 passed, 1 failed/,
-    );
-    assert.match(run.output, /Could be rolled back: 1 /);
-  });
+  for (const [how, options] of [
+    ['', []],
+    [', also with options for Node.js, for which Mocha starts another process', ['--stack-trace-limit=20']],
+  ] as const) {
+    it(`follows a normal run with REWIND_AUDIT=1, and leaves that its exit code${how}`, async () => {
+      const p = suite({ 'a.spec.js': `it('one @truncate', () => {}); it('two', () => { throw new Error('two'); });` });
+      const env = { DATABASE_URL: database.url, REWIND_AUDIT: '1' };
+      const run = await p.mocha([...options, '--no-parallel', '--no-bail', '--grep', 'one|two'], env);
+      assert.equal(run.code, 1, run.output);
+      assert.match(
+        run.output,
+        /1 passing[^]*rewind: 1 rolled back · 1 committed[^]*2 tests as they are: 1 passed, 1 failed/,
+      );
+      assert.match(run.output, /Could be rolled back: 1 /);
+    });
+  }
 
   it('says so, with exit code 1, where the suite can’t be run as it is', async () => {
     const broken = await audit(suite({ 'a.spec.js': `throw new Error('broken at load');` }));
