@@ -46,6 +46,7 @@ export const behind: Behaviour[] = [
       await sleep(5);
       await knex('touched').insert({ v: 'after' });
       await err(knex('touched').insert({ nope: 1 }));
+      await sleep(5);
       await knex('touched').insert({ v: 'c' });
       const all = Object.fromEntries((await touched(knex)).map((row) => [row.v, +row.changed]));
       return [
