@@ -80,3 +80,23 @@ describe('a seed that takes longer than the limit', function () {
     assertGreen(outcome);
   });
 });
+
+describe('a restore that takes longer than the limit', function () {
+  const given = eachWithUsers();
+
+  it('is not cut short while the server works on it', async () => {
+    const migrate = `async (k) => {
+      await k.raw("create or replace function slow() returns boolean volatile language plpgsql as $$ begin perform pg_sleep(1); return true; end $$");
+      await k.raw("alter table users drop constraint if exists slow, add constraint slow check (slow())");
+    }`;
+    const outcome = await run(
+      {
+        'a.spec.js': `
+          it('deletes @truncate', async () => { await db('users').where({ name: 'bob' }).del(); });
+          it('finds it @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
+      },
+      { database: given.database, config: `{ knex: require('./db'), hookTimeout: 300, migrate: ${migrate} }` },
+    );
+    assertGreen(outcome);
+  });
+});
