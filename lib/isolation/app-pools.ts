@@ -1,4 +1,5 @@
 import type { ManagedPool } from '../sandbox';
+import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import { connectThrough } from './connect';
 import { type Quiet, untilQuiet } from './quiet';
@@ -10,6 +11,8 @@ export class AppPools {
   /** Connections that were out when the current committing scope arrived. */
   #inUseBefore = 0;
   #takenBefore: ReadonlySet<object> = new Set();
+  /** Others were refused, or failed on their way: what is out has been taken before them, or by us. */
+  readonly #noted = new WeakSet<Scope>();
 
   /** It leads where the others do, whatever its own settings say: it may have been made from a clone's URL. */
   add(pool: ManagedPool): void {
@@ -53,16 +56,18 @@ export class AppPools {
     return inUse;
   }
 
-  noteInUse(): void {
+  noteInUse(scope: Scope): void {
+    this.#noted.add(scope);
     this.#inUseBefore = this.#inUse();
     this.#takenBefore = new Set(this.#taken());
   }
 
   /**
-   * Waits for connections that a committing test has taken and not given back: what they are about to write has to be in
+   * Waits for connections that a committing scope has taken and not given back: what they are about to write has to be in
    * the restore. Those that were out when it arrived (a job queue, a LISTEN) are not its own.
    */
-  quiet(): Promise<Quiet> {
+  async quiet(scope: Scope): Promise<Quiet> {
+    if (!this.#noted.has(scope)) return 'not at all';
     return untilQuiet(() => this.#inUse() <= this.#inUseBefore);
   }
 

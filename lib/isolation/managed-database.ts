@@ -177,7 +177,7 @@ export class ManagedDatabase {
   }
 
   expectCommits(scope: Scope): void {
-    this.pools.noteInUse();
+    this.pools.noteInUse(scope);
     this.commitsAhead(scope);
     this.#handsOff = false;
   }

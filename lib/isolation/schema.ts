@@ -8,7 +8,7 @@ export const schema: ModeStrategy = {
     await database.openForCommits(scope);
     await database.settle();
     await database.own?.enter(scope, database.basis);
-    database.pools.noteInUse();
+    database.pools.noteInUse(scope);
   },
   async prepared(database, scope) {
     database.own?.prepared(scope);
@@ -17,7 +17,7 @@ export const schema: ModeStrategy = {
     await database.own?.closing(scope);
   },
   async depart(database, scope) {
-    const waited = await database.pools.quiet();
+    const waited = await database.pools.quiet(scope);
     const sites = waited === 'in vain' ? database.pools.evict() : [];
     database.own?.leave();
     if (waited !== 'not at all') database.problems.report(scope, notAwaited(scope, database.label, waited, sites));

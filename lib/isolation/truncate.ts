@@ -12,7 +12,7 @@ export const truncate: ModeStrategy = {
   prepared: (database, scope) => database.prepared(scope),
   closing: (database, scope) => database.closing(scope),
   async depart(database, scope) {
-    const waited = await database.pools.quiet();
+    const waited = await database.pools.quiet(scope);
     const sites = waited === 'in vain' ? database.pools.evict() : [];
     const restored = await database.restore();
     // An open transaction has been found, and charged, by the restore that it stood in the way of.

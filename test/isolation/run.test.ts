@@ -246,7 +246,9 @@ describe('a run', () => {
       { database: given.database, config: MANAGED },
     );
     assert.deepEqual(outcome.passed, ['suite first', 'next second'], outcome.output);
-    assert.match(outcome.failed['suite added @truncate'] ?? '', /REWIND_MODE_MIX: .*suite "suite"/);
+    const refusal = outcome.failed['suite added @truncate'] ?? '';
+    assert.match(refusal, /REWIND_MODE_MIX: .*suite "suite"/);
+    assert.doesNotMatch(refusal, /REWIND_LEFT_OPEN/, 'the connection that is out is ours');
     assert.equal(await usersNow(), 'ann,bob');
   });
 
