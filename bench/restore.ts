@@ -4,7 +4,7 @@
 //   DATABASE_URL=… npx ts-node -T bench/restore.ts [--tables 10,100,500] [--rows 0,100,10000] [--big 1000000]
 //     [--repeat 21] [--seconds 1.5] [--most 1000000]
 //
-// About 5 minutes. A cell is measured so many times, or for so many seconds; what is slower than that, up to three times. Grids with more
+// About 3 minutes. A cell is measured so many times, or for so many seconds; what is slower than that, up to three times. Grids with more
 // rows in all than "most" are left out: seeding 500 tables with 10 000 rows each takes minutes per alternative.
 import { parseArgs } from 'node:util';
 import { Client } from 'pg';
