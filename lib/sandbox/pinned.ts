@@ -105,14 +105,11 @@ export class Pinned {
   }
 
   async parameters(names: readonly string[]): Promise<Map<string, string | null>> {
-    const found = new Map<string, string | null>();
-    for (const name of names) {
-      const [row] = await this.ask<{ value: string | null }>('select pg_catalog.current_setting($1, true) as value', [
-        name,
-      ]);
-      found.set(name, row?.value ?? null);
-    }
-    return found;
+    const rows = await this.ask<{ name: string; value: string | null }>(
+      'select name, pg_catalog.current_setting(name, true) as value from unnest($1::text[]) as name',
+      [names],
+    );
+    return new Map(rows.map(({ name, value }) => [name, value]));
   }
 
   /** Parameters that RESET ALL would change. */
