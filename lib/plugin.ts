@@ -1,5 +1,6 @@
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';
+import type { Knex } from 'knex';
 import {
   type LoadedConfig,
   type RewindConfig,
@@ -54,7 +55,7 @@ export function pluginFor(load: () => Promise<LoadedConfig>): RootHookPlugin {
       const started = realTimers.now();
       await createWorkerDatabase(process.env);
       const waitedMs = realTimers.now() - started;
-      return (await createPlugin(await load(), waitedMs)).mochaHooks;
+      return (await createPlugin(load, waitedMs)).mochaHooks;
     },
     mochaGlobalTeardown: dropDatabasesOfWorkers,
   };
@@ -64,7 +65,8 @@ export function pluginFor(load: () => Promise<LoadedConfig>): RootHookPlugin {
  * Puts the rooms together: the one place that knows all of them. Nothing connects here; the first connection is made
  * by the first root hook, or by the app.
  */
-async function createPlugin(loaded: LoadedConfig, waitedMs: number): Promise<MochaPlugin> {
+async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number): Promise<MochaPlugin> {
+  const loaded = await load();
   const { config } = loaded;
   const notes = new Set<string>();
   const note = (sentence: string): void => void notes.add(sentence);
@@ -80,7 +82,7 @@ async function createPlugin(loaded: LoadedConfig, waitedMs: number): Promise<Moc
     keepDatabase: isOn(process.env['REWIND_KEEP']) ? keepForPeople : undefined,
     // The runs of an audit must not find what others have left.
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
-    fingerprint: () => fingerprint,
+    fingerprint: () => settings.fingerprint,
     leaks: isOn(REWIND_LEAKS) ? 'always' : (config.leaks ?? 'with a snapshot'),
     limitMs: config.hookTimeout ?? 30_000,
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
@@ -91,29 +93,56 @@ async function createPlugin(loaded: LoadedConfig, waitedMs: number): Promise<Moc
       return `${info.address}:${info.port}/${info.name}`;
     },
   });
-  const instances = await resolveInstances(config);
-  const fingerprint = fingerprintOf(loaded, instances ?? {});
-  const named = instances && new Set<unknown>(Object.values(instances).map((knex): unknown => knex.client));
+  const named = config.knex && new Set<unknown>();
   const watch: KnexWatch = {
     onPool: (pool) => ((named?.has(pool.knexClient) ?? isWanted(pool, config)) ? isolation.manage(pool) : undefined),
     onIgnored: note,
     onLate: isolation.stray,
   };
-  if (instances) for (const knex of Object.values(instances)) await manageKnex(knex, watch);
-  else watchKnex(watch);
-  for (const pool of await resolvePools(config)) managePgPool(pool, isolation.manage, { onLate: isolation.stray });
+  if (!named) watchKnex(watch);
+  const settle = async (current: LoadedConfig): Promise<Settings> => {
+    const instances = await resolveInstances(current.config);
+    for (const knex of Object.values(instances ?? {})) {
+      if (named?.has(knex.client)) continue;
+      named?.add(knex.client);
+      await manageKnex(knex, watch);
+    }
+    for (const pool of await resolvePools(current.config))
+      managePgPool(pool, isolation.manage, { onLate: isolation.stray });
+    return { config: current.config, instances, fingerprint: fingerprintOf(current, instances ?? {}) };
+  };
+  let settings = await settle(loaded);
 
   let beforeRunMs = waitedMs;
+  let runs = 0;
   const beginRun = (plan: RunPlan): RunHandler => {
     if (plan.role === 'main') refuseToKeep();
     isolation.begin(plan);
-    const run = new RewindRun(plan, isolation, () => setUp(config, instances), notes, beforeRunMs);
+    // A later run of Mocha's command line is one of `--watch`, which loads the app's modules anew: its instances are others.
+    const isRerun = plan.role === 'serial' && isCommandLine() && runs++ > 0;
+    const prepare = async (): Promise<void> => {
+      if (isRerun) settings = await settle(await load());
+    };
+    const run = new RewindRun(
+      plan,
+      isolation,
+      { prepare, setUp: () => setUp(settings.config, settings.instances) },
+      notes,
+      beforeRunMs,
+    );
     beforeRunMs = 0;
     return run;
   };
   const { split = true, rejections = 'fail' } = config;
   const audit = process.env[AUDIT_REPORT] ? { plan: readAuditPlan(process.env) } : undefined;
   return plugMocha(taggingOf(config, loaded.root), beginRun, { split, rejections, audit });
+}
+
+/** What a run goes by, of a config that may be loaded again. */
+interface Settings {
+  readonly config: RewindConfig;
+  readonly instances: Readonly<Record<string, Knex>> | undefined;
+  readonly fingerprint: string | undefined;
 }
 
 class RewindRun implements RunHandler {
@@ -133,7 +162,7 @@ class RewindRun implements RunHandler {
   constructor(
     private readonly plan: RunPlan,
     private readonly isolation: ReturnType<typeof createIsolation>,
-    private readonly setUp: () => Promise<void>,
+    private readonly steps: { readonly prepare: () => Promise<void>; readonly setUp: () => Promise<void> },
     private readonly notes: Set<string>,
     beforeRunMs: number,
   ) {
@@ -158,7 +187,8 @@ class RewindRun implements RunHandler {
   }
 
   async start(): Promise<void> {
-    this.#setupMs += await this.isolation.start(this.setUp);
+    await this.steps.prepare();
+    this.#setupMs += await this.isolation.start(this.steps.setUp);
   }
 
   bodyEnded(scope: Scope): Error | undefined {

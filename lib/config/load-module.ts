@@ -33,11 +33,23 @@ function parseJson(content: string, name: string): unknown {
   }
 }
 
+async function loadLikeASpec(file: string): Promise<unknown> {
+  const former = loadedAs.get(file);
+  // Mocha's watcher takes the files that it watches out of the cache, and this one may not be among them.
+  if (former && require.cache[file] === former) delete require.cache[file];
+  const exported = await (former ? requireOrImport(file) : loadFirst(file));
+  loadedAs.set(file, require.cache[file]);
+  return exported;
+}
+
+/** As which CommonJS module each file was loaded last; `import()` would go on giving the first one. */
+const loadedAs = new Map<string, NodeJS.Module | undefined>();
+
 /**
  * As Mocha loads specs. Node keeps one instance of a module for both ways, but a loader that turns ESM into CommonJS for
  * `require` (tsx) makes two, and the config would give us an instance that no spec uses.
  */
-async function loadLikeASpec(file: string): Promise<unknown> {
+async function loadFirst(file: string): Promise<unknown> {
   if (path.extname(file) === '.mjs' || (isTypeScript(file) && !compilesTypeScript())) return importFile(file);
   return specsAreImportedFirst() ? importOrRequire(file) : requireOrImport(file);
 }
