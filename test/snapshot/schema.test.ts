@@ -87,6 +87,15 @@ for (const server of servers()) {
         }
       });
 
+      it('is none where a materialized view is refreshed, which gives it a new TOAST table', async () => {
+        await app.query('create materialized view names as select name from users');
+        await snapshot.take();
+        await app.query('refresh materialized view names');
+        assert.deepEqual(await snapshot.touched(), ['materialized view public.names']);
+        await snapshot.restore();
+        assert.deepEqual(await snapshot.touched(), []);
+      });
+
       it('does not keep what else the test did from being undone', async () => {
         const before = await contents(place.observer);
         await app.query(`

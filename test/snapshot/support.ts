@@ -45,13 +45,15 @@ export interface Ground {
   readonly observer: Client;
   snapshot(options?: Partial<SnapshotOptions>): Promise<Snapshot>;
   readonly notes: string[];
+  /** After the server was down: looking and dropping need new connections. */
+  reconnect(): Promise<void>;
   drop(): Promise<void>;
 }
 
 export async function ground(setting: Setting, sql: string): Promise<Ground> {
   const id = randomBytes(5).toString('hex');
   const [database, owner, appRole] = [`rw_test_${id}`, `rw_owner_${id}`, `rw_app_${id}`];
-  const admin = await open(setting.server);
+  let admin = await open(setting.server);
   await admin.query(`create role ${appRole} login`);
   if (setting.role !== 'superuser') await admin.query(`create role ${owner} login`);
   if (setting.role === 'granted') await admin.query(`grant set on parameter session_replication_role to ${owner}`);
@@ -64,7 +66,7 @@ export async function ground(setting: Setting, sql: string): Promise<Ground> {
   };
   const superUrl = new URL(setting.server);
   superUrl.pathname = `/${database}`;
-  const observer = await open(superUrl.href);
+  let observer = await open(superUrl.href);
   if (setting.role !== 'superuser') {
     await observer.query(`grant all on schema public to ${owner}`);
     // From 15 on it is the database owner's anyway.
@@ -86,8 +88,14 @@ export async function ground(setting: Setting, sql: string): Promise<Ground> {
     url: at(),
     appRole,
     connect,
-    observer,
+    get observer() {
+      return observer;
+    },
     notes,
+    async reconnect() {
+      admin = await open(setting.server);
+      observer = await open(superUrl.href);
+    },
     async snapshot(options = {}) {
       const snapshot = await openSnapshot({
         connect: () => own(at()),

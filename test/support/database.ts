@@ -23,6 +23,16 @@ export function urlOf(database: string, server = serverUrl()): string {
   return url.href;
 }
 
+/** Where the programs of the server are that {@link serverUrl} leads to. */
+export async function serverBinaries(): Promise<string> {
+  const [found] = await on(serverUrl(), async (c) => {
+    const { rows } = await c.query<{ bin: string }>(`select setting as bin from pg_config where name = 'BINDIR'`);
+    return rows;
+  });
+  if (!found) throw new Error('the server does not say where its binaries are');
+  return found.bin;
+}
+
 /** A new database, with `test` in its name unless another one is given. `sql` is run in it. */
 export async function createDatabase(
   sql = '',

@@ -2,9 +2,8 @@
 import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
-import { Client } from 'pg';
 import { startServer } from '../../lib/database';
-import { serverUrl } from './database';
+import { serverBinaries } from './database';
 
 export interface PlainServer {
   readonly url: string;
@@ -16,12 +15,7 @@ export interface PlainServer {
  * like `max_prepared_transactions=5`.
  */
 export async function startPlainServer(...settings: readonly string[]): Promise<PlainServer> {
-  const client = new Client({ connectionString: serverUrl() });
-  await client.connect();
-  const { rows } = await client.query<{ bin: string }>(`select setting as bin from pg_config where name = 'BINDIR'`);
-  await client.end();
-  const bin = rows[0]?.bin;
-  if (!bin) throw new Error('the server does not say where its binaries are');
+  const bin = await serverBinaries();
   const dir = fs.mkdtempSync(path.join(os.tmpdir(), 'rewind-plain-'));
   fs.chmodSync(dir, 0o755);
   const script = (name: string, last: string): void =>

@@ -24,15 +24,16 @@ begin
 end $$;
 
 -- Where event triggers can't be had: numbers that change when a catalog does. TRUNCATE and REFRESH give pg_class new
--- row versions too, so of it the contents are looked at.
+-- row versions too, so of it the contents are looked at; REFRESH makes a new TOAST table, so those are left out.
 create function rewind.glance_at_catalogs() returns text language sql stable set search_path = pg_catalog as $$
+  with toast as (select oid from pg_class where relnamespace = 'pg_toast'::regnamespace)
   select concat_ws(' ',
     (select concat(count(*), ':', sum(hashtextextended(concat(relname, relnamespace, relkind, relowner, relacl, relrowsecurity, relforcerowsecurity, reloptions), oid::int8)::numeric))
-     from pg_class where oid >= 16384 and relkind <> 't' and relpersistence <> 't' and relnamespace <> 'rewind'::regnamespace),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_attribute where attrelid >= 16384),
+     from pg_class where oid >= 16384 and relpersistence <> 't' and relnamespace not in ('rewind'::regnamespace, 'pg_toast'::regnamespace)),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_attribute where attrelid >= 16384 and attrelid not in (select oid from toast)),
     (select concat(count(*), ':', sum(xmin::text::int8)) from pg_attrdef where oid >= 16384),
     (select concat(count(*), ':', sum(xmin::text::int8)) from pg_constraint where oid >= 16384),
-    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_index where indexrelid >= 16384),
+    (select concat(count(*), ':', sum(xmin::text::int8)) from pg_index where indexrelid >= 16384 and indrelid not in (select oid from toast)),
     (select concat(count(*), ':', sum(xmin::text::int8)) from pg_trigger where oid >= 16384),
     (select concat(count(*), ':', sum(xmin::text::int8)) from pg_proc where oid >= 16384),
     (select concat(count(*), ':', sum(xmin::text::int8)) from pg_type where oid >= 16384),
