@@ -104,7 +104,7 @@ export class Control {
     // A level above it: the transaction began in an outer scope and ends in this one. Releasing it would take this
     // scope's savepoint with it, so it stays, and goes with the outer scope.
     if (stack.has(tx.mark) && !stack.above(tx.mark).some((m) => m.kind === 'level')) stack.release(tx.mark);
-    if (tx.cursors) stack.queue('CLOSE ALL');
+    if (tx.cursors) for (const name of await pinned.openCursors()) stack.queue(`CLOSE ${quoteIdent(name)}`);
     for (const [name, value] of tx.locals) stack.queue(restoring(name, value));
     this.forget(task);
     return undefined;

@@ -118,6 +118,14 @@ export class Pinned {
     return rows.map(({ name }) => name).filter((name) => !name.startsWith('rewind.') && !this.own.has(name));
   }
 
+  /** Cursors of SQL's that end with their transaction. */
+  async openCursors(): Promise<string[]> {
+    const rows = await this.ask<{ name: string }>(
+      `select name from pg_catalog.pg_cursors where not is_holdable and name <> ''`,
+    );
+    return rows.map(({ name }) => name);
+  }
+
   /** It is dead, or about to be: a FATAL error comes some time before the end of the socket. */
   lose(error: Error): void {
     if (this.lost) return;

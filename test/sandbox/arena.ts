@@ -57,6 +57,20 @@ export const SCHEMA = `
   create function late_path() returns text language plpgsql as $$ begin set local search_path = pg_catalog; return 'set'; end $$;
   create view adding as select add_pa('by a view') as v;
   create function same_pa(a text, b text) returns boolean language plpgsql as $$ begin insert into pa(v) values (b); return a = b; end $$;
+  create table jobs(id serial primary key, name text, state text not null default 'ready', tries int not null default 0,
+    run_at timestamptz not null default now(), taken_at timestamptz);
+  create table items(id serial primary key, sku text unique, qty int not null default 0 check (qty >= 0),
+    version int not null default 1, price numeric(10, 2), total numeric generated always as (qty * price) stored,
+    updated_at timestamptz default now());
+  create materialized view item_sums as select count(*)::int as n, sum(qty)::int as qty from items;
+  create unique index on item_sums(n);
+  create view active as select id, v from timed where changed is null or changed > now();
+  create table parted(region text not null, v text, at timestamptz default now()) partition by list (region);
+  create table parted_eu partition of parted for values in ('eu');
+  create table parted_us partition of parted for values in ('us');
+  create table notes(id serial primary key, tenant text not null, v text);
+  alter table notes enable row level security;
+  create policy by_tenant on notes using (tenant = current_setting('app.tenant', true));
   create operator === (leftarg = text, rightarg = text, function = same_pa);
 `;
 

@@ -2,15 +2,20 @@
 // or one of the loud differences that are written down beside it. A silent difference is a defect.
 import assert from 'node:assert/strict';
 import { Arena, type Behaviour } from './arena';
+import { applications } from './behaviours/applications';
 import { behind } from './behaviours/behind';
 import { clients } from './behaviours/clients';
 import { constraints } from './behaviours/constraints';
 import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
+import { jobs } from './behaviours/jobs';
+import { inTheDatabase } from './behaviours/in-the-database';
 import { repeated } from './behaviours/repeated';
 import { settings } from './behaviours/settings';
 import { statements } from './behaviours/statements';
+import { tables } from './behaviours/tables';
 import { time } from './behaviours/time';
+import { transfers } from './behaviours/transfers';
 import { transactions } from './behaviours/transactions';
 
 const groups: Record<string, Behaviour[]> = {
@@ -24,6 +29,11 @@ const groups: Record<string, Behaviour[]> = {
   time,
   behind,
   clients,
+  jobs,
+  applications,
+  transfers,
+  inTheDatabase,
+  tables,
 };
 
 describe('the sandbox behaves like production', () => {
