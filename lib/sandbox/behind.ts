@@ -14,6 +14,8 @@ export interface Reach {
   readonly sets: readonly LocalName[];
   /** Whether one may write, although the statement looks like a read. */
   readonly writes: boolean;
+  /** Whether one may change a table. */
+  readonly alters: boolean;
 }
 
 interface Fn {
@@ -23,6 +25,7 @@ interface Fn {
   readonly frozen: boolean;
   readonly assignments: Assignments | undefined;
   readonly writes: boolean;
+  readonly alters: boolean;
 }
 
 interface Calls {
@@ -45,7 +48,7 @@ const EVENTS: readonly (readonly [RegExp, number])[] = [
 
 const ASKS = /\b(?:now|transaction_timestamp|current_(?:date|time|timestamp)|local(?:time|timestamp))\b/i;
 
-const EMPTY: Reach = { clocks: [], locals: [], sets: [], writes: false };
+const EMPTY: Reach = { clocks: [], locals: [], sets: [], writes: false, alters: false };
 const CACHE_LIMIT = 2000;
 
 export class Behind {
@@ -55,6 +58,8 @@ export class Behind {
   private readonly uses = new Map<number, (readonly [events: number, fn: Fn])[]>();
   private readonly links = new Map<number, BehindRow['links'][number][]>();
   private readonly operators = new Map<string, Fn[]>();
+  /** Of casts to them, and of checks of domains. */
+  private readonly types = new Map<string, Fn[]>();
   private readonly read = new Map<string, Reach>();
 
   /** `clockOf`: what makes a function again with our time, where that is possible. */
@@ -67,6 +72,7 @@ export class Behind {
         frozen: one.source === null || (clock === undefined && ASKS.test(one.source)),
         assignments: one.source === null ? undefined : assignmentsIn(one.source),
         writes: one.volatile && (one.source === null || MAY_WRITE.test(one.source)),
+        alters: one.volatile && one.source !== null && /\b(?:alter|drop)\b/i.test(one.source),
       };
       this.functions.set(one.id, fn);
       add(this.byName, one.name, fn);
@@ -80,6 +86,10 @@ export class Behind {
     for (const [name, id] of row.operators) {
       const fn = this.functions.get(id);
       if (fn) add(this.operators, name, fn);
+    }
+    for (const [name, id] of row.types) {
+      const fn = this.functions.get(id);
+      if (fn) add(this.types, name, fn);
     }
   }
 
@@ -121,12 +131,14 @@ export class Behind {
       locals: fns.flatMap(({ assignments }) => assignments?.locals ?? []),
       sets: fns.flatMap(({ assignments }) => assignments?.sets ?? []),
       writes: fns.some(({ writes }) => writes),
+      alters: fns.some(({ alters }) => alters),
     };
   }
 
   private follow({ words, called, events }: Calls, found: Set<Fn>, seen: Set<string>): void {
     for (const word of called) for (const fn of this.byName.get(word) ?? []) this.visit(fn, found, seen);
     for (const word of words) {
+      for (const fn of this.types.get(word) ?? []) this.visit(fn, found, seen);
       for (const relation of this.relations.get(word) ?? []) this.touch(relation, events, found, seen);
     }
   }

@@ -31,14 +31,26 @@ const USES = `
    where d.refobjid >= 16384
      and d.refclassid in ('pg_catalog.pg_proc'::regclass, 'pg_catalog.pg_operator'::regclass)`;
 
+/** Which function runs when a value becomes one of this type: a cast's, or those of a domain's checks. */
+const TYPES = `
+  select t.typname as type, k.castfunc as function
+    from pg_catalog.pg_cast k join pg_catalog.pg_type t on t.oid = k.casttarget where k.castfunc >= 16384
+  union
+  select t.typname, d.refobjid
+    from pg_catalog.pg_constraint o
+    join pg_catalog.pg_type t on t.oid = o.contypid
+    join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_constraint'::regclass and d.objid = o.oid
+   where d.refclassid = 'pg_catalog.pg_proc'::regclass and d.refobjid >= 16384`;
+
 const VOLATILE = `p.provolatile = 'v' and p.oid >= 16384`;
 
 /** Whether there is anything that {@link BEHIND} is needed for. */
 export const ANYTHING_BEHIND = `(
   exists (select from pg_catalog.pg_proc p join pg_catalog.pg_namespace n on n.oid = p.pronamespace
-           where ${READABLE} and ${SOURCE} ~* '${CLOCK}|set_config|\\mset\\s+(local|session|role|time)\\M|\\mset\\s+[a-z_.]+\\s+to\\M')
+           where ${READABLE} and ${SOURCE} ~* '${CLOCK}|set_config|\\mset\\s+(local|session|role|time)\\M|\\mset\\s+[a-z_.]+\\s+to\\M|\\malter\\s+table\\M')
   or exists (select from (${USES}) u join pg_catalog.pg_proc p on p.oid = u.function
               where u.events & 1 = 1 and ${VOLATILE})
+  or exists (select from (${TYPES}) t join pg_catalog.pg_proc p on p.oid = t.function where ${VOLATILE})
   or exists (select from pg_catalog.pg_operator o join pg_catalog.pg_proc p on p.oid = o.oprcode where ${VOLATILE}))`;
 
 export interface FunctionRow {
@@ -61,6 +73,7 @@ export interface BehindRow {
   readonly links: readonly (readonly [relation: number, events: number, other: number, effect: number])[];
   readonly names: Readonly<Record<string, string>>;
   readonly operators: readonly (readonly [name: string, functionId: number])[];
+  readonly types: readonly (readonly [name: string, functionId: number])[];
 }
 
 /**
@@ -100,5 +113,6 @@ export const BEHIND = `
     'links', (select coalesce(json_agg(json_build_array(relation::int8, events, other::int8, effect)), '[]') from links),
     'names', (select coalesce(json_object_agg(c.oid::text, c.relname), '{}') from pg_catalog.pg_class c
                where c.oid in (select relation from uses union select relation from links union select other from links)),
+    'types', (select coalesce(json_agg(json_build_array(type, function::int8)), '[]') from (${TYPES}) t),
     'operators', (select coalesce(json_agg(json_build_array(oprname, oprcode::oid::int8)), '[]')
                     from pg_catalog.pg_operator where oprcode::oid >= 16384))::text as behind`;

@@ -161,24 +161,32 @@ export class Control {
   ): Promise<Error | undefined> {
     const { tx } = task.session;
     if (!tx) {
-      answer.notice(serverWarning('25P01', 'SET TRANSACTION can only be used in transaction blocks'));
+      const { what } = statement;
+      if (what) answer.notice(serverWarning('25P01', `${what} can only be used in transaction blocks`));
       return answer.complete('SET');
     }
     if (tx.failed) return serverError('25P02', ABORTED);
-    const { isolation } = statement.modes;
-    if (isolation !== undefined) {
-      if (tx.started && isolation !== (tx.isolation ?? 'read committed')) {
-        this.fail(tx);
-        return serverError('25001', 'SET TRANSACTION ISOLATION LEVEL must be called before any query');
-      }
-      adopt(tx, statement.modes);
-      return answer.complete('SET');
-    }
+    const { isolation, readOnly } = statement.modes;
     if (!tx.started) {
       adopt(tx, statement.modes);
       return answer.complete('SET');
     }
+    if (isolation !== undefined && isolation !== (tx.isolation ?? 'read committed')) {
+      this.fail(tx);
+      return serverError('25001', 'SET TRANSACTION ISOLATION LEVEL must be called before any query');
+    }
+    if (readOnly) return this.restrict(task, pinned, tx, answer);
+    if (isolation !== undefined) return answer.complete('SET');
     return this.executor.plainly(task, pinned, body, false, false);
+  }
+
+  /** READ ONLY for a transaction that has begun on the server. */
+  private restrict(task: Task, pinned: Pinned, tx: Transaction, answer: Answer): Error | undefined {
+    const refused = this.executor.prepareStack(task, pinned);
+    if (refused) return refused;
+    this.executor.restrict(task.session, pinned);
+    tx.readOnly = true; // also where it is parked and begins again
+    return answer.complete('SET');
   }
 
   /** Makes the app's transaction as failed on the server's side as on ours: it goes, and everything but its end is refused. */

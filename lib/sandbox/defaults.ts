@@ -12,11 +12,11 @@ export interface ClockColumn {
 
 /**
  * As JSON, each table that has such columns; with `kept` where something that is out of reach may give the time as well: a
- * trigger whose source isn't SQL, or what lies below a view.
+ * trigger whose source isn't SQL, or what lies below a view; or where a constraint compares with PostgreSQL's own time.
  */
 export const CLOCK_TABLES = `
   (select coalesce(json_agg(json_build_object('id', c.oid::int8, 'schema', n.nspname, 'table', c.relname,
-            'visible', v.visible, 'kept', k.kept, 'columns', coalesce(a.columns, '[]'))), '[]')::text
+            'visible', v.visible, 'kept', k.kept, 'checked', h.checked, 'columns', coalesce(a.columns, '[]'))), '[]')::text
      from pg_catalog.pg_class c
      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      cross join lateral (select pg_catalog.pg_table_is_visible(c.oid) as visible) v
@@ -27,11 +27,16 @@ export const CLOCK_TABLES = `
          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.adnum
         where d.expression ~* '${CLOCK}' and pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT')) a
      cross join lateral (
+       select exists (
+         select from pg_catalog.pg_constraint o
+          where o.conrelid = c.oid and o.contype = 'c'
+            and pg_catalog.pg_get_expr(o.conbin, o.conrelid) ~* '${CLOCK}') as checked) h
+     cross join lateral (
        select c.relkind = 'v' or exists (
          select from pg_catalog.pg_trigger t
            join pg_catalog.pg_proc p on p.oid = t.tgfoid
            join pg_catalog.pg_language l on l.oid = p.prolang
-          where t.tgrelid = c.oid and not t.tgisinternal and l.lanname <> 'plpgsql') as kept) k
+          where t.tgrelid = c.oid and not t.tgisinternal and l.lanname <> 'plpgsql') or h.checked as kept) k
     where c.relkind in ('r', 'p', 'v') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
       and (k.kept or a.columns is not null))`;
 
@@ -41,12 +46,15 @@ interface Row {
   readonly table: string;
   readonly visible: boolean;
   readonly kept: boolean;
+  readonly checked: boolean;
   readonly columns: readonly { readonly name: string; readonly expression: string }[];
 }
 
 export class ClockDefaults {
   private readonly tables = new Map<string, Row>();
   private readonly columns = new Map<Row, readonly ClockColumn[] | undefined>();
+  /** Names of tables with a constraint that asks for the time. */
+  private readonly checked: string[] = [];
   private readonly known = new WeakMap<Insert, { readonly uses: ClockUses | undefined }>();
 
   /** `json` is what {@link CLOCK_TABLES} gives; `frozen` whether a trigger of a table gives PostgreSQL's own time. */
@@ -56,6 +64,7 @@ export class ClockDefaults {
   ) {
     for (const row of JSON.parse(json) as Row[]) {
       this.tables.set(JSON.stringify([row.schema, row.table]), row);
+      if (row.checked) this.checked.push(row.table);
       if (row.visible) this.tables.set(JSON.stringify([row.table]), row);
     }
   }
@@ -68,6 +77,11 @@ export class ClockDefaults {
       this.known.set(insert, (found = { uses: columns && insert.uses(columns) }));
     }
     return found.uses;
+  }
+
+  /** Whether a statement writes times that may be compared with PostgreSQL's own. */
+  checks(text: string): boolean {
+    return this.checked.some((name) => text.includes(name));
   }
 
   private columnsOf({ schema, table }: Insert): readonly ClockColumn[] | undefined {

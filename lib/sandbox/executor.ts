@@ -49,7 +49,7 @@ export class Executor {
   run(task: Task, pinned: Pinned): void {
     const { script } = task;
     const answer = new Answer(task, pinned.client.connection);
-    if (scriptRunsCode(script)) task.level.ranCode = true;
+    if (scriptRunsCode(script) || pinned.behind?.of(task.text).alters) task.level.ranCode = true;
     if (task.job.form.kind === 'loan') {
       const statement = script.kind === 'one' && script.statement.kind === 'plain' ? script.statement : UNKNOWN;
       void this.specials
@@ -189,16 +189,20 @@ export class Executor {
     if (stack.has(tx.mark)) return;
     stack.push(tx.mark);
     this.applySettings(session);
-    if (tx.readOnly) {
-      // later it would be too late for that
-      if (pinned.behind) remake(stack, session, pinned.behind.clocks, pinned.facts.user);
-      stack.queue('SET TRANSACTION READ ONLY');
-    }
+    if (tx.readOnly) this.restrict(session, pinned);
     if (pinned.facts.deferred) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);
     for (const name of tx.savepoints) {
       stack.queue(`SAVEPOINT ${quoteIdent(name)}`);
       stack.pushSent(mark('savepoint', name));
     }
+  }
+
+  /** From here on the app's transaction may only read. */
+  restrict(session: Session, pinned: Pinned): void {
+    const { stack } = this.sandbox;
+    // later it would be too late for that
+    if (pinned.behind) remake(stack, session, pinned.behind.clocks, pinned.facts.user);
+    stack.queue('SET TRANSACTION READ ONLY');
   }
 
   private applySettings({ settings, source }: Session): void {

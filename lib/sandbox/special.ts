@@ -15,6 +15,9 @@ import type { PlainStatement, Traits } from './statement';
 import { ASKED, askTime, forgetTime, NOW } from './times';
 import type { Body } from './wire';
 
+/** Parameters that are modes of a transaction. */
+const OF_TRANSACTIONS = /^(default_)?transaction_(isolation|read_only|deferrable)$/i;
+
 export class Special {
   constructor(
     private readonly sandbox: RollbackSandbox,
@@ -96,6 +99,16 @@ export class Special {
         this.sandbox.report(error);
         return error;
       }
+      const ofTransaction = (names as string[]).find((name) => OF_TRANSACTIONS.test(name));
+      if (ofTransaction !== undefined) {
+        const error = unsupported(
+          statement.text,
+          `set_config('${ofTransaction}')`,
+          'the transaction that holds the test has already begun',
+        );
+        this.sandbox.report(error);
+        return error;
+      }
       const before = await this.settings(task, pinned, names as string[]);
       outer = new Map([...before].filter(([name]) => locals.includes(name) && !tx?.locals.has(name)));
       known = new Map([...before, ...(tx?.locals ?? [])].filter(([name]) => sets.includes(name)));
@@ -153,7 +166,7 @@ export class Special {
   }
 
   /** The statement with the time that production would have given it; undefined where the real now() is right. */
-  private moved(task: Task, pinned: Pinned, { traits }: PlainStatement): Moved | undefined {
+  private moved(task: Task, pinned: Pinned, { traits, text, writes }: PlainStatement): Moved | undefined {
     const { session, job } = task;
     const { tx } = session;
     const { stack } = this.sandbox;
@@ -161,7 +174,7 @@ export class Special {
     if (job.form.kind === 'loan' || (job.form.kind === 'query' && job.form.query.name) || tx?.failed) return undefined;
     if ((!traits.clock && !traits.insert) || (!tx && stack.empty)) return undefined;
     const uses = this.usesIn(traits, pinned);
-    if (!uses) return undefined;
+    if (!uses || (writes && pinned.defaults.checks(text))) return undefined;
     if (!tx) return uses.at('pg_catalog.statement_timestamp()');
     if (tx.clock === undefined && stack.empty) tx.clock = NOW;
     if (tx.clock !== undefined) return tx.clock === NOW ? undefined : uses.at(tx.clock);

@@ -28,7 +28,12 @@ export type Statement = Common &
     | { readonly kind: 'begin'; readonly modes: TransactionModes; readonly tag: string }
     | { readonly kind: 'commit' | 'rollback'; readonly chain: boolean }
     | { readonly kind: 'savepoint' | 'release' | 'rollback to'; readonly name: string }
-    | { readonly kind: 'set transaction'; readonly modes: TransactionModes }
+    | {
+        readonly kind: 'set transaction';
+        readonly modes: TransactionModes;
+        /** By what PostgreSQL calls it outside of a transaction, where it has no effect; undefined where it says nothing. */
+        readonly what: 'SET TRANSACTION' | 'SET LOCAL' | undefined;
+      }
     | { readonly kind: 'refused'; readonly what: string; readonly why: string }
     | { readonly kind: 'plain'; readonly traits: Traits }
   );
@@ -233,11 +238,24 @@ function toModes(options: unknown): TransactionModes {
   return modes;
 }
 
+/** `SET transaction_read_only`, which lasts as long as its transaction, `LOCAL` or not; so does the other one. */
+function modeOf(name: string, value: unknown): TransactionModes | undefined {
+  const constant = inner(value, 'A_Const');
+  const text = (constant?.sval as Node | undefined)?.sval;
+  if (name === 'transaction_isolation' && typeof text === 'string') return { isolation: text.toLowerCase() };
+  if (name !== 'transaction_read_only' || !constant) return undefined;
+  const number = (constant.ival as Node | undefined)?.ival;
+  return { readOnly: number === 1 || /^(t|true|on|yes|y|1)$/i.test(String(text)) };
+}
+
 function toSet(body: Node, common: Common): Statement {
   const name = typeof body.name === 'string' ? body.name : '';
   if (body.kind === 'VAR_SET_MULTI' && name === 'TRANSACTION') {
-    return { ...common, kind: 'set transaction', modes: toModes(body.args) };
+    return { ...common, kind: 'set transaction', modes: toModes(body.args), what: 'SET TRANSACTION' };
   }
+  const modes = modeOf(name, list(body.args)[0]);
+  if (modes)
+    return { ...common, kind: 'set transaction', modes, what: body.is_local === true ? 'SET LOCAL' : undefined };
   if (name === 'SESSION CHARACTERISTICS' || name.startsWith('default_transaction_')) {
     return refused(common, `SET ${name}`, 'the transaction that holds the test has already begun');
   }

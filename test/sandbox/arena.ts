@@ -71,6 +71,19 @@ export const SCHEMA = `
   create table notes(id serial primary key, tenant text not null, v text);
   alter table notes enable row level security;
   create policy by_tenant on notes using (tenant = current_setting('app.tenant', true));
+  create function recent(t timestamptz) returns boolean language sql as $$ select t > now() - interval '1 min' $$;
+  create table checked(v text, at timestamptz default now(), check (at <= now()));
+  create type label as (v text);
+  create function as_label(x text) returns label language plpgsql as
+    $$ begin insert into pa(v) values (x); return row(x)::label; end $$;
+  create cast (text as label) with function as_label(text);
+  create function noted(x text) returns boolean language plpgsql as
+    $$ begin insert into pa(v) values (x); return true; end $$;
+  create domain noted_text as text check (noted(value));
+  create function retype() returns trigger language plpgsql as
+    $$ begin execute 'alter table tmp_guard alter id type ' || new.v || ' using null'; return new; end $$;
+  create table retypes(v text);
+  create trigger retype before insert on retypes for each row execute function retype();
   create operator === (leftarg = text, rightarg = text, function = same_pa);
 `;
 

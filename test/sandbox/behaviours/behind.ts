@@ -218,6 +218,31 @@ export const behind: Behaviour[] = [
     },
   },
   {
+    name: 'a cast that writes, and a domain whose check does',
+    run: async ({ knex }) => {
+      const seen: string[] = [];
+      for (const sql of ["select 'cast'::text::label", "select 'check'::noted_text"]) {
+        await knex.raw(sql);
+        seen.push(await err(knex.raw('selct')));
+      }
+      const t = await knex.transaction();
+      await t.raw("select cast('inside'::text as label)");
+      await t.rollback();
+      return [seen, await vs(knex)];
+    },
+  },
+  {
+    name: 'an INSERT into a column whose type a trigger of another table changes',
+    run: async ({ knex }) => {
+      const insert = async (id: unknown): Promise<string> => err(knex('tmp_guard').insert({ id }));
+      const seen = [await insert(1), await insert(2)];
+      await knex('retypes').insert({ v: 'text' });
+      seen.push(await insert('x'), await insert('y'));
+      await knex('retypes').insert({ v: 'int' });
+      return [seen, await insert('x'), await insert(3)];
+    },
+  },
+  {
     name: 'a view that writes, made in the test, in a transaction that is open beside another query',
     run: async ({ knex }) => {
       await knex.raw("create view later as select add_pa('later') as v");

@@ -73,6 +73,19 @@ export const time: Behaviour[] = [
     },
   },
   {
+    name: 'a check that compares with the time takes what was given a moment ago',
+    run: async ({ knex }) => {
+      await knex('pa').insert({ v: 'a' });
+      await sleep(5);
+      return [
+        await err(knex('checked').insert({ v: 'a' })),
+        await err(knex('checked').insert({ v: 'b', at: knex.fn.now() })),
+        await err(knex('checked').update({ at: knex.fn.now() })),
+        await err(knex('checked').update({ at: knex.raw("now() + interval '1 hour'") })),
+      ];
+    },
+  },
+  {
     name: 'a default that was made in the test',
     run: async ({ knex }) => {
       await knex.schema.createTable('made', (t) => {

@@ -314,6 +314,68 @@ export const transactions: Behaviour[] = [
     },
   },
   {
+    name: 'READ ONLY after the first query, by all its names, with functions that ask for the time, beside other queries',
+    run: async ({ knex }) => {
+      const seen: unknown[] = [];
+      for (const sql of [
+        'set transaction read only',
+        'set transaction isolation level read committed, read only',
+        'set local transaction_read_only = on',
+        "set transaction_read_only = 'yes'",
+      ]) {
+        const e = await err(
+          knex.transaction(async (t) => {
+            await t('pa').select();
+            await t.raw(sql);
+            if (sql.includes('=')) await knex('pa').insert({ v: sql });
+            seen.push((await t.raw('select recent(now()) as recent')).rows);
+            await t('pa').insert({ v: 'x' });
+          }),
+        );
+        const back = await err(
+          knex.transaction(async (t) => {
+            await t('pa').select();
+            await t.raw(sql);
+            await t.raw('set transaction read write');
+          }),
+        );
+        seen.push(e, back, await err(knex.raw(sql)));
+      }
+      return [seen, await vs(knex)];
+    },
+  },
+  {
+    name: 'set_config of what a transaction may do',
+    run: async ({ knex }) =>
+      err(
+        knex.transaction(async (t) => {
+          await t.raw("select set_config('transaction_read_only', 'on', true)");
+          await t('pa').insert({ v: 'x' });
+        }),
+      ),
+    differs: { code: 'REWIND_UNSUPPORTED', because: 'the transaction that holds the test has already begun' },
+  },
+  {
+    name: 'BEGIN with all modes at once, and a function that asks for the time',
+    run: async ({ knex }) => {
+      const c = await knex.client.acquireConnection();
+      const seen: unknown[] = [];
+      for (const modes of [
+        'read only',
+        'isolation level serializable read only deferrable',
+        'read write',
+        'not deferrable',
+      ]) {
+        await c.query(`begin ${modes}`);
+        seen.push((await c.query('select recent(now()) as recent')).rows);
+        seen.push(await err(c.query("insert into pa(v) values ('x')")));
+        await c.query('rollback');
+      }
+      await knex.client.releaseConnection(c);
+      return seen;
+    },
+  },
+  {
     name: 'transactionProvider',
     run: async ({ knex }) => {
       const provide = knex.transactionProvider();
