@@ -196,6 +196,10 @@ class RewindRun implements RunHandler {
     return errors.length > 1 ? new AggregateError(errors, errors.map((e) => e.message).join('\n')) : errors[0];
   }
 
+  explainFailure(): readonly string[] {
+    return this.isolation.caveats();
+  }
+
   explainTimeout(): Promise<readonly string[]> {
     return this.isolation.waits();
   }

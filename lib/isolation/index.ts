@@ -104,6 +104,8 @@ export interface IsolationRoom {
   /** The body of a test has failed for good, or a hook. Resolves to whether what it left is kept, so that the run has to end. */
   failed(scope: Scope): Promise<boolean>;
   depart(scope: Scope): Promise<Departure>;
+  /** In words: what the scopes that are not over were given otherwise than in production. */
+  caveats(): readonly string[];
   /** In words: who waits for whom just now, in a pool, in the sandbox or for a lock of the server's. */
   waits(): Promise<readonly string[]>;
   /** Ends the run: baselines are back, connections returned. */

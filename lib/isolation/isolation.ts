@@ -1,5 +1,5 @@
 import { type Mode, commits } from '../modes';
-import type { Admission, Gate, ManagedPool, Sandbox } from '../sandbox';
+import { type Admission, type Gate, type ManagedPool, type Sandbox, caveatsOf } from '../sandbox';
 import { type Scope, pathOf } from '../scope';
 import type { Restored } from '../snapshot';
 import { realTimers } from '../timers';
@@ -254,6 +254,10 @@ export class Isolation implements IsolationRoom {
     const isolationMs = this.#spentMs + realTimers.now() - started;
     const [clone, cleaned] = [this.#schemas?.takeFacts(), await this.#cleaning.take()];
     return { errors, restore: restoreFactsOf(restores), clone, isolationMs, cleaned };
+  }
+
+  caveats(): readonly string[] {
+    return this.used().flatMap(({ sandbox }) => caveatsOf(sandbox));
   }
 
   async waits(): Promise<readonly string[]> {

@@ -66,6 +66,7 @@ export class Attempts {
   #afterFailure(scope: Scope, runnable: Runnable, verdict: unknown, done: Done): void {
     const failed = async (): Promise<void> => {
       try {
+        addCaveats(verdict, this.handler.explainFailure?.() ?? []);
         if (await this.handler.failed(scope)) bail(runnable);
       } catch (error) {
         this.charge(scope, failureOf(error));
@@ -170,4 +171,9 @@ export class Attempts {
     }
     return this.#own(scope, error) ?? found;
   }
+}
+
+function addCaveats(error: unknown, sentences: readonly string[]): void {
+  if (sentences.length === 0 || !(error instanceof Error) || !Object.isExtensible(error)) return;
+  append(error, ['  mocha-rewind: it may matter that under rollback', ...sentences.map((s) => `  - ${s}`)].join('\n'));
 }

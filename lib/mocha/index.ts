@@ -57,6 +57,8 @@ export interface RunHandler {
   hookBegan?(scope: Scope, hook: RunningHook): (() => void) | undefined;
   /** The body of a test is over (before its `afterEach` hooks). A returned error fails a test that would have passed. */
   bodyEnded(scope: Scope): Error | undefined;
+  /** A test or a hook has failed, in its last attempt: sentences on what may be why. */
+  explainFailure?(): readonly string[];
   /** A test or a hook has timed out, and is still waiting: sentences on what for. They are not waited for long. */
   explainTimeout(): Promise<readonly string[]>;
   /**

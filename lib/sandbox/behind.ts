@@ -16,6 +16,8 @@ export interface Reach {
   readonly writes: boolean;
   /** Whether one may change a table. */
   readonly alters: boolean;
+  /** Whether one asks for the time that can't be made again, or has a text executed that does. */
+  readonly frozen: boolean;
 }
 
 interface Fn {
@@ -26,6 +28,8 @@ interface Fn {
   readonly assignments: Assignments | undefined;
   readonly writes: boolean;
   readonly alters: boolean;
+  /** Whether something in its source asks for the time in vain. */
+  readonly leftAlone: boolean;
 }
 
 interface Calls {
@@ -48,7 +52,7 @@ const EVENTS: readonly (readonly [RegExp, number])[] = [
 
 const ASKS = /\b(?:now|transaction_timestamp|current_(?:date|time|timestamp)|local(?:time|timestamp))\b/i;
 
-const EMPTY: Reach = { clocks: [], locals: [], sets: [], writes: false, alters: false };
+const EMPTY: Reach = { clocks: [], locals: [], sets: [], writes: false, alters: false, frozen: false };
 const CACHE_LIMIT = 2000;
 
 export class Behind {
@@ -72,6 +76,7 @@ export class Behind {
         frozen: one.source === null || (clock === undefined && ASKS.test(one.source)),
         assignments: one.source === null ? undefined : assignmentsIn(one.source),
         writes: one.volatile && (one.source === null || MAY_WRITE.test(one.source)),
+        leftAlone: ASKS.test(clock === undefined ? (one.source ?? '') : executedIn(clock)),
         alters: one.volatile && one.source !== null && /\b(?:alter|drop)\b/i.test(one.source),
       };
       this.functions.set(one.id, fn);
@@ -132,6 +137,7 @@ export class Behind {
       sets: fns.flatMap(({ assignments }) => assignments?.sets ?? []),
       writes: fns.some(({ writes }) => writes),
       alters: fns.some(({ alters }) => alters),
+      frozen: fns.some(({ leftAlone }) => leftAlone),
     };
   }
 
@@ -163,6 +169,11 @@ export class Behind {
 /** Whether a statement may run code that has to be known. Those who look at the catalog are the ones who change it. */
 export function asksOfSchema({ ddl, text }: { readonly ddl: boolean; readonly text: string }): boolean {
   return !ddl && !/\b(?:information_schema|pg_catalog)\b/i.test(text);
+}
+
+/** The strings in a source that has some executed. */
+function executedIn(source: string): string {
+  return /\bexecute\b/i.test(source) ? (source.match(/'(?:[^']|'')*'/g) ?? []).join() : '';
 }
 
 function callsIn(text: string): Calls {

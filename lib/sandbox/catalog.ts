@@ -4,6 +4,19 @@
 /** Words that ask for the time of the transaction. */
 export const CLOCK = String.raw`\m(now|transaction_timestamp|current_(date|time|timestamp)|local(time|timestamp))\M`;
 
+/**
+ * As JSON, the names of relations that ask for the time in a view, a rule or a policy: by the numbers that now() and
+ * transaction_timestamp() have in pg_proc.dat, and SQLValueFunctionOp in primnodes.h.
+ */
+export const ASKERS = `
+  (select coalesce(json_agg(distinct c.relname), '[]')::text
+     from (
+       select ev_class as relation, ev_action::text as tree from pg_catalog.pg_rewrite
+       union all select polrelid, concat(polqual, polwithcheck) from pg_catalog.pg_policy
+     ) a
+     join pg_catalog.pg_class c on c.oid = a.relation
+    where a.relation >= 16384 and a.tree ~ ':funcid (1299|2647) |SQLVALUEFUNCTION :op [0-8] ')`;
+
 /** A function's source, arguments' defaults included. */
 const SOURCE = `(p.prosrc || ' ' || pg_catalog.pg_get_function_arguments(p.oid)
   || case when p.prosrc = '' then pg_catalog.pg_get_functiondef(p.oid) else '' end)`;

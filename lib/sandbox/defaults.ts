@@ -1,7 +1,8 @@
 // Which columns get the time by themselves: those whose default asks for it.
 import { CLOCK } from './catalog';
-import { clockUses, type ClockUses } from './clock';
-import type { Insert } from './insert';
+import { clockUses } from './clock';
+import { OUT_OF_REACH, type Insert } from './insert';
+import { mentioning } from './names';
 import { parse } from './parser';
 
 export interface ClockColumn {
@@ -16,7 +17,7 @@ export interface ClockColumn {
  */
 export const CLOCK_TABLES = `
   (select coalesce(json_agg(json_build_object('id', c.oid::int8, 'schema', n.nspname, 'table', c.relname,
-            'visible', v.visible, 'kept', k.kept, 'checked', h.checked, 'columns', coalesce(a.columns, '[]'))), '[]')::text
+            'visible', v.visible, 'kept', k.kept, 'checked', h.checked, 'stamps', b.stamps, 'columns', coalesce(a.columns, '[]'))), '[]')::text
      from pg_catalog.pg_class c
      join pg_catalog.pg_namespace n on n.oid = c.relnamespace
      cross join lateral (select pg_catalog.pg_table_is_visible(c.oid) as visible) v
@@ -26,6 +27,13 @@ export const CLOCK_TABLES = `
                  from pg_catalog.pg_attrdef where adrelid = c.oid) d
          join pg_catalog.pg_attribute a on a.attrelid = c.oid and a.attnum = d.adnum
         where d.expression ~* '${CLOCK}' and pg_catalog.has_column_privilege(c.oid, a.attnum, 'INSERT')) a
+     cross join lateral (
+       select c.relkind = 'v' and exists (
+         select from pg_catalog.pg_rewrite r
+           join pg_catalog.pg_depend d on d.classid = 'pg_catalog.pg_rewrite'::regclass and d.objid = r.oid
+           join pg_catalog.pg_attrdef f on f.adrelid = d.refobjid
+          where r.ev_class = c.oid and d.refclassid = 'pg_catalog.pg_class'::regclass
+            and pg_catalog.pg_get_expr(f.adbin, f.adrelid) ~* '${CLOCK}') as stamps) b
      cross join lateral (
        select exists (
          select from pg_catalog.pg_constraint o
@@ -47,46 +55,51 @@ interface Row {
   readonly visible: boolean;
   readonly kept: boolean;
   readonly checked: boolean;
+  /** Whether it is a view of what gets the time by default. */
+  readonly stamps: boolean;
   readonly columns: readonly { readonly name: string; readonly expression: string }[];
 }
 
 export class ClockDefaults {
   private readonly tables = new Map<string, Row>();
   private readonly columns = new Map<Row, readonly ClockColumn[] | undefined>();
-  /** Names of tables with a constraint that asks for the time. */
-  private readonly checked: string[] = [];
-  private readonly known = new WeakMap<Insert, { readonly uses: ClockUses | undefined }>();
+  /** Whether a statement may write times that a constraint compares with PostgreSQL's own. */
+  readonly checks: (text: string) => boolean;
+  /** Whether it may write to a table that gets the time by default. */
+  readonly stamps: (text: string) => boolean;
+  private readonly known = new WeakMap<Insert, { readonly uses: ReturnType<Insert['uses']> }>();
 
   /** `json` is what {@link CLOCK_TABLES} gives; `frozen` whether a trigger of a table gives PostgreSQL's own time. */
   constructor(
     json: string,
     private readonly frozen: (table: number) => boolean = () => false,
   ) {
-    for (const row of JSON.parse(json) as Row[]) {
+    const rows = JSON.parse(json) as Row[];
+    this.checks = mentioning(rows.filter((row) => row.checked).map(({ table }) => table));
+    this.stamps = mentioning(rows.filter((row) => row.columns.length > 0).map(({ table }) => table));
+    for (const row of rows) {
       this.tables.set(JSON.stringify([row.schema, row.table]), row);
-      if (row.checked) this.checked.push(row.table);
       if (row.visible) this.tables.set(JSON.stringify([row.table]), row);
     }
   }
 
-  /** Where an INSERT asks for the time, by itself or by its table's defaults; undefined where it has to keep the real `now()`. */
-  usesOf(insert: Insert): ClockUses | undefined {
+  /** Where an INSERT asks for the time, by itself or by its table's defaults. */
+  usesOf(insert: Insert): ReturnType<Insert['uses']> {
     let found = this.known.get(insert);
     if (!found) {
-      const columns = this.columnsOf(insert);
-      this.known.set(insert, (found = { uses: columns && insert.uses(columns) }));
+      const row = this.rowOf(insert);
+      const columns = row ? this.columnsOf(row) : [];
+      const left = row && (row.stamps || row.columns.length > 0) ? OUT_OF_REACH : undefined;
+      this.known.set(insert, (found = { uses: columns ? insert.uses(columns) : left }));
     }
     return found.uses;
   }
 
-  /** Whether a statement writes times that may be compared with PostgreSQL's own. */
-  checks(text: string): boolean {
-    return this.checked.some((name) => text.includes(name));
+  private rowOf({ schema, table }: Insert): Row | undefined {
+    return this.tables.get(JSON.stringify(schema === undefined ? [table] : [schema, table]));
   }
 
-  private columnsOf({ schema, table }: Insert): readonly ClockColumn[] | undefined {
-    const row = this.tables.get(JSON.stringify(schema === undefined ? [table] : [schema, table]));
-    if (!row) return [];
+  private columnsOf(row: Row): readonly ClockColumn[] | undefined {
     if (!this.columns.has(row)) this.columns.set(row, row.kept || this.frozen(row.id) ? undefined : columnsOf(row));
     return this.columns.get(row);
   }

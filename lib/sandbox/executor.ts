@@ -13,18 +13,9 @@ import { NONE, SessionSettings } from './settings';
 import { Several } from './several';
 import { Special } from './special';
 import { mark } from './stack';
-import { scriptRunsCode, type PlainStatement, type Statement } from './statement';
+import { isOrdinary, scriptNotifies, scriptRunsCode, UNKNOWN, type Statement } from './statement';
 import type { Body, Outcome } from './wire';
 
-const UNKNOWN: PlainStatement = {
-  kind: 'plain',
-  text: '',
-  writes: true,
-  ddl: false,
-  runsCode: true,
-  parameters: false,
-  traits: {},
-};
 const GUARD = 'rewind_g';
 
 export class Executor {
@@ -50,6 +41,7 @@ export class Executor {
     const { script } = task;
     const answer = new Answer(task, pinned.client.connection);
     if (scriptRunsCode(script) || pinned.behind?.of(task.text).alters) task.level.ranCode = true;
+    if (scriptNotifies(script)) task.level.caveats.notification(task.text);
     if (task.job.form.kind === 'loan') {
       const statement = script.kind === 'one' && script.statement.kind === 'plain' ? script.statement : UNKNOWN;
       void this.specials
@@ -314,11 +306,4 @@ export class Executor {
     const prefix = [...(pinned.wire.status === 'I' ? [] : ['ROLLBACK']), ...kept];
     if (prefix.length > 0) await new Promise<void>((resolve) => pinned.wire.send(prefix, undefined, () => resolve()));
   }
-}
-
-function isOrdinary(statement: PlainStatement): boolean {
-  for (const trait in statement.traits) {
-    if (trait !== 'addsEnumValue' && trait !== 'insert' && trait !== 'clock') return false;
-  }
-  return true;
 }

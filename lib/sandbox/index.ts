@@ -114,6 +114,11 @@ export function waitsOf(sandbox: Sandbox): readonly string[] {
   return waitsIn(sandbox as RollbackSandbox);
 }
 
+/** In words: what statements of the scopes that are not over were given otherwise than in production. */
+export function caveatsOf(sandbox: Sandbox): readonly string[] {
+  return (sandbox as RollbackSandbox).levels.flatMap(({ caveats }) => caveats.sentences);
+}
+
 export { type CleaningEffect, cleaningEffectOf, mayClean } from './cleaning';
 export { countQueries, expectQueries, tapQueries, type CountedQuery } from './count';
 export { manageKnex, watchKnex } from './knex';

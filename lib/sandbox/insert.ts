@@ -6,6 +6,9 @@ import { scan, type Node, type Token } from './parser';
 import { quoteIdent } from '../sql';
 import { walk } from './tree';
 
+/** For an INSERT that asks for the time and has to be left as it is. */
+export const OUT_OF_REACH = 'out of reach';
+
 export interface Insert {
   readonly schema: string | undefined;
   readonly table: string;
@@ -15,10 +18,9 @@ export interface Insert {
    */
   readonly canBeKept: boolean;
   /**
-   * Where it asks for the time, if these columns of its table get it by default; undefined where it has to be left as it is,
-   * or doesn't ask.
+   * Where it asks for the time, if these columns of its table get it by default; undefined where it doesn't.
    */
-  uses(defaults: readonly ClockColumn[]): ClockUses | undefined;
+  uses(defaults: readonly ClockColumn[]): ClockUses | typeof OUT_OF_REACH | undefined;
 }
 
 /** Undefined for what can't be given another time without being noticed. */
@@ -32,7 +34,8 @@ export function readInsert(sql: string, body: Node): Insert | undefined {
     canBeKept: canBeKept(body),
     uses(defaults) {
       const left = defaults.length === 0 ? [] : editsFor(sql, body, defaults);
-      return left && named.length + left.length > 0 ? movable(sql, [...named, ...left]) : undefined;
+      if (!left) return OUT_OF_REACH;
+      return named.length + left.length > 0 ? movable(sql, [...named, ...left]) : undefined;
     },
   };
 }

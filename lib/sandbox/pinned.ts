@@ -2,8 +2,9 @@
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
 import { Behind } from './behind';
-import { ANYTHING_BEHIND, BEHIND, type BehindRow, type FunctionRow } from './catalog';
+import { ANYTHING_BEHIND, ASKERS, BEHIND, type BehindRow, type FunctionRow } from './catalog';
 import { CLOCK_TABLES, ClockDefaults } from './defaults';
+import { mentioning } from './names';
 import { QUIETLY, retimed } from './retimed';
 import { Wire, type PgClient } from './wire';
 
@@ -27,6 +28,12 @@ interface Facts {
   readonly deferred: string;
 }
 
+interface Catalogued {
+  readonly clocks: string;
+  readonly askers: string;
+  readonly calls: boolean;
+}
+
 /** By this the counters in the database tell what a sandbox writes, which is undone, from what is really committed. */
 const MARK = 'rewind.sandbox';
 
@@ -36,7 +43,7 @@ const FACTS = `
     (select coalesce(string_agg(distinct format('%I.%I', n.nspname, c.conname), ', '), '')
        from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace
       where c.condeferrable and c.condeferred) as deferred,
-    ${CLOCK_TABLES} as clocks,
+    ${CLOCK_TABLES} as clocks, ${ASKERS} as askers,
     ${ANYTHING_BEHIND} as calls`;
 
 /** Limits that would kill a test's transaction while somebody looks at it in a debugger, or between two tests. */
@@ -48,6 +55,8 @@ export class Pinned {
   defaults = new ClockDefaults('[]');
   /** Undefined where no code runs behind statements that would have to be known. */
   behind: Behind | undefined;
+  /** Whether a statement mentions a relation that asks for the time. */
+  private mentionsAsker = mentioning([]);
   /** What makes a function again with our time, and whether the server takes it. */
   private readonly clocks = new Map<string, boolean>();
   /** Set once the connection is dead. */
@@ -135,10 +144,11 @@ export class Pinned {
 
   /** Reads what the catalog says of constraints, of defaults, and of what runs behind statements. */
   async refresh(): Promise<void> {
-    const [row] = await this.ask<Facts & { readonly clocks: string; readonly calls: boolean }>(FACTS);
+    const [row] = await this.ask<Facts & Catalogued>(FACTS);
     if (!row) return;
     // a test may act as somebody else by now
     this.facts = { ...row, user: this.facts.user || row.user };
+    this.mentionsAsker = mentioning(JSON.parse(row.askers) as string[]);
     const behind = (this.behind = row.calls ? await this.lookBehind() : undefined);
     this.defaults = new ClockDefaults(row.clocks, behind && ((table) => behind.frozen(table)));
   }
@@ -146,6 +156,11 @@ export class Pinned {
   /** Whether what a statement calls may write: the function of a view, or of an operator. */
   writesBehind(text: string): boolean {
     return this.behind?.of(text).writes === true;
+  }
+
+  /** Whether a statement may get PostgreSQL's own time by what lies behind it. */
+  asksBehind(text: string): boolean {
+    return this.mentionsAsker(text) || this.behind?.of(text).frozen === true;
   }
 
   /** Whether what a statement calls sets parameters. */

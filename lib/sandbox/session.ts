@@ -1,6 +1,7 @@
 // What the sandbox knows of one virtual connection.
 import type { Scope } from '../scope';
 import { realTimers } from '../timers';
+import { Caveats } from './caveats';
 import type { Flow } from './flow';
 import type { RealSource } from './pinned';
 import { NONE, type Settings } from './settings';
@@ -23,6 +24,7 @@ export interface Level {
   locked: boolean;
   /** Whether code of the database's has run in it, which may have done anything, also to the schema. */
   ranCode: boolean;
+  readonly caveats: Caveats;
   /** What connections had set before, that have set something in it. */
   readonly settings: Map<Session, Settings>;
 }
@@ -160,6 +162,7 @@ export function level(scope: Scope | undefined, depth: number): Level {
     ddl: false,
     locked: false,
     ranCode: false,
+    caveats: new Caveats(),
     settings: new Map(),
   };
 }

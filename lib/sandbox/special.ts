@@ -8,7 +8,7 @@ import type { Executor } from './executor';
 import type { Pinned } from './pinned';
 import { locksElsewhere, serverError, serverWarning, unsupported } from './refusals';
 import type { RollbackSandbox } from './sandbox';
-import type { Insert } from './insert';
+import { OUT_OF_REACH, type Insert } from './insert';
 import type { Task } from './session';
 import type { LocalName } from './calls';
 import type { PlainStatement, Traits } from './statement';
@@ -157,16 +157,39 @@ export class Special {
   }
 
   private usesIn({ clock, insert }: PlainStatement['traits'], pinned: Pinned): ClockUses | undefined {
-    return clock ?? (insert && this.usesOf(insert, pinned));
+    const uses = clock ?? (insert && this.usesOf(insert, pinned));
+    return uses === OUT_OF_REACH ? undefined : uses;
   }
 
-  private usesOf(insert: Insert, pinned: Pinned): ClockUses | undefined {
+  /** Whether a statement that keeps PostgreSQL's own time may have asked for it. */
+  private asksInVain({ asks, ddl, text, traits, writes }: PlainStatement, pinned: Pinned): boolean {
+    if (ddl) return false;
+    if (asks || pinned.asksBehind(text)) return true;
+    if (traits.insert) return this.usesOf(traits.insert, pinned) === OUT_OF_REACH;
+    return writes && (pinned.defaults.checks(text) || (/\binsert\b/i.test(text) && pinned.defaults.stamps(text)));
+  }
+
+  private usesOf(insert: Insert, pinned: Pinned): ReturnType<Insert['uses']> {
     const isAmbiguous = insert.schema === undefined && this.sandbox.searchPaths.size > 1;
     return isAmbiguous ? undefined : pinned.defaults.usesOf(insert);
   }
 
+  private moved(task: Task, pinned: Pinned, statement: PlainStatement): Moved | undefined {
+    const { tx } = task.session;
+    const isRight = tx
+      ? tx.clock === NOW || (tx.clock === undefined && this.sandbox.stack.empty)
+      : this.sandbox.stack.empty;
+    const moved = this.movedIn(task, pinned, statement);
+    if (isRight) return moved;
+    const inVain = moved
+      ? !statement.traits.insert && pinned.asksBehind(statement.text)
+      : this.asksInVain(statement, pinned);
+    if (inVain) task.level.caveats.frozenTime(task.text);
+    return moved;
+  }
+
   /** The statement with the time that production would have given it; undefined where the real now() is right. */
-  private moved(task: Task, pinned: Pinned, { traits, text, writes }: PlainStatement): Moved | undefined {
+  private movedIn(task: Task, pinned: Pinned, { traits, text, writes }: PlainStatement): Moved | undefined {
     const { session, job } = task;
     const { tx } = session;
     const { stack } = this.sandbox;

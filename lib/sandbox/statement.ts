@@ -1,4 +1,5 @@
 // What the sandbox has to know of a statement before it runs. Cached by text: an app has few distinct ones.
+import { asksForTime } from './caveats';
 import { clockUses, type ClockUses } from './clock';
 import { callTraits, type LocalName, type SessionLock } from './calls';
 import { callsUnknown, readsOnly } from './functions';
@@ -19,6 +20,10 @@ interface Common {
   readonly ddl: boolean;
   /** Whether it runs code of the database's, as far as can be seen: a function that isn't built in, a procedure, a DO block. */
   readonly runsCode: boolean;
+  /** Whether it sends a notification, as far as can be seen. */
+  readonly notifies: boolean;
+  /** Whether it asks for the time itself. */
+  readonly asks: boolean;
   /** Whether it has `$1`, `$2` … */
   readonly parameters: boolean;
 }
@@ -73,6 +78,19 @@ export type Script =
       readonly writes: boolean;
     };
 
+/** A statement that can't be read here. */
+export const UNKNOWN: PlainStatement = {
+  kind: 'plain',
+  text: '',
+  writes: true,
+  ddl: false,
+  runsCode: true,
+  notifies: false,
+  asks: false,
+  parameters: false,
+  traits: {},
+};
+
 const cache = new Map<string, Script>();
 const CACHE_LIMIT = 2000;
 
@@ -89,6 +107,11 @@ export function readScript(text: string): Script {
 export function scriptWrites(script: Script): boolean {
   if (script.kind === 'one') return script.statement.writes;
   return script.kind === 'several' ? script.writes : script.kind === 'unreadable';
+}
+
+export function scriptNotifies(script: Script): boolean {
+  if (script.kind === 'one') return script.statement.notifies;
+  return script.kind === 'several' && script.statements.some((s) => s.notifies);
 }
 
 export function scriptRunsCode(script: Script): boolean {
@@ -112,6 +135,14 @@ function toScript(parsed: readonly ParsedStatement[] | undefined): Script {
   };
 }
 
+/** Whether it goes the usual way of nearly every statement. */
+export function isOrdinary(statement: PlainStatement): boolean {
+  for (const trait in statement.traits) {
+    if (trait !== 'addsEnumValue' && trait !== 'insert' && trait !== 'clock') return false;
+  }
+  return true;
+}
+
 const DML = new Set(['SelectStmt', 'InsertStmt', 'UpdateStmt', 'DeleteStmt', 'MergeStmt']);
 /** Statements that are neither DML nor a change of the schema. */
 const UTILITY = new Set(
@@ -124,7 +155,15 @@ const UTILITY = new Set(
 
 function toStatement({ type, body, text }: ParsedStatement): Statement {
   const runsCode = ['DoStmt', 'CallStmt', 'ExecuteStmt'].includes(type) || callsUnknown(body);
-  const common = { text, writes: true, ddl: false, runsCode, parameters: mentions(body, 'ParamRef') };
+  const common = {
+    text,
+    writes: true,
+    ddl: false,
+    runsCode,
+    notifies: type === 'NotifyStmt' || /\bpg_notify\b/i.test(text),
+    asks: asksForTime(text),
+    parameters: mentions(body, 'ParamRef'),
+  };
   const plain = (traits: Traits = {}, over: Partial<Common> = {}): Statement => ({
     ...common,
     ...over,

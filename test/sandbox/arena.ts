@@ -1,7 +1,15 @@
 // Runs the same code twice: on a plain pool with real commits, and in a sandbox.
 import knexFactory, { type Knex } from 'knex';
 import { Pool, type PoolConfig } from 'pg';
-import { createSandbox, managePgPool, watchKnex, type Gate, type Problem, type Sandbox } from '../../lib/sandbox';
+import {
+  caveatsOf,
+  createSandbox,
+  managePgPool,
+  watchKnex,
+  type Gate,
+  type Problem,
+  type Sandbox,
+} from '../../lib/sandbox';
 import { scopeContext, type Scope } from '../../lib/scope';
 import { createDatabase, type TestDatabase } from '../support/database';
 
@@ -18,9 +26,9 @@ export interface Env {
 export interface Behaviour {
   readonly name: string;
   readonly run: (env: Env) => Promise<unknown>;
-  /** Why the sandbox can't do the same, and the code of the error with which it says so. */
-  /** A code that may be among the problems: what is told beside an answer that is the same. */
+  /** A code that may be among the problems, or words of a caveat: what is told beside an answer that is the same. */
   readonly may?: string;
+  /** Why the sandbox can't do the same, and the code of the error, or the words of the caveat, with which it says so. */
   readonly differs?: { readonly code: string; readonly because: string };
 }
 
@@ -113,6 +121,8 @@ export interface Observed {
   readonly result: unknown;
   readonly problems: readonly Problem[];
   readonly strays: readonly Problem[];
+  /** What a test that fails would be told. */
+  readonly caveats: readonly string[];
   readonly unhandled: readonly unknown[];
   /** Rows that another connection sees after the scope was left. */
   readonly leaked: number;
@@ -194,6 +204,7 @@ export class Arena {
     this.sandbox.enter(test);
     const result = await scopeContext.run(test, () => within(limit, run(env)));
     test.ended = true;
+    const caveats = caveatsOf(this.sandbox);
     const problems = this.sandbox.leave(test);
     await this.sandbox.flush();
     await sleep(1);
@@ -205,6 +216,7 @@ export class Arena {
     return {
       result,
       problems,
+      caveats,
       strays: this.strays.splice(0),
       unhandled: this.unhandled.splice(0),
       leaked: counted?.n ?? 0,

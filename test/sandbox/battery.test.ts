@@ -54,13 +54,19 @@ describe('the sandbox behaves like production', () => {
             assert.notEqual(seen, plain, 'no difference any more: take the note away');
             const loud =
               seen.includes(differs.code) ||
-              [...boxed.problems, ...boxed.strays].some((p) => p.message.includes(differs.code));
+              [...boxed.problems.map(String), ...boxed.strays.map(String), ...boxed.caveats].some((told) =>
+                told.includes(differs.code),
+              );
             assert.ok(loud, `a silent difference: ${plain} became ${seen}`);
           } else {
             assert.equal(seen, plain);
             const unexpected = boxed.problems.filter((p) => may === undefined || !p.message.startsWith(may));
             assert.deepEqual(unexpected.map(String), []);
             assert.deepEqual(boxed.strays.map(String), []);
+            assert.deepEqual(
+              boxed.caveats.filter((told) => may === undefined || !told.includes(may)),
+              [],
+            );
           }
         });
       }

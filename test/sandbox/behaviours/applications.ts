@@ -71,6 +71,7 @@ export const applications: Behaviour[] = [
   },
   {
     name: 'MERGE',
+    may: 'where it stands still',
     run: async ({ knex }) => {
       await knex('items').insert([
         { sku: 'a', qty: 1 },
@@ -162,6 +163,23 @@ export const applications: Behaviour[] = [
         await t('pa').insert({ v: 'e' });
       });
       return vs(knex);
+    },
+  },
+  {
+    name: 'a soft delete in a view, by now()',
+    run: async ({ knex }) => {
+      await knex('timed').insert([{ v: 'a' }, { v: 'b' }]);
+      await sleep(5);
+      await knex('timed').where({ v: 'a' }).update({ changed: knex.fn.now() });
+      await sleep(5);
+      return [
+        await knex('timed').whereRaw('changed is null or changed > now()').pluck('v'),
+        await knex('active').pluck('v'),
+      ];
+    },
+    differs: {
+      code: 'from "active"" asks for the time where it stands still',
+      because: 'a view can’t be told the time',
     },
   },
   {

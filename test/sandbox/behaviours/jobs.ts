@@ -1,5 +1,6 @@
 import type { Knex } from 'knex';
 import { acquired } from './acquired';
+import { Client } from 'pg';
 import { err, sleep, vs, type Behaviour } from '../arena';
 
 /** Tries again what failed because somebody else was faster, as applications do. */
@@ -254,6 +255,29 @@ export const jobs: Behaviour[] = [
       });
       await knex.raw('select pg_sleep(0.05)');
       return [seen, alone, await vs(knex)];
+    },
+  },
+  {
+    name: 'a listener of its own, for an app that polls when nothing comes',
+    run: async ({ knex, makePool }) => {
+      const pool = makePool();
+      const { connectionString } = pool.options as { connectionString: string };
+      const listener = new Client({ connectionString });
+      await listener.connect();
+      const got: string[] = [];
+      listener.on('notification', ({ payload }) => got.push(payload ?? ''));
+      await listener.query('listen work');
+      await knex.transaction(async (t) => {
+        await t('jobs').insert({ name: 'a' });
+        await t.raw("select pg_notify('work', 'a')");
+      });
+      await sleep(30);
+      await listener.end();
+      return [got, await knex('jobs').pluck('name')];
+    },
+    differs: {
+      code: 'a notification that nobody gets',
+      because: 'notifications are sent at commits, which never happen',
     },
   },
   {
