@@ -1,9 +1,12 @@
 import type { Blocker, Restored } from '../snapshot';
 import type { Scope } from '../scope';
 import { realTimers } from '../timers';
-import { complaintsOf, leaked, leakedSchema, leftLocked } from './complaints';
+import { complaintsOf, leaked, leakedSchema, leftLocked, wroteLate } from './complaints';
 import type { Leak, SchemaLeak } from './leak-watch';
 import type { ScopeProblems } from './problems';
+
+/** Older transactions than those of so many scopes are nobody's any more. */
+const REMEMBERED = 100;
 
 export interface BlameOptions {
   /** Of the database. */
@@ -17,8 +20,15 @@ export interface BlameOptions {
 /** Who is told of what was found in a database: by a restore, a checkpoint, or the watch for leaks. */
 export class Blame {
   #writer: { readonly scope: Scope; readonly since: number } | undefined;
+  /** What has run, oldest first. */
+  readonly #entered: { readonly scope: Scope; readonly since: number }[] = [];
 
   constructor(private readonly options: BlameOptions) {}
+
+  entered(scope: Scope): void {
+    this.#entered.push({ scope, since: realTimers.now() });
+    if (this.#entered.length > REMEMBERED) this.#entered.shift();
+  }
 
   /** Code of this scope may commit from now on. */
   began(scope: Scope): void {
@@ -31,6 +41,7 @@ export class Blame {
    */
   restored(restored: Restored): Restored {
     const blockers = this.#ownOf(restored.blockers);
+    this.#tellLate(restored);
     this.#writer = undefined;
     return { ...restored, blockers };
   }
@@ -74,6 +85,14 @@ export class Blame {
     if (!('change' in leak)) problems.report(suspect, leaked(leak, label));
     else if (leak.by === 'a test') problems.report(suspect, leakedSchema(leak, label));
     else note(`${label}: hooks changed the schema from outside, and it stays: ${leak.change}`);
+  }
+
+  /** It is charged to who ran when it began. */
+  #tellLate({ lateSince }: Restored): void {
+    const writer = this.#writer?.scope;
+    if (lateSince === undefined || !writer) return;
+    const origin = this.#entered.filter(({ since }) => since <= lateSince).at(-1)?.scope;
+    this.options.problems.report(origin ?? writer, wroteLate(origin, writer));
   }
 
   #ownOf(blockers: readonly Blocker[]): readonly Blocker[] {

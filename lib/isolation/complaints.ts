@@ -35,6 +35,15 @@ export function leftLocked(
   });
 }
 
+/** A transaction that began in one scope, unless nobody knows in which, and wrote in a later one. */
+export function wroteLate(origin: Scope | undefined, met: Scope): RewindError {
+  const left = origin ? `${nameOf(origin)} left a transaction open` : 'somebody left a transaction open';
+  return new RewindError('REWIND_LEFT_OPEN', {
+    problem: `${left} that wrote while ${nameOf(met)} ran, which may have seen it. What it committed has been restored.`,
+    remedy: 'A connection that is not managed, or another process, has done it. Wait for its end before the test ends.',
+  });
+}
+
 /** A committing test whose queries were still running, or whose connections were still checked out, when it was over. */
 export function notAwaited(
   scope: Scope,

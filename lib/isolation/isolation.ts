@@ -56,7 +56,7 @@ export class Isolation implements IsolationRoom {
     if (!database) {
       database = new ManagedDatabase(pool.label, this.options, this.#needOf, this.#sandboxesOn, this.stray);
       this.#databases.set(pool.key, database);
-      for (const scope of this.#path) database.sandbox.enter(scope);
+      for (const scope of this.#path) database.enter(scope);
     }
     database.pools.add(pool);
     const managed = database;
@@ -131,10 +131,7 @@ export class Isolation implements IsolationRoom {
       this.#spentMs = 0;
       this.#lastTest = scope;
     }
-    for (const database of this.#databases.values()) {
-      database.sandbox.enter(scope);
-      database.leaks?.enter(scope);
-    }
+    for (const database of this.#databases.values()) database.enter(scope);
   }
 
   leave(scope: Scope): void {

@@ -69,4 +69,11 @@ async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnaps
   };
 }
 
-const NOTHING: Restored = { ms: 0, tables: [], sequences: 0, schemaChange: undefined, blockers: [] };
+const NOTHING: Restored = {
+  ms: 0,
+  tables: [],
+  sequences: 0,
+  schemaChange: undefined,
+  lateSince: undefined,
+  blockers: [],
+};

@@ -68,6 +68,12 @@ export class ManagedDatabase {
     this.#blame = new Blame({ label, problems: this.problems, note: options.note, suspects });
   }
 
+  enter(scope: Scope): void {
+    this.sandbox.enter(scope);
+    this.leaks?.enter(scope);
+    this.#blame.entered(scope);
+  }
+
   /** One step at a time: what is due may be found due by many queries at once. */
   exclusively<T>(step: () => Promise<T>): Promise<T> {
     const result = this.#last.then(step, step);

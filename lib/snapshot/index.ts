@@ -44,6 +44,11 @@ export interface Restored {
   readonly sequences: number;
   /** A change of the schema that the restore can't undo, in words; undefined where there was none. */
   readonly schemaChange: string | undefined;
+  /**
+   * When a transaction began, by our own clock (`realTimers`), that is older than the restore before this one, and has
+   * written after it. From PostgreSQL 15 on.
+   */
+  readonly lateSince: number | undefined;
   /** Sessions the restore had to wait for longer than a moment. */
   readonly blockers: readonly Blocker[];
 }

@@ -32,6 +32,7 @@ interface Reading {
 
 interface RestoreReport extends Reading, Pick<Restored, 'tables' | 'sequences'> {
   readonly schemaChange: string | null;
+  readonly lateForMs?: number;
   readonly stale: readonly string[];
 }
 
@@ -275,6 +276,7 @@ export class DatabaseSnapshot implements Snapshot {
       tables: report.tables,
       sequences: report.sequences,
       schemaChange: report.schemaChange ?? undefined,
+      lateSince: report.lateForMs === undefined ? undefined : realTimers.now() - report.lateForMs,
       blockers,
     };
   }

@@ -50,6 +50,38 @@ describe('a leak', () => {
     assert.equal(outcome.passed.length, 4, outcome.output);
   });
 
+  it('that is committed late, in the body of another committing test, is charged to who began it', async () => {
+    const outcome = await runs(`
+      let begun;
+      const forget = async () => { begun = await opened(); await begun.query('begin; select from notes'); };
+      const commit = async () => { await begun.query(STRANGER + '; commit'); await begun.end(); };
+      const clean = async () => assert.equal(await names(), 'ann,bob');
+      describe('suite @truncate', () => {
+        it('forgets one', async () => { await db('users').del(); await forget(); });
+        it('is clean', clean);
+        it('meets it', commit);
+        it('is clean, too', async () => { await clean(); const c = await opened(); await c.query('begin;' + STRANGER + '; commit'); await c.end(); });
+        it('forgets another', forget);
+        it('meets the other', commit);
+        it('begins and ends one', async () => { await clean(); await forget(); await commit(); });
+        it('is clean in the end', clean);
+      });`);
+    assert.notEqual(outcome.code, 0, outcome.output);
+    const text = Object.values(outcome.failed).join('\n');
+    assert.deepEqual(
+      [...text.matchAll(/REWIND_LEFT_OPEN: (.*) left a transaction open that wrote while (.*) ran/g)].map(
+        ([, by, met]) => `${by} ${met}`,
+      ),
+      [
+        '"suite @truncate forgets one" "suite @truncate meets it"',
+        '"suite @truncate forgets another" "suite @truncate meets the other"',
+      ],
+      outcome.output,
+    );
+    assert.equal(outcome.passed.length, 9, outcome.output);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
   it('of a pool that is not managed names it, and says what to do', async () => {
     const outcome = await runs(`
       const pool = new Pool({ connectionString: process.env.DATABASE_URL });

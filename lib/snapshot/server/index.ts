@@ -38,7 +38,7 @@ export function serverSide(serverVersion: number): ServerSide {
     restoreSql,
     takeSql,
     verifySql,
-    leaksSql,
+    leaksSql(unlogged),
   ].join('\n');
   return { sql, version: createHash('sha256').update(sql).digest('hex').slice(0, 16) };
 }

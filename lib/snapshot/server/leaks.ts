@@ -2,7 +2,7 @@
  * Rows that reached the database from outside: not from a sandbox (the tables' own counters can't tell, a sandbox bumps
  * them too), and not as part of a committing test. Looking takes no lock that a sandbox or an app would meet.
  */
-export const leaksSql = /* sql */ `
+export const leaksSql = (unlogged: string): string => /* sql */ `
 -- How often anybody but a sandbox, or we, has written, or changed the schema (where event triggers can be had). Also rolled-back work: whether anything came of it is for the look.
 create function rewind.outside() returns text language plpgsql as $$
 begin
@@ -18,11 +18,27 @@ create function rewind.restore_and_read(target int) returns jsonb language plpgs
 declare
   outside text := rewind.outside();
   sign text := concat_ws(' ', target, pg_current_wal_insert_lsn(), outside);
+  report jsonb;
+  late_since bigint;
 begin
   if sign = current_setting('rewind.calm', true) then
+    perform rewind.note_restored();
     return jsonb_build_object('outside', outside, 'tables', '[]'::jsonb, 'sequences', 0, 'schemaChange', null, 'stale', '[]'::jsonb);
   end if;
-  return rewind.restore(target, sign) || jsonb_build_object('outside', outside);
+  late_since := pg_sequence_last_value('rewind.late_since');
+  report := rewind.restore(target, sign) || jsonb_build_object('outside', outside);
+  if late_since is not null then
+    report := report || jsonb_build_object('lateForMs', date_part('epoch', clock_timestamp()) * 1000 - late_since);
+    perform setval('rewind.late_since', 1, false);
+  end if;
+  perform rewind.note_restored();
+  return report;
+end $$;
+
+-- Whoever begins later is the next test's. Where sequences can't be unlogged it would be written to the log each time.
+create function rewind.note_restored() returns void language plpgsql as $$
+begin
+  ${unlogged && `perform setval('rewind.restored_at', (date_part('epoch', clock_timestamp()) * 1000)::int8);`}
 end $$;
 
 create function rewind.push_and_read(new_level int) returns text language plpgsql as $$

@@ -96,7 +96,20 @@ create ${unlogged} sequence rewind.ddl;
 create ${unlogged} sequence rewind.journal_failed;
 create sequence rewind.journal_position;
 create ${unlogged} sequence rewind.outside; -- bumped with the counters by all who are not a sandbox: see leaks.ts
-grant usage on sequence rewind.journal_failed, rewind.journal_position, rewind.outside to public;
+-- When the last restore was over, and when the transaction began that has written after it, but began before it: in
+-- milliseconds. Nobody who writes has to wait for it, as one would for a row.
+create ${unlogged} sequence rewind.restored_at;
+create ${unlogged} sequence rewind.late_since;
+grant usage on sequence rewind.journal_failed, rewind.journal_position, rewind.outside, rewind.restored_at to public;
+grant update on sequence rewind.late_since to public;
+
+-- For whoever writes: by the objects themselves, since only we may look into this schema. Never true.
+create function rewind.count_outside(outside regclass, restored_at regclass, late_since regclass) returns boolean language plpgsql as $$
+begin
+  if date_part('epoch', now()) * 1000 < pg_sequence_last_value(restored_at) then perform setval(late_since, (date_part('epoch', now()) * 1000)::int8); end if;
+  return nextval(outside) is null;
+end $$;
+grant execute on function rewind.count_outside to public; -- which default privileges may have taken away
 
 -- Of the counting triggers, which never call it: their condition does the counting, and is never true.
 create function rewind.never() returns trigger language plpgsql as $$ begin return null; end $$;
