@@ -98,6 +98,10 @@ export function leakedSchema({ suspects, change }: SchemaLeak, label: string): R
 }
 
 function whoOf(suspects: readonly Scope[]): string {
+  const [first, last] = [suspects[0], suspects.at(-1)];
+  if (first && last && suspects.length > 5) {
+    return `one of ${suspects.length} tests, from ${nameOf(first)} to ${nameOf(last)},`;
+  }
   return suspects.map((scope) => (scope.kind === 'suite' ? `hooks of ${nameOf(scope)}` : nameOf(scope))).join(' or ');
 }
 

@@ -46,6 +46,8 @@ export class LeakWatch {
   /** Tests with statements that have ended the sandbox's transaction. */
   readonly #escaped = new WeakSet<Scope>();
   #known: Known[] = [];
+  /** Tests that have rolled back since the last look. */
+  #unseen: Scope[] = [];
   #last: Promise<unknown> = Promise.resolve();
   #settledIn: Scope | undefined;
   /** Once there was a leak, each test's end waits for its reading: so the next one fails the test itself. */
@@ -83,6 +85,7 @@ export class LeakWatch {
     const isWorthIt =
       this.#total('queries') > this.#queriesSeen || realTimers.now() - this.#testBegan > WORTH_A_READING_MS;
     if (isWorthIt || this.#waits) this.#read();
+    this.#unseen.push(test);
     const escaped = this.#total('escapes') > this.#escapesSeen;
     this.#escapesSeen = this.#total('escapes');
     if (escaped) {
@@ -117,7 +120,9 @@ export class LeakWatch {
       if (runsOn) this.#ran.push(present);
     }
     this.#settledIn = present;
-    return this.#next(() => this.#settle(present));
+    // Not all is counted: the schema's changes only where event triggers can be had, nor bytes of large objects.
+    const thoroughly = !present || commits(present.mode);
+    return this.#next(() => this.#settle(present, thoroughly ? this.#unseen : []));
   }
 
   /** Who may have left what is still open. */
@@ -128,29 +133,30 @@ export class LeakWatch {
   /** What is there now is a checkpoint, or has been restored to one. */
   atCheckpoint(): void {
     this.#suspects.clear();
+    this.#unseen = [];
     this.#known = [];
   }
 
-  async #settle(present: Scope | undefined): Promise<void> {
+  async #settle(present: Scope | undefined, unseen: readonly Scope[] = []): Promise<void> {
     if (this.isPaused()) return;
     const over = this.#known.filter((known) => known.scope.ended);
-    if (over.length === 0 && this.#suspects.size === 0) return;
+    if (over.length === 0 && this.#suspects.size === 0 && unseen.length === 0) return;
     for (const sandbox of this.sandboxes()) await sandbox.flush(); // what ended tests have locked is in nobody's way
     this.#known = this.#known.filter((known) => !known.scope.ended);
     for (const { scope, then } of over) if (then === 'charge') this.#suspects.add(scope);
     const left = over.filter(({ then }) => then === 'repair');
     if (left.length > 0) await this.#repair(left, present);
-    await this.#look(present);
+    await this.#look(present, this.#suspects.size > 0 ? [...this.#suspects] : unseen);
   }
 
-  async #look(present: Scope | undefined): Promise<void> {
-    const [first, ...others] = this.#suspects;
+  async #look(present: Scope | undefined, [first, ...others]: readonly Scope[]): Promise<void> {
     if (!first) return;
     const suspects = [first, ...others] as const;
     const { differences, open, schemaChange } = await this.snapshot.look(
       this.sandboxes().flatMap(({ pid }) => pid ?? []),
     );
     if (!open) this.#suspects.clear();
+    this.#unseen = [];
     const [escapee, ...more] = suspects.filter((scope) => this.#escaped.has(scope));
     const blamed = escapee ? ([escapee, ...more] as const) : suspects;
     const hooks = suspects.every(isLiveSuite) ? suspects.at(-1) : undefined;

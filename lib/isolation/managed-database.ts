@@ -64,8 +64,8 @@ export class ManagedDatabase {
     onStray: (problem: Error, scope: Scope) => void,
   ) {
     this.sandbox = createSandbox({ onStray });
-    const suspects = (): Iterable<Scope> => this.leaks?.suspects ?? [];
-    this.#blame = new Blame({ label, problems: this.problems, note: options.note, suspects });
+    const { note } = options;
+    this.#blame = new Blame({ label, problems: this.problems, note, suspects: () => this.leaks?.suspects ?? [] });
   }
 
   enter(scope: Scope): void {
@@ -88,9 +88,7 @@ export class ManagedDatabase {
   }
 
   async #makeReady(): Promise<void> {
-    const { identity, snapshot } = await openDatabase(this.pools, this.options);
-    this.identity = identity;
-    this.#snapshot = snapshot;
+    ({ identity: this.identity, snapshot: this.#snapshot } = await openDatabase(this.pools, this.options));
   }
 
   /** What an earlier run may have left: the baseline that `migrate` and `seed` would make. */
@@ -109,14 +107,12 @@ export class ManagedDatabase {
 
   /** The baseline is copied before anything is written to it, and only if need be. */
   async takeIfNeeded(present: Scope | undefined): Promise<void> {
-    await this.#takeFor(this.needsSnapshot(this.identity));
+    const need = this.needsSnapshot(this.identity);
+    if (!this.hasSnapshot && (need === 'yes' || (need === 'if kept' && !this.#askedForKept))) {
+      this.#askedForKept = true;
+      await (need === 'yes' ? this.#snapshot?.take() : this.#snapshot?.adopt());
+    }
     if (this.hasSnapshot && !this.leaks) this.#watchForLeaks(present);
-  }
-
-  async #takeFor(need: Need): Promise<void> {
-    if (this.hasSnapshot || need === 'no' || (need === 'if kept' && this.#askedForKept)) return;
-    this.#askedForKept = true;
-    await (need === 'yes' ? this.#snapshot?.take() : this.#snapshot?.adopt());
   }
 
   #watchForLeaks(present: Scope | undefined): void {

@@ -43,12 +43,13 @@ export class Connection {
   async insist<Row = Record<string, unknown>>(
     sql: string,
     values?: readonly unknown[],
-  ): Promise<{ rows: Row[]; blockers: Blocker[] }> {
+  ): Promise<{ rows: Row[]; blockers: Blocker[]; sent: number }> {
     const started = realTimers.now();
     const met = new Map<string, Blocker>();
     for (;;) {
+      const sent = realTimers.now();
       try {
-        return { rows: await this.query<Row>(sql, values), blockers: [...met.values()] };
+        return { rows: await this.query<Row>(sql, values), blockers: [...met.values()], sent };
       } catch (error) {
         const cause = error instanceof RewindError ? error.cause : error;
         const code = codeOf(cause);

@@ -13,18 +13,10 @@ import type {
 import { removeSnapshot } from './remove';
 import { type Sequences, readSequences, resetSequences } from './sequences';
 import { eventTriggersSql, serverSide } from './server';
-import { NO_STATUS, readStatus } from './status';
+import { NO_STATUS, type State, readState, readStatus } from './status';
 
 /** Relations armed, copied or let go in one transaction: each takes several locks, and the lock table is finite. */
 const BATCH = 100;
-
-interface State {
-  readonly status: 'taking' | 'running' | 'kept';
-  readonly level: number;
-  readonly fingerprint: string | null;
-  /** Made in this very database, by this version of ours. */
-  readonly usable: boolean;
-}
 
 interface Reading {
   readonly outside: string;
@@ -107,7 +99,7 @@ export class DatabaseSnapshot implements Snapshot {
 
   async useKept(): Promise<void> {
     await this.#mark('running');
-    await this.wroteOutside();
+    await this.#noteCounter();
     await this.#begin();
   }
 
@@ -131,7 +123,7 @@ export class DatabaseSnapshot implements Snapshot {
       await this.remove();
       await this.#install();
     }
-    await this.wroteOutside();
+    await this.#noteCounter();
     await this.#connection.insist('select rewind.begin_take()');
     await this.#untilDone('select rewind.arm_some($1) as n');
     await this.#connection.insist('select rewind.choose_journals($1)', [this.options.journalAbove ?? 20_000]);
@@ -146,7 +138,7 @@ export class DatabaseSnapshot implements Snapshot {
       await this.#connection.release();
       return false;
     }
-    await this.wroteOutside();
+    await this.#noteCounter();
     this.#depth = 0;
     return (this.#taken = this.#adopted = true);
   }
@@ -178,7 +170,12 @@ export class DatabaseSnapshot implements Snapshot {
   }
 
   async wroteOutside(): Promise<boolean> {
-    return this.#note(await this.#connection.query<Reading>('select rewind.outside() as outside'));
+    return this.#note(await this.#connection.query<Reading>('select rewind.outside_by_all_means() as outside'));
+  }
+
+  /** What is there, in large objects too, is or becomes the checkpoint; who is counted from here on may have changed it. */
+  async #noteCounter(): Promise<void> {
+    this.#note(await this.#connection.query<Reading>('select rewind.outside() as outside'));
   }
 
   async look(sandboxes: readonly number[]): Promise<Look> {
@@ -262,7 +259,7 @@ export class DatabaseSnapshot implements Snapshot {
 
   async #restoreTo(level: number): Promise<Restored> {
     const started = realTimers.now();
-    const { rows, blockers } = await this.#connection.insist<{ report: RestoreReport }>(
+    const { rows, blockers, sent } = await this.#connection.insist<{ report: RestoreReport }>(
       `select rewind.restore_and_read(${level}) as report`,
     );
     const report = rows[0]?.report;
@@ -276,7 +273,7 @@ export class DatabaseSnapshot implements Snapshot {
       tables: report.tables,
       sequences: report.sequences,
       schemaChange: report.schemaChange ?? undefined,
-      lateSince: report.lateForMs === undefined ? undefined : realTimers.now() - report.lateForMs,
+      lateSince: report.lateForMs === undefined ? undefined : sent - report.lateForMs,
       blockers,
     };
   }
@@ -307,16 +304,7 @@ export class DatabaseSnapshot implements Snapshot {
 
   async #state(): Promise<State | undefined> {
     const { serverVersion } = await this.#connection.session();
-    const [ours] = await this.#connection.query(
-      `select from pg_catalog.pg_namespace where nspname = 'rewind'
-         and obj_description(oid, 'pg_namespace') like 'mocha-rewind%' and to_regclass('rewind.state') is not null`,
-    );
-    if (!ours) return undefined;
-    // In a restored dump the table has another oid, and no oid in it means anything.
-    const [state] = await this.#connection.query<State>(
-      `select status, level, fingerprint, self = 'rewind.state'::regclass and version = $1 as usable from rewind.state`,
-      [serverSide(serverVersion).version],
-    );
-    return state;
+    const { version } = serverSide(serverVersion);
+    return readState((sql, values) => this.#connection.query(sql, values), version);
   }
 }

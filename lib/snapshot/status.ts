@@ -1,6 +1,30 @@
 import type { SnapshotStatus } from './index';
 
-type Run = <Row>(sql: string) => Promise<Row[]>;
+type Run = <Row>(sql: string, values?: readonly unknown[]) => Promise<Row[]>;
+
+/** What the one row says that persists. */
+export interface State {
+  readonly status: 'taking' | 'running' | 'kept';
+  readonly level: number;
+  readonly fingerprint: string | null;
+  /** Made in this very database, by this version of ours. */
+  readonly usable: boolean;
+}
+
+/** `version`: of our own server side. Undefined: there is nothing of ours. */
+export async function readState(run: Run, version: string): Promise<State | undefined> {
+  const [ours] = await run(
+    `select from pg_catalog.pg_namespace where nspname = 'rewind'
+       and obj_description(oid, 'pg_namespace') like 'mocha-rewind%' and to_regclass('rewind.state') is not null`,
+  );
+  if (!ours) return undefined;
+  // In a restored dump the table has another oid, and no oid in it means anything.
+  const [state] = await run<State>(
+    `select status, level, fingerprint, self = 'rewind.state'::regclass and version = $1 as usable from rewind.state`,
+    [version],
+  );
+  return state;
+}
 
 export const NO_STATUS: SnapshotStatus = { state: 'none', tables: 0, journalled: [], bytes: 0, takenAt: undefined };
 

@@ -50,6 +50,49 @@ describe('a leak', () => {
     assert.equal(outcome.passed.length, 4, outcome.output);
   });
 
+  it('of what no trigger sees is charged to its test, or to those among whom it must be', async () => {
+    const owner = `rw_owner_${given.database.name.slice(-10)}`;
+    await given.database.query(
+      `create role ${owner} login; create materialized view seen as select name from users; select lo_from_bytea(99001, '\\x01');
+       do $$ begin execute format('alter database %I owner to ${owner}', current_database()); end $$;
+       alter schema public owner to ${owner}; alter table users owner to ${owner}; alter table notes owner to ${owner};
+       alter materialized view seen owner to ${owner}; alter large object 99001 owner to ${owner}`,
+    );
+    const url = new URL(given.database.url);
+    url.username = owner;
+    try {
+      const outcome = await runs(
+        `
+        const query = (sql) => async () => { await db('users').first(); await outside(sql); };
+        it('unlinks', query('select lo_unlink(99001)'));
+        it('finds it', async () => assert.equal((await db.raw('select lo_get(99001) as x')).rows[0].x.toString('hex'), '01'));
+        it('refreshes', query("insert into users (name) values ('x'); refresh materialized view seen; delete from users where name = 'x'"));
+        it('finds what was there', async () => assert.equal((await db('seen')).length, 2));
+        it('alters', query('alter table users add column x int'));
+        it('is innocent', () => db('users').first());
+        it('begins the next phase @truncate', () => db('users').first());`,
+        { env: { DATABASE_URL: url.href } },
+      );
+      // Whether the test before the change had a look of its own depends on how long it took.
+      const text = Object.values(outcome.failed).join('\n').replace('"finds what was there" or ', '');
+      assert.deepEqual(
+        [...text.matchAll(/REWIND_LEAK: While (.+) ran, (?:rows were.*sandbox: (\S+ \S+ \S+)|the schema)/g)].map(
+          ([, who, what]) => `${who}: ${what ?? 'the schema'}`,
+        ),
+        [
+          '"refreshes": materialized view public.seen',
+          '"unlinks": large object 99001',
+          '"alters" or "is innocent": the schema',
+        ],
+        outcome.output,
+      );
+    } finally {
+      await given.database.query(
+        `reassign owned by ${owner} to current_user; drop owned by ${owner}; drop role ${owner}`,
+      );
+    }
+  });
+
   it('that is committed late, in the body of another committing test, is charged to who began it', async () => {
     const outcome = await runs(`
       let begun;

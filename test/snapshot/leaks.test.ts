@@ -16,6 +16,8 @@ const SCHEMA = `
   insert into keyless values ('{}'), ('{"a": 1}');
   insert into parts values (1, 'x');
   insert into big select i, 'x' from generate_series(1, 500) i;
+  create materialized view names as select name from users;
+  select lo_from_bytea(99001, '\\x01'), lo_from_bytea(99002, '\\x02');
 `;
 
 for (const server of servers()) {
@@ -148,6 +150,39 @@ for (const server of servers()) {
         assert.equal((await sandbox.query('select age from users where id = 2')).rows[0]?.age, repaired ? null : 1);
         await sandbox.query('rollback');
         assert.equal(await snapshot.repair(['public.users']), true);
+      });
+
+      it('are seen and repaired where no trigger counts them: in large objects and materialized views', async () => {
+        const names = ['large object 99001', 'large object 99003', 'materialized view public.names'];
+        await sandbox.query(`begin; select lo_unlink(99001); insert into users (name) values ('sandbox')`);
+        await app.query(`refresh materialized view names`);
+        assert.equal(await snapshot.wroteOutside(), true);
+        assert.deepEqual(await look(), { open: false, differences: [] }, 'the same was in it before');
+        assert.equal(await snapshot.wroteOutside(), false);
+        await sandbox.query('rollback');
+        await app.query(`select lo_unlink(99001)`);
+        assert.equal(await snapshot.wroteOutside(), true);
+        await app.query(`select lo_from_bytea(99003, '\\x03')`);
+        assert.equal(await snapshot.wroteOutside(), true);
+        await app.query(
+          `begin; insert into users (name) values ('x'); refresh materialized view names; delete from users where name = 'x'; commit`,
+        );
+        await snapshot.wroteOutside();
+        assert.deepEqual(
+          (await look()).differences.map(({ name }) => name),
+          names,
+        );
+        assert.equal(await snapshot.repair(names), true);
+        assert.deepEqual(await look(), { open: false, differences: [] });
+        await app.query(`select lo_put(99002, 0, '\\xff')`);
+        assert.deepEqual(
+          (await look()).differences.map(({ name }) => name),
+          ['large object 99002'],
+        );
+        await snapshot.restore();
+        await snapshot.wroteOutside();
+        assert.equal(await snapshot.wroteOutside(), false);
+        assert.deepEqual(differences(baseline, await contents(place.observer)), []);
       });
 
       it('are undone to the present checkpoint, not to the baseline', async () => {

@@ -9,6 +9,20 @@ begin
   return coalesce(pg_sequence_last_value('rewind.outside'::regclass), 0);
 end $$;
 
+-- The same, and what is committed that no trigger counts: it is there until it is restored.
+create function rewind.outside_by_all_means() returns text language plpgsql as $$
+declare
+  at_level int := (select level from rewind.state);
+begin
+  return concat_ws(' ', rewind.outside(),
+    case when exists (select from rewind.matview) then (select string_agg(m.relid || '@' || c.xmin, ',' order by m.relid) from rewind.moved_matviews() m join pg_catalog.pg_class c on c.oid = m.relid) end,
+    case when (select there_are from rewind.with_large_objects) then (
+      select string_agg(loid::text, ',' order by loid)
+      from (select oid as loid from pg_catalog.pg_largeobject_metadata where pg_has_role(lomowner, 'USAGE')) m
+      full join (select loid from rewind.large_objects_at(at_level) where data is not null) b using (loid)
+      where m.loid is null or b.loid is null) end);
+end $$;
+
 -- A restore, and the reading of before it: what is written later is found next time.
 --
 -- The sign of calm: where the server's log ends, and how often others have written. While it is what it was when nothing
@@ -19,6 +33,7 @@ declare
   outside text := rewind.outside();
   sign text := concat_ws(' ', target, pg_current_wal_insert_lsn(), outside);
   report jsonb;
+  now_is float8 := date_part('epoch', clock_timestamp()) * 1000;
   late_since bigint;
 begin
   if sign = current_setting('rewind.calm', true) then
@@ -28,7 +43,7 @@ begin
   late_since := pg_sequence_last_value('rewind.late_since');
   report := rewind.restore(target, sign) || jsonb_build_object('outside', outside);
   if late_since is not null then
-    report := report || jsonb_build_object('lateForMs', date_part('epoch', clock_timestamp()) * 1000 - late_since);
+    report := report || jsonb_build_object('lateForMs', now_is - late_since);
     perform setval('rewind.late_since', 1, false);
   end if;
   perform rewind.note_restored();
@@ -58,7 +73,7 @@ declare
   r rewind.relation;
   d record;
 begin
-  outside := rewind.outside();
+  outside := rewind.outside_by_all_means();
   open := exists (
     select from pg_catalog.pg_locks l
     where l.locktype = 'relation' and l.granted and l.mode in ('RowExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
@@ -85,6 +100,19 @@ begin
       when syntax_error_or_access_rule_violation then null; -- altered: the next restore will tell
     end;
   end loop;
+  if (select there_are from rewind.with_large_objects) then
+    differences := differences || coalesce((
+      select jsonb_agg(jsonb_build_object('name', 'large object ' || b.loid, 'extra', (present is not null)::int, 'missing', (wanted is not null)::int) order by b.loid)
+      from rewind.large_object_differences(at_level) b), '[]');
+  end if;
+  begin
+    differences := differences || coalesce((
+      select jsonb_agg(jsonb_build_object('name', 'materialized view ' || m.name, 'extra', 1, 'missing', 1) order by m.name)
+      from rewind.moved_matviews() m join pg_catalog.pg_class c on c.oid = m.relid
+      left join lateral rewind.matview_contents(m.name) h on c.relispopulated
+      where (c.relispopulated, h.rows, h.hash) is distinct from (m.populated, m.rows, m.hash)), '[]');
+  exception when lock_not_available then open := true;
+  end;
 end $$;
 
 -- The same from a journal: what each key was before its first entry, and what it is.
@@ -138,5 +166,7 @@ begin
   end loop;
   if others <> '{}' then perform rewind.bring_back(rewind.restorers_of(others), c.level, c.fresh_from, c.own); end if;
   update rewind.checkpoint set own = own || pg_current_xact_id()::xid where level = c.level;
+  if exists (select from unnest(names) u where u like 'large object %') then perform rewind.restore_large_objects(c.level); end if;
+  if exists (select from unnest(names) u where u like 'materialized view %') then perform rewind.restore_matviews(c.level); end if;
 end $$;
 `;

@@ -67,6 +67,9 @@ create function rewind.limits() returns setof text language sql stable set searc
   union all
   select format('not restored in sessions that hold values in their cache: %s (sequences with CACHE above 1)', string_agg(name, ', ' order by name))
   from rewind.sequence_now join pg_sequence on seqrelid = seqid where seqcache > 1 having count(*) > 0
+  union all
+  select 'while tests roll back, a large object whose bytes are changed from outside is noticed before the next committing test, or at the end'
+  where exists (select from rewind.large_object where data is not null)
 $$;
 
 -- What a restore would run for the tables touched now.
