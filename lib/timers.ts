@@ -6,6 +6,7 @@ export const realTimers = {
   setTimeout: globalThis.setTimeout,
   clearTimeout: globalThis.clearTimeout,
   setImmediate: globalThis.setImmediate,
+  nextTick: process.nextTick.bind(process),
   now: performance.now.bind(performance),
 } as const;
 

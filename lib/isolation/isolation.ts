@@ -16,7 +16,7 @@ import { areSeeded } from './kept';
 import { type Need, needFor } from './need';
 import { nodb } from './nodb';
 import { restoreFactsOf } from './restore-facts';
-import { rollback } from './rollback';
+import { prepareFor, rollback } from './rollback';
 import { schema } from './schema';
 import { SchemaPlan } from './schema-plan';
 import { truncate } from './truncate';
@@ -36,6 +36,7 @@ export class Isolation implements IsolationRoom {
   /** The scope for which each database has been made right; a checkout of the same scope goes straight through. */
   #arrived = new WeakMap<ManagedDatabase, Scope>();
   #need: Need = 'no';
+  #startsInSandbox = false;
   #isWorker = false;
   /** Whether the databases hold, or can be brought back to, the baseline of the run before: of another file in this worker. */
   #knowsBaseline = false;
@@ -83,6 +84,7 @@ export class Isolation implements IsolationRoom {
     this.#schemas = new SchemaPlan(plan, this.options, () => this.used());
     this.#isWorker = role === 'worker';
     this.#need = needFor(counts, role, this.options);
+    this.#startsInSandbox = counts.rollback > 0;
     this.#endsOnBaseline = counts.dirty === 0 && (counts.unmanaged === 0 || this.#need === 'yes');
     this.#cleaning = new CleaningWatch();
     this.#errors = [];
@@ -100,6 +102,7 @@ export class Isolation implements IsolationRoom {
       if (!(await areSeeded([...this.#databases.values()], this.options))) setUpMs = await this.#setUp(setUp);
     }
     for (const database of this.#databases.values()) await this.#takeBaseline(database, this.#path.at(-1));
+    if (this.#startsInSandbox) await prepareFor(this.used());
     return realTimers.now() - started - setUpMs;
   }
 

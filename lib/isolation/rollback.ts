@@ -1,3 +1,5 @@
+import { prepareSandbox } from '../sandbox';
+import type { ManagedDatabase } from './managed-database';
 import type { ModeStrategy } from './mode-strategy';
 
 /** Every write goes to the sandbox, and is undone with its scope. */
@@ -8,3 +10,9 @@ export const rollback: ModeStrategy = {
   arrive: (database) => database.settle(),
   depart: async () => undefined,
 };
+
+/** The first test has its time limit for itself, and may have faked the clock that a connection needs to open. */
+export async function prepareFor(databases: readonly ManagedDatabase[]): Promise<void> {
+  // What fails here fails again, and is told, at the first statement.
+  for (const { sandbox, pools } of databases) await prepareSandbox(sandbox, pools.first).catch(() => {});
+}

@@ -1,4 +1,5 @@
 // Puts answers together: the server's, and those given here because the server is not to be asked (BEGIN, COMMIT …).
+import { realTimers } from '../timers';
 import type { LocalName } from './calls';
 import type { Statement } from './statement';
 import type { Task } from './session';
@@ -67,7 +68,7 @@ export class Answer {
   }
 
   notice(notice: object): void {
-    process.nextTick(() => this.job.connection.client.emit('notice', notice));
+    realTimers.nextTick(() => this.job.connection.client.emit('notice', notice));
   }
 
   nameOf(local: LocalName): string | undefined {
@@ -79,7 +80,7 @@ export class Answer {
 
   finish(error: Error | undefined): void {
     // what the server never saw is answered in a later turn all the same, as every answer of a real connection
-    if (this.synthetic || error) process.nextTick(() => guarded(() => this.deliver(error)));
+    if (this.synthetic || error) realTimers.nextTick(() => guarded(() => this.deliver(error)));
     else guarded(() => this.deliver(undefined));
   }
 

@@ -4,6 +4,7 @@ import type { Pool } from 'pg';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import type { SandboxOptions } from './options';
+import type { RealSource } from './pinned';
 import { RollbackSandbox } from './sandbox';
 import { waitsIn } from './waits';
 
@@ -107,6 +108,11 @@ export interface KnexWatch {
 /** One sandbox per database. */
 export function createSandbox(options?: SandboxOptions): Sandbox {
   return new RollbackSandbox(options);
+}
+
+/** Takes the real connection, and learns what has to be known of the database, before the first statement asks for it. */
+export async function prepareSandbox(sandbox: Sandbox, pool: ManagedPool): Promise<void> {
+  await (sandbox as RollbackSandbox).ready(pool as ManagedPool & RealSource);
 }
 
 /** In words: statements of the app's that wait their turn. */

@@ -1,6 +1,7 @@
 // The one real connection under a sandbox, borrowed from the app's own pool.
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
+import { realTimers } from '../timers';
 import { Behind } from './behind';
 import { ANYTHING_BEHIND, ASKERS, BEHIND, type BehindRow, type FunctionRow } from './catalog';
 import { CLOCK_TABLES, ClockDefaults } from './defaults';
@@ -225,7 +226,7 @@ export class Pinned {
     Object.defineProperty(client, 'end', {
       configurable: true,
       value: (callback?: () => void) => {
-        if (callback) process.nextTick(callback);
+        if (callback) realTimers.nextTick(callback);
         return callback ? undefined : Promise.resolve();
       },
     });

@@ -1,5 +1,6 @@
 // Statements that get an answer of ours: of scopes that are over, and those that can't run beside another transaction.
 import type { Scope } from '../scope';
+import { realTimers } from '../timers';
 import { lateConnection } from './origin';
 import { interleaved } from './refusals';
 import type { RollbackSandbox } from './sandbox';
@@ -17,7 +18,7 @@ export function refuseStray(job: Job, error: Error, origin: Scope, onStray: OnSt
 export function refuseCut(session: Session, job: Job, scope: string, onStray: OnStray): void {
   if (/^\s*(rollback|abort)\b(?!.*\bto\b)/i.test(job.text)) {
     // what it asks for has happened already
-    process.nextTick(() =>
+    realTimers.nextTick(() =>
       guarded(() => {
         job.receiver.handleCommandComplete({ text: 'ROLLBACK' }, undefined);
         job.receiver.handleReadyForQuery(undefined);

@@ -90,7 +90,7 @@ export class VirtualConnection {
       connect: method(() => Promise.reject(new Error('Client has already been connected. You cannot reuse a client.'))),
       end: method((callback?: () => void) => {
         this.disposed = true;
-        if (callback) process.nextTick(callback);
+        if (callback) realTimers.nextTick(callback);
         return callback ? undefined : Promise.resolve();
       }),
       ref: method(() => {}),
@@ -239,7 +239,7 @@ export function nowhere(driver: ClientClass, error: (job: Job) => Error): Virtua
 
 /** Tells a job's owner of an error, asynchronously as a real connection would. */
 export function fail(job: Job, error: Error, connection?: unknown): void {
-  process.nextTick(() => guarded(() => job.receiver.handleError(error, connection ?? silentConnection)));
+  realTimers.nextTick(() => guarded(() => job.receiver.handleError(error, connection ?? silentConnection)));
 }
 
 /** What the app's callback throws is the app's: it must not unwind us (pg lets it become an uncaught exception). */
@@ -247,7 +247,7 @@ export function guarded(deliver: () => void): void {
   try {
     deliver();
   } catch (error) {
-    process.nextTick(() => {
+    realTimers.nextTick(() => {
       throw error;
     });
   }
