@@ -9,12 +9,30 @@ export async function connectThrough(pool: ManagedPool, database?: string): Prom
   } catch (cause) {
     throw new RewindError('REWIND_CONNECTION', {
       problem: `No connection to ${database === undefined ? pool.label : `database "${database}"`}: ${messageOf(cause)}`,
-      remedy:
-        'Is the server running, and are the settings of the Knex instance right for the test environment?' +
-        (process.env['DATABASE_URL']
-          ? ''
-          : ' DATABASE_URL is not set: set it, or let Mocha require mocha-rewind/embedded, which starts a server, before mocha-rewind/register.'),
+      remedy: remedyFor(cause, database ?? pool.database),
       cause,
     });
   }
 }
+
+function remedyFor(cause: unknown, database: string | undefined): string {
+  const { DATABASE_URL, NODE_ENV } = process.env;
+  if (!database && DATABASE_URL) {
+    return 'The settings name no database. A connection URL reads postgres://user:password@localhost:5432/shop_test.';
+  }
+  if ((cause as { code?: unknown }).code === NO_SUCH_DATABASE) {
+    return `Create it (createdb ${database}), or mend its name in the settings of the Knex instance.`;
+  }
+  return [
+    'Is the server running, and are the settings of the Knex instance right for the test environment?',
+    ...(DATABASE_URL
+      ? []
+      : [
+          'DATABASE_URL is not set: set it, or let Mocha require mocha-rewind/embedded, which starts a server, before mocha-rewind/register.',
+        ]),
+    ...(NODE_ENV === 'test' ? [] : [`NODE_ENV is ${NODE_ENV ? `"${NODE_ENV}"` : 'not set'}, if they depend on it.`]),
+  ].join(' ');
+}
+
+/** PostgreSQL's invalid_catalog_name. */
+const NO_SUCH_DATABASE = '3D000';

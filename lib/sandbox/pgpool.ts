@@ -83,7 +83,7 @@ class ManagedPgPool implements ManagedPool, RealSource {
   ) {
     const address = (this.address = addressOf(pool.Client, pool.options));
     this.key = keyOf(address);
-    this.label = `database "${address.database}" (pg.Pool)`;
+    this.label = address.database ? `database "${address.database}" (pg.Pool)` : 'a database without a name (pg.Pool)';
     this.knexClient = options.knexClient;
     this.real = {
       connect: pool.connect.bind(pool),

@@ -50,7 +50,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   ) {
     const address = (this.address = addressOf(driver, settings));
     this.key = keyOf(address);
-    this.label = `database "${address.database}" (knex)`;
+    this.label = address.database ? `database "${address.database}" (knex)` : 'a database without a name (knex)';
     this.knexClient = client as unknown as Knex.Client;
     const path = client.searchPath ?? [];
     this.searchPath = path.length === 0 ? undefined : [path].flat().map(quoteIdent).join(', ');

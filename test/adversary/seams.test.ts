@@ -160,6 +160,32 @@ describe('people who', () => {
     assert.match(message, /REWIND_CONNECTION[^]*DATABASE_URL is not set[^]*mocha-rewind\/embedded/);
   });
 
+  for (const [what, url, message] of [
+    [
+      'a database that is not there',
+      (right: string) => right.replace(/rw_test_\w+/, '$&_gone'),
+      /REWIND_CONNECTION[^]*Create it \(createdb \w+_gone\)/,
+    ],
+    [
+      'no database at all',
+      () => 'shop_test on my machine',
+      /REWIND_CONNECTION: No connection to a database without a name[^]*postgres:\/\//,
+    ],
+    [
+      'a server that is down',
+      () => 'postgres://127.0.0.1:1/down_test',
+      /REWIND_CONNECTION[^]*NODE_ENV is "development"/,
+    ],
+  ] as const)
+    it(`name ${what} are told what to do`, async () => {
+      const outcome = await go(
+        { 'a.spec.js': `it('asks', () => db('users').first());` },
+        { env: { DATABASE_URL: url(given.database.url), NODE_ENV: 'development' } },
+      );
+      assert.notEqual(outcome.code, 0);
+      assert.match(Object.values(outcome.failed).join(), message);
+    });
+
   it('connect in mochaGlobalSetup do not wait for ever for the databases of parallel workers', async () => {
     const outcome = await go(
       { 'a.spec.js': `it('asks', () => db('users').first());` },
