@@ -7,6 +7,9 @@ export interface ConfigChoices {
   readonly esm: boolean;
   readonly knex: KnexModule | undefined;
   readonly hasKnexfile: boolean;
+  /** Whether there are files for Knex to run. */
+  readonly migrations: boolean;
+  readonly seeds: boolean;
   /** Left out where it is what untagged tests get anyway. */
   readonly start: Mode;
 }
@@ -17,7 +20,7 @@ export function configName({ typescript }: ConfigChoices): string {
 
 /** The config file in the project's own language and module system. */
 export function configText(choices: ConfigChoices): string {
-  const { typescript, esm, knex, hasKnexfile, start } = choices;
+  const { typescript, esm, knex, start } = choices;
   const imports = typescript || esm;
   const lines = [
     ...(imports
@@ -30,11 +33,20 @@ export function configText(choices: ConfigChoices): string {
       ? ['  knex,']
       : ['  // knex: the instance your app uses. Without it, every PostgreSQL instance is managed.']),
     ...(start === 'rollback' ? [] : START[start]),
-    ...(hasKnexfile ? ['  // migrate: (db) => db.migrate.latest(),', '  // seed: (db) => db.seed.run(),'] : []),
+    ...setUpLines(choices),
     '});',
     '',
   ];
   return lines.join('\n');
+}
+
+/** Only proposed where the project's own hooks may do it already, or where it isn't known to work. */
+function setUpLines({ hasKnexfile, knex, migrations, seeds, start }: ConfigChoices): string[] {
+  const line = (text: string, exists: boolean): string[] => {
+    if (exists && knex && start === 'rollback') return [`  ${text}`];
+    return hasKnexfile || exists ? [`  // ${text}`] : [];
+  };
+  return [...line('migrate: (db) => db.migrate.latest(),', migrations), ...line('seed: (db) => db.seed.run(),', seeds)];
 }
 
 const START: Readonly<Record<Exclude<Mode, 'rollback'>, readonly string[]>> = {

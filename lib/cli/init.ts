@@ -35,8 +35,8 @@ export async function init(options: { readonly yes: boolean }): Promise<number> 
   return 0;
 }
 
-function missingPlugins({ mocha, embeddedPostgres }: ProjectFacts): string[] {
-  const wanted = [...(embeddedPostgres ? ['mocha-rewind/embedded'] : []), 'mocha-rewind/register'];
+function missingPlugins({ mocha, embeddedPostgres, envFile }: ProjectFacts): string[] {
+  const wanted = [...(embeddedPostgres && !envFile ? ['mocha-rewind/embedded'] : []), 'mocha-rewind/register'];
   return wanted.filter((name) => !requires(mocha, name));
 }
 
@@ -51,6 +51,7 @@ function describe(facts: ProjectFacts): void {
   );
   if (others.length > 0) seen('', `also ${others.map((module) => module.path).join(', ')}`);
   if (facts.knexfile) seen('knexfile', facts.knexfile);
+  if (facts.envFile) seen('Database', `named in ${facts.envFile}`);
   seen('Cleaning hooks', facts.cleaning.length === 0 ? 'none' : count(facts.cleaning.length, 'hook'));
   for (const { path, line, hook, by } of facts.cleaning) seen('', `${path}:${line} ${hook}: ${by}`);
 }
@@ -63,6 +64,8 @@ function planChanges(facts: ProjectFacts, plugins: readonly string[]): Change[] 
       esm: facts.esm,
       knex: facts.knexModules[0],
       hasKnexfile: facts.knexfile !== undefined,
+      migrations: facts.migrations,
+      seeds: facts.seeds,
       start: facts.cleaning.length > 0 ? ('unmanaged' as const) : ('rollback' as const),
     };
     const path = configName(choices);

