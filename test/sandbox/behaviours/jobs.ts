@@ -287,10 +287,10 @@ export const jobs: Behaviour[] = [
       const take = async (): Promise<number> =>
         knex('jobs')
           .where({ name: 'a' })
-          .andWhere((q) => void q.whereNull('taken_at').orWhereRaw("taken_at < now() - interval '15 ms'"))
+          .andWhere((q) => void q.whereNull('taken_at').orWhereRaw("taken_at < now() - interval '200 ms'"))
           .update({ taken_at: knex.fn.now() });
       const seen = [await take(), await take()];
-      await sleep(25);
+      await sleep(250);
       seen.push(await take());
       return seen;
     },
