@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import type { Client } from 'pg';
 import type { Snapshot } from '../../lib/snapshot';
-import { type Ground, type Role, contents, differences, ground, servers } from './support';
+import { type Ground, type Role, contents, differences, ground, servers, versionOf } from './support';
 
 const SCHEMA = `
   create table users (id serial primary key, name text unique not null, age int);
@@ -63,6 +63,25 @@ for (const server of servers()) {
         assert.equal(await snapshot.wroteOutside(), false);
         await snapshot.pop();
         assert.equal(await snapshot.wroteOutside(), false);
+      });
+
+      it('are late where their transaction is older than the last restore, by the real clock', async function () {
+        if ((await versionOf(server.url())) < 150000) this.skip();
+        const late = async (): Promise<boolean> => (await snapshot.restore()).lateSince !== undefined;
+        await place.observer.query(
+          `create schema frozen; grant usage on schema frozen to public;
+           create function frozen.now() returns timestamptz language sql as $$ select '2020-01-01'::timestamptz $$`,
+        );
+        await app.query('set search_path = frozen, public, pg_catalog');
+        assert.equal((await app.query(`select now() < '2021-01-01' as frozen`)).rows[0].frozen, true);
+        await snapshot.restore();
+        await app.query(`begin; insert into users (name) values ('cy'); commit`);
+        assert.equal(await late(), false);
+        await app.query('begin; select from users');
+        assert.equal(await late(), false, 'it has not written yet');
+        await app.query(`insert into users (name) values ('cy'); commit`);
+        assert.equal(await late(), true);
+        assert.equal(await late(), false, 'told once');
       });
 
       it('are seen by contents, table by table, whatever they were', async () => {

@@ -50,10 +50,10 @@ begin
   return report;
 end $$;
 
--- Whoever begins later is the next test's. Where sequences can't be unlogged it would be written to the log each time.
+-- Whoever begins later is the next test's, also in the same millisecond. Where sequences can't be unlogged it would be written to the log each time.
 create function rewind.note_restored() returns void language plpgsql as $$
 begin
-  ${unlogged && `perform setval('rewind.restored_at', (date_part('epoch', clock_timestamp()) * 1000)::int8);`}
+  ${unlogged && `perform setval('rewind.restored_at', floor(date_part('epoch', clock_timestamp()) * 1000)::int8);`}
 end $$;
 
 create function rewind.push_and_read(new_level int) returns text language plpgsql as $$

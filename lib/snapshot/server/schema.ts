@@ -103,11 +103,13 @@ create ${unlogged} sequence rewind.late_since;
 grant usage on sequence rewind.journal_failed, rewind.journal_position, rewind.outside, rewind.restored_at to public;
 grant update on sequence rewind.late_since to public;
 
--- For whoever writes: by the objects themselves, since only we may look into this schema. Never true.
+-- For whoever writes: by the objects themselves, since only we may look into this schema. Never true. Their search_path may
+-- lead to another now() first: tests that freeze the time do it so.
 create function rewind.count_outside(outside regclass, restored_at regclass, late_since regclass) returns boolean language plpgsql as $$
+declare began float8 := pg_catalog.date_part('epoch', pg_catalog.now()) * 1000;
 begin
-  if date_part('epoch', now()) * 1000 < pg_sequence_last_value(restored_at) then perform setval(late_since, (date_part('epoch', now()) * 1000)::int8); end if;
-  return nextval(outside) is null;
+  if began < pg_catalog.pg_sequence_last_value(restored_at) then perform pg_catalog.setval(late_since, began::int8); end if;
+  return pg_catalog.nextval(outside) is null;
 end $$;
 grant execute on function rewind.count_outside to public; -- which default privileges may have taken away
 
