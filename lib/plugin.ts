@@ -4,6 +4,7 @@ import type { Knex } from 'knex';
 import {
   type LoadedConfig,
   type RewindConfig,
+  emptyRules,
   fingerprintOf,
   resolveInstances,
   resolvePools,
@@ -112,6 +113,8 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     return { config: current.config, instances, fingerprint: fingerprintOf(current, instances ?? {}) };
   };
   let settings = await settle(loaded);
+
+  emptyRules(config, loaded.root).forEach(note);
 
   let beforeRunMs = waitedMs;
   let runs = 0;

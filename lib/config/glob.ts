@@ -8,6 +8,11 @@ export function assertWellFormed(glob: string): void {
   picomatch(glob, { ...GLOB_OPTIONS, strictBrackets: true });
 }
 
+/** The folder, or the file, that has to be there for `glob` to match anything. */
+export function baseOf(glob: string): string {
+  return picomatch.scan(glob).base;
+}
+
 /**
  * Whether a spec file belongs to `glob`, which is relative to `root`. A glob without wildcards that names a folder means
  * all that is in it. The file may be absolute, or relative to the working directory.

@@ -1,3 +1,5 @@
+import fs from 'node:fs';
+import path from 'node:path';
 import { MODES, type Mode } from '../modes';
 import type { RewindConfig, Rule } from './index';
 
@@ -24,6 +26,15 @@ export function taggingOf(config: RewindConfig, root: string): Tagging {
   };
 }
 
+/** Sentences on rules that can't match anything, mostly for a typing error. */
+export function emptyRules({ rules = [] }: RewindConfig, root: string): readonly string[] {
+  return rules.flatMap(({ files }, i) => {
+    const base = files === undefined ? '' : globs().baseOf(files);
+    if (fs.existsSync(path.join(root, base))) return [];
+    return [`rules[${i}] of the config matches no file: there is no ${base} in the package's folder.`];
+  });
+}
+
 function compile({ files, title, mode }: Rule, root: string): TaggingRule {
   return {
     ...(files !== undefined && { files: matcherOf(files, root) }),
@@ -33,8 +44,12 @@ function compile({ files, title, mode }: Rule, root: string): TaggingRule {
 }
 
 function matcherOf(files: string, root: string): (file: string) => boolean {
+  return globs().fileMatcher(files, root);
+}
+
+function globs(): typeof import('./glob') {
   // eslint-disable-next-line @typescript-eslint/no-require-imports -- late: picomatch takes 4 ms to load, and few need it
-  return (require('./glob') as typeof import('./glob')).fileMatcher(files, root);
+  return require('./glob') as typeof import('./glob');
 }
 
 function titleMatcher(title: RegExp | string): (fullTitle: string) => boolean {

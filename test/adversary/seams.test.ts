@@ -186,6 +186,18 @@ describe('people who', () => {
       assert.match(Object.values(outcome.failed).join(), message);
     });
 
+  it('misspell the folder of a rule are told so', async () => {
+    const rules = `[{ files: '*.spec.js', mode: 'rollback' }, { files: 'tets/legacy/**', mode: 'unmanaged' }, { title: 'x', mode: 'nodb' }]`;
+    const { code, stderr } = await go(
+      { 'a.spec.js': `it('asks', () => db('users').first());` },
+      { config: `{ knex: require('./db'), rules: ${rules} }` },
+    );
+    assert.equal(code, 0, stderr);
+    assert.deepEqual(stderr.match(/rules\[\d\] of the config .*/g), [
+      "rules[1] of the config matches no file: there is no tets/legacy in the package's folder.",
+    ]);
+  });
+
   it('connect in mochaGlobalSetup do not wait for ever for the databases of parallel workers', async () => {
     const outcome = await go(
       { 'a.spec.js': `it('asks', () => db('users').first());` },
