@@ -34,10 +34,15 @@ async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnaps
     },
     depth: 0,
     recover: async () => {
-      foundLeftovers = await snapshot.resume();
-      if (!foundLeftovers) {
+      const found = await snapshot.resume();
+      foundLeftovers = found === 'resumed';
+      if (found === 'no such run') {
         options.note(
           'REWIND_DIRTY: the database is clean; the next run with it meets what this one leaves (on an embedded server, which ends with its run, only npx mocha-rewind audit --dirty does)',
+        );
+      } else if (!foundLeftovers) {
+        options.note(
+          'REWIND_DIRTY: the baseline of the run that has left its data is of another version of mocha-rewind, and can no longer be brought back: those data, seeded anew, are the baseline from here on',
         );
       }
       return undefined;

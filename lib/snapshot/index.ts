@@ -98,8 +98,8 @@ export interface SnapshotStatus {
 export interface Snapshot {
   /** Brings a database whose last run was killed back to its baseline. Undefined if there was nothing to recover. */
   recover(): Promise<Recovered | undefined>;
-  /** Leaves what a run that has not ended left, and its baseline. False, and nothing done, if there is none. */
-  resume(): Promise<boolean>;
+  /** Leaves what a run that has not ended left, and its baseline, if it can be used. */
+  resume(): Promise<'resumed' | 'no such run' | 'its baseline is of no use'>;
   /**
    * Whether the database holds a baseline that was kept for this very fingerprint, and nothing has changed since: no row,
    * no sequence, nothing of the schema. Then {@link useKept} may take the place of {@link take}.

@@ -80,13 +80,13 @@ export class DatabaseSnapshot implements Snapshot {
     return state.level > 0 || touched.length > 0 ? { schemaChange } : undefined;
   }
 
-  async resume(): Promise<boolean> {
-    if ((await this.#state())?.status !== 'running') return false;
+  async resume(): ReturnType<Snapshot['resume']> {
+    if ((await this.#state())?.status !== 'running') return 'no such run';
     await this.#connection.hold();
     const state = await this.#state();
-    if (state?.status === 'running' && state.usable) return true;
+    if (state?.status === 'running' && state.usable) return 'resumed';
     await this.#connection.release();
-    return false;
+    return state?.status === 'running' ? 'its baseline is of no use' : 'no such run';
   }
 
   async holdsKept(): Promise<boolean> {

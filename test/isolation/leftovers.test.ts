@@ -53,6 +53,20 @@ describe('a run on dirty data', () => {
     assertGreen(await clean());
   });
 
+  it('does not take a database for clean whose baseline can no longer be used', async () => {
+    await dirty();
+    await given.database.query(
+      `update rewind.state set version = 'of long ago'; insert into notes (body) values ('left')`,
+    );
+    const next = await dirty();
+    assertGreen(next);
+    assert.doesNotMatch(next.stderr, /the database is clean/);
+    assert.match(next.stderr, /REWIND_DIRTY: the baseline of the run that has left its data is of another version/);
+    assertGreen(await clean());
+    assert.equal(await given.usersNow(), 'ann,bob', 'the seed was run');
+    assert.equal((await given.database.query(`select from notes where body = 'left'`)).length, 1);
+  });
+
   it('keeps the baseline of a killed run, and of one that was kept', async () => {
     assertGreen(await clean());
     const killed = await run(
