@@ -13,6 +13,7 @@ export type RewindErrorCode =
   | 'REWIND_CONNECTION' // a connection of ours could not be opened, or was lost
   | 'REWIND_NODB' // a @nodb test used the database
   | 'REWIND_INTERLEAVED' // two open transactions that one connection can't reproduce
+  | 'REWIND_SESSION' // what one connection has, and another of the same test must not see
   | 'REWIND_UNSUPPORTED' // a statement that can't run, or has no effect, inside a rolled-back transaction
   | 'REWIND_BOUNDARY' // the test's transaction was ended behind our back
   | 'REWIND_LATE_QUERY' // a query of a test that has already ended

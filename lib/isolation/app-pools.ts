@@ -1,13 +1,15 @@
-import type { ManagedPool } from '../sandbox';
+import { strongestUser, type ManagedPool } from '../sandbox';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import { connectThrough } from './connect';
 import { type Quiet, untilQuiet } from './quiet';
 
-/** The app's pools on one database, with the same user: there is at least one. */
+/** The app's pools on one database: there is at least one. */
 export class AppPools {
   readonly #pools = new Set<ManagedPool>();
   #elsewhere: string | undefined;
+  /** The pool of the user that may act as the most others, of as many users as there were when it was looked for. */
+  #strongest: { readonly users: number; readonly pool: ManagedPool | undefined } = { users: 1, pool: undefined };
   /** Connections that were out when the current committing scope arrived. */
   #inUseBefore = 0;
   #takenBefore: ReadonlySet<object> = new Set();
@@ -35,9 +37,20 @@ export class AppPools {
     return this.#elsewhere;
   }
 
-  /** A connection of our own, to another database of the server if one is named. */
-  connect(database?: string): Promise<OwnConnection> {
-    return connectThrough(this.first, database);
+  /** A connection of our own, to another database of the server if one is named; of the user that may do the most. */
+  async connect(database?: string): Promise<OwnConnection> {
+    const users = [...new Set([...this.#pools].map(({ user }) => user))];
+    if (users.length === 1 || this.#strongest.users === users.length) {
+      return connectThrough(this.#strongest.pool ?? this.first, database);
+    }
+    const connection = await connectThrough(this.first, database);
+    const user = await strongestUser(connection, users);
+    const pool = [...this.#pools].find((one) => one.user === user) ?? this.first;
+    // somebody's pool may be one that nobody ever uses, and that can't connect
+    const other = pool === this.first ? undefined : await connectThrough(pool, database).catch(() => undefined);
+    this.#strongest = { users: users.length, pool: other && pool };
+    if (other) await connection.end();
+    return other ?? connection;
   }
 
   redirect(database: string | undefined): void {

@@ -60,6 +60,7 @@ export class Isolation implements IsolationRoom {
       for (const scope of this.#path) database.enter(scope);
     }
     database.pools.add(pool);
+    database.sandbox.join(pool);
     const managed = database;
     return () => this.#admit(managed);
   };
@@ -186,7 +187,7 @@ export class Isolation implements IsolationRoom {
     });
   }
 
-  /** Other roles' views of the same database. */
+  /** Other views of the same database. */
   #sameDatabaseAs(database: ManagedDatabase): ManagedDatabase[] {
     return this.used().filter((other) => other !== database && other.identity === database.identity);
   }

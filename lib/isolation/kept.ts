@@ -8,7 +8,7 @@ import type { ManagedDatabase } from './managed-database';
 export async function areSeeded(databases: readonly ManagedDatabase[], options: IsolationOptions): Promise<boolean> {
   if (databases.some((database) => database.holdsLeftovers)) return true;
   if (options.fingerprint() === undefined || databases.length === 0) return false;
-  // Two roles' views of one database have one snapshot.
+  // Two views of one database have one snapshot.
   const kept = new Map(databases.map((database) => [database.identity, database.kept]));
   for (const baseline of kept.values()) if (!(await baseline?.holdsKept())) return false;
   for (const baseline of kept.values()) await baseline?.useKept();

@@ -27,7 +27,7 @@ export class ManagedDatabase {
   readonly problems = new ScopeProblems();
   /** True once the app has asked for a connection, or the config has named it. */
   wasUsed = false;
-  /** The same for two roles' views of one database, which have a sandbox each, and one snapshot. */
+  /** The same for two views of one database, by different addresses, which have a sandbox each, and one snapshot. */
   identity = '';
   /** Where there is a snapshot. */
   leaks: LeakWatch | undefined;

@@ -14,5 +14,7 @@ export const rollback: ModeStrategy = {
 /** The first test has its time limit for itself, and may have faked the clock that a connection needs to open. */
 export async function prepareFor(databases: readonly ManagedDatabase[]): Promise<void> {
   // What fails here fails again, and is told, at the first statement.
-  for (const { sandbox, pools } of databases) await prepareSandbox(sandbox, pools.first).catch(() => {});
+  for (const { sandbox, pools } of databases) {
+    for (const pool of pools.all) await prepareSandbox(sandbox, pool).catch(() => {});
+  }
 }

@@ -1,6 +1,6 @@
 // Puts answers together: the server's, and those given here because the server is not to be asked (BEGIN, COMMIT …).
 import { realTimers } from '../timers';
-import type { LocalName } from './calls';
+import { isTrue, type LocalName } from './calls';
 import type { Statement } from './statement';
 import type { Task } from './session';
 import { guarded, type Job } from './virtual';
@@ -71,11 +71,16 @@ export class Answer {
     realTimers.nextTick(() => this.job.connection.client.emit('notice', notice));
   }
 
+  /** In lower case: TimeZone and timezone are one parameter. */
   nameOf(local: LocalName): string | undefined {
     if (local === 'computed') return undefined;
-    if ('literal' in local) return local.literal;
+    if ('literal' in local) return local.literal.toLowerCase();
     const value = this.job.values?.[local.parameter - 1];
-    return typeof value === 'string' ? value : undefined;
+    return typeof value === 'string' ? value.toLowerCase() : undefined;
+  }
+
+  isTrue(parameter: number): boolean {
+    return isTrue(this.job.values?.[parameter - 1]);
   }
 
   finish(error: Error | undefined): void {

@@ -16,10 +16,17 @@ export interface SessionLock {
   readonly key: LockKey;
 }
 
+/** A parameter that is set until the end of the transaction, or for the session, as the statement's `$n` says. */
+export interface MaybeLocal {
+  readonly name: LocalName;
+  readonly parameter: number;
+}
+
 interface CallTraits {
   sessionLock?: SessionLock;
   locals?: LocalName[];
   sets?: LocalName[];
+  maybeLocals?: MaybeLocal[];
 }
 
 const SESSION_LOCKS: Readonly<Record<string, SessionLockUse>> = {
@@ -42,15 +49,29 @@ export function callTraits(body: Node): CallTraits {
     if (lock) traits.sessionLock = { use: lock, key: traits.sessionLock ? [] : list(node.args).map(lockKey) };
     if (name === 'set_config') {
       const [parameter, , local] = list(node.args);
-      const constant = inner(local, 'A_Const');
-      const text = (constant?.sval as Node | undefined)?.sval;
-      const yes = constant
-        ? (constant.boolval as Node | undefined)?.boolval === true || /^(t|true|on|yes|y|1)$/i.test(String(text))
-        : true;
-      (yes ? (traits.locals ??= []) : (traits.sets ??= [])).push(localName(parameter));
+      const isLocal = truth(local);
+      const name = isLocal === 'computed' ? isLocal : localName(parameter);
+      if (typeof isLocal === 'object') (traits.maybeLocals ??= []).push({ name, ...isLocal });
+      else (isLocal ? (traits.locals ??= []) : (traits.sets ??= [])).push(name);
     }
   });
   return traits;
+}
+
+/** As PostgreSQL reads a boolean (manual, 8.6), nearly. */
+export function isTrue(value: unknown): boolean {
+  return value === true || /^\s*(t|tr|tru|true|on|y|ye|yes|1)\s*$/i.test(String(value));
+}
+
+function truth(node: unknown): boolean | { readonly parameter: number } | 'computed' {
+  const cast = inner(node, 'TypeCast');
+  if (cast) return truth(cast.arg);
+  const parameter = inner(node, 'ParamRef');
+  if (parameter) return { parameter: Number(parameter.number) };
+  const constant = inner(node, 'A_Const');
+  if (!constant) return 'computed';
+  const { boolval, sval } = constant as { readonly boolval?: Node; readonly sval?: Node };
+  return boolval ? boolval.boolval === true : isTrue(sval?.sval);
 }
 
 function lockKey(node: unknown): LockKey[number] {

@@ -25,8 +25,7 @@ export class Checkouts {
 
   /** Whatever has to be there before the first statement can run; rejects as the pool does where there is no server. */
   async prepare(source: RealSource): Promise<void> {
-    this.sandbox.searchPaths.add(source.searchPath);
-    await this.sandbox.ready(source);
+    await this.sandbox.welcome(source);
   }
 
   owns(connection: VirtualConnection): boolean {

@@ -74,6 +74,15 @@ export class Control {
     return tx;
   }
 
+  /** Runs what is not in a transaction of the app's in one of its own, with the modes of its pool. */
+  async around(task: Task, pinned: Pinned, run: () => Promise<Error | undefined>): Promise<Error | undefined> {
+    const tx = this.begin(task, {});
+    tx.implicit = true;
+    const error = await run();
+    if (error) this.rollback(task, tx);
+    return error ?? this.commit(task, pinned, tx);
+  }
+
   rollback(task: Task, tx: Transaction): undefined {
     if (tx.ddl) this.executor.schemaChanged();
     this.sandbox.endTransaction(task.session);
@@ -92,7 +101,10 @@ export class Control {
       return undefined;
     }
     if (pinned.facts.deferrable) stack.queue('SET CONSTRAINTS ALL IMMEDIATE');
-    for (const table of tx.drops) stack.queue(`DROP TABLE IF EXISTS pg_temp.${quoteIdent(table)}`);
+    for (const table of tx.drops) {
+      stack.queue(`DROP TABLE IF EXISTS pg_temp.${quoteIdent(table)}`);
+      this.executor.shared.temporaries.gone(table);
+    }
     if (pinned.facts.deferrable || tx.drops.length > 0) {
       const outcome = await this.executor.exchange(pinned, undefined);
       if (outcome.error) {
@@ -190,7 +202,7 @@ export class Control {
   }
 
   /** Makes the app's transaction as failed on the server's side as on ours: it goes, and everything but its end is refused. */
-  private fail(tx: Transaction): void {
+  fail(tx: Transaction): void {
     tx.failed = true;
     if (this.sandbox.stack.has(tx.mark)) this.sandbox.stack.discard(tx.mark);
     tx.savepoints = [];

@@ -7,10 +7,11 @@ import { Control } from './control';
 import type { Pinned } from './pinned';
 import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './refusals';
 import type { RollbackSandbox } from './sandbox';
-import type { Session, Task, Transaction } from './session';
-import { keepTime, remake, setTime } from './times';
-import { NONE, SessionSettings } from './settings';
+import { needsTransaction, type Session, type Task, type Transaction } from './session';
+import { asOwner, keepTime, remake, setTime } from './times';
+import { SessionSettings } from './settings';
 import { Several } from './several';
+import { SharedSession } from './shared';
 import { Special } from './special';
 import { mark } from './stack';
 import { isOrdinary, scriptNotifies, scriptRunsCode, UNKNOWN, type Statement } from './statement';
@@ -23,10 +24,12 @@ export class Executor {
   readonly controls: Control;
   readonly specials: Special;
   readonly settings: SessionSettings;
+  readonly shared: SharedSession;
   private readonly strings: Several;
 
   constructor(private readonly sandbox: RollbackSandbox) {
     this.settings = new SessionSettings(sandbox.stack);
+    this.shared = new SharedSession(sandbox.stack);
     this.controls = new Control(sandbox, this);
     this.specials = new Special(sandbox, this);
     this.strings = new Several(sandbox, this);
@@ -59,6 +62,7 @@ export class Executor {
       if (
         statement.kind === 'plain' &&
         isOrdinary(statement) &&
+        !needsTransaction(task.session, statement) &&
         !answer.needsSimple(statement) &&
         !(this.stale && asksOfSchema(statement)) &&
         !pinned.setsBehind(task.text)
@@ -82,8 +86,11 @@ export class Executor {
   // --- one statement
 
   private async one(task: Task, pinned: Pinned, statement: Statement, answer: Answer): Promise<Error | undefined> {
-    if (statement.kind === 'plain')
-      return this.specials.run(task, pinned, statement, answer, (sent) => answer.bodyFor(statement, sent));
+    if (statement.kind === 'plain') {
+      const run = (): Promise<Error | undefined> =>
+        this.specials.run(task, pinned, statement, answer, (sent) => answer.bodyFor(statement, sent));
+      return needsTransaction(task.session, statement) ? this.controls.around(task, pinned, run) : run();
+    }
     return this.controls.run(task, pinned, statement, answer, answer.bodyFor(statement));
   }
 
@@ -159,6 +166,8 @@ export class Executor {
     const { tx } = session;
     const first = stack.empty;
     if (level.ended) return new Error('the test it belongs to has ended');
+    const refusal = this.shared.refuse(task, this.sandbox.levels);
+    if (refusal) return this.refuse(refusal);
     if (tx?.failed) return stack.has(tx.mark) ? undefined : serverError('25P02', ABORTED);
     if (!stack.has(level.mark)) {
       const bottom = stack.empty;
@@ -169,10 +178,16 @@ export class Executor {
     if (tx) this.openTransaction(session, tx, pinned);
     else {
       this.refreshGuard();
-      this.applySettings(session);
+      this.settings.apply(session);
     }
+    this.shared.prepare(task, pinned.writesBehind(task.text));
     if (pinned.behind) setTime(stack, session, pinned.behind.of(task.text), pinned.facts.user, first);
     return undefined;
+  }
+
+  private refuse(error: Error): Error {
+    this.sandbox.report(error);
+    return error;
   }
 
   private openTransaction(session: Session, tx: Transaction, pinned: Pinned): void {
@@ -180,9 +195,10 @@ export class Executor {
     tx.started = true;
     if (stack.has(tx.mark)) return;
     stack.push(tx.mark);
-    this.applySettings(session);
+    const { deferred, user } = pinned.facts;
+    if (deferred) stack.queueAll(asOwner(session, user, [`SET CONSTRAINTS ${deferred} DEFERRED`]));
+    this.settings.apply(session);
     if (tx.readOnly) this.restrict(session, pinned);
-    if (pinned.facts.deferred) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);
     for (const name of tx.savepoints) {
       stack.queue(`SAVEPOINT ${quoteIdent(name)}`);
       stack.pushSent(mark('savepoint', name));
@@ -195,14 +211,6 @@ export class Executor {
     // later it would be too late for that
     if (pinned.behind) remake(stack, session, pinned.behind.clocks, pinned.facts.user);
     stack.queue('SET TRANSACTION READ ONLY');
-  }
-
-  private applySettings({ settings, source }: Session): void {
-    const { sandbox } = this;
-    this.settings.apply(settings);
-    if (sandbox.searchPaths.size > 1 && !settings.has('search_path')) {
-      sandbox.stack.queue(`SET search_path TO ${source.searchPath ?? 'DEFAULT'}`);
-    }
   }
 
   /** Makes sure that a failing autocommit statement takes nothing with it that was written before. */
@@ -251,6 +259,8 @@ export class Executor {
   }
 
   private explain(task: Task, error: Error): Error {
+    const forgotten = this.shared.explain(task, error);
+    if (forgotten) return this.refuse(forgotten);
     if (task.session.tx) return error;
     const why = whyOutside((error as { code?: unknown }).code, error.message);
     if (why === undefined) return error;
@@ -281,6 +291,7 @@ export class Executor {
   async refreshIfStale(pinned: Pinned): Promise<void> {
     if (!this.stale) return;
     this.stale = false;
+    if (!this.sandbox.stack.empty && pinned.wire.status === 'T') this.settings.actAsItself();
     await this.exchange(pinned, undefined);
     await pinned.refresh().catch(() => (this.stale = true));
   }
@@ -291,7 +302,7 @@ export class Executor {
 
   async commit(pinned: Pinned): Promise<void> {
     const { stack } = this.sandbox;
-    if (!stack.empty) this.settings.apply(NONE);
+    if (!stack.empty) this.settings.clear();
     const prefix = stack.empty ? stack.take() : [...stack.take(), 'COMMIT'];
     if (prefix.length === 0) return;
     const outcome = await new Promise<Outcome>((resolve) => pinned.wire.send(prefix, undefined, resolve));

@@ -16,6 +16,8 @@ export interface ManagedPool {
   readonly label: string;
   /** The instance's client, for `include`/`exclude`; undefined for a `pg.Pool`. */
   readonly knexClient: Knex.Client | undefined;
+  /** Whom its connections belong to. */
+  readonly user: string;
   /** The database its settings name. */
   readonly database: string;
   /** Opens a connection with the pool's own settings that is on no pool; to another database of the server, if named. */
@@ -67,6 +69,8 @@ export type Problem = Error;
  * multiplexed, and a stack of scopes. Scope changes are synchronous and cost nothing until a statement is sent.
  */
 export interface Sandbox {
+  /** Tells of a pool that may ask for connections: the pinned one has to be able to stand for all of them. */
+  join(pool: ManagedPool): void;
   enter(scope: Scope): void;
   /** Ends the innermost scope: its ROLLBACK is queued and rides with whatever comes next. */
   leave(scope: Scope): readonly Problem[];
@@ -112,7 +116,7 @@ export function createSandbox(options?: SandboxOptions): Sandbox {
 
 /** Takes the real connection, and learns what has to be known of the database, before the first statement asks for it. */
 export async function prepareSandbox(sandbox: Sandbox, pool: ManagedPool): Promise<void> {
-  await (sandbox as RollbackSandbox).ready(pool as ManagedPool & RealSource);
+  await (sandbox as RollbackSandbox).welcome(pool as ManagedPool & RealSource);
 }
 
 /** In words: statements of the app's that wait their turn. */
@@ -126,6 +130,7 @@ export function caveatsOf(sandbox: Sandbox): readonly string[] {
 }
 
 export { type CleaningEffect, cleaningEffectOf, mayClean } from './cleaning';
+export { strongestUser } from './profiles';
 export { countQueries, expectQueries, tapQueries, type CountedQuery } from './count';
 export { manageKnex, watchKnex } from './knex';
 export { detached } from './origin';

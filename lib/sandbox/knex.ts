@@ -7,7 +7,8 @@ import { nameOf } from '../scope';
 import { inFlow } from './flow';
 import type { Knex, KnexWatch } from './index';
 import { watchServers } from './origin';
-import { adoptPgPool, type PgPool } from './pgpool';
+import { adoptPgPool } from './pgpool';
+import type { PgPool } from './pgpool-types';
 import { destroyedBy, ManagedTarnPool } from './tarn';
 import type { KnexClient, TarnPool } from './tarn-types';
 
@@ -132,7 +133,6 @@ function adoptTarnPool(client: KnexClient, pool: TarnPool, settings: unknown, wa
     return;
   }
   const managed = new ManagedTarnPool(client, pool, driver, settings);
-  tellOtherUser(watch, managed);
   const gate = watch.onPool(managed);
   seen.set(pool, gate ? managed : 'left alone');
   if (!gate) return;
@@ -153,20 +153,4 @@ function watchTransactions(client: KnexClient): void {
     if (this.transacting || config?.connection) return original.call(this, container, config, outer);
     return inFlow(() => original.call(this, container, config, outer));
   };
-}
-
-const usersOf = new WeakMap<KnexWatch, Map<string, string>>();
-
-/** Two users can't share a session, so they don't share a transaction, and that can't go unnoticed. */
-function tellOtherUser(watch: KnexWatch, { address }: ManagedTarnPool): void {
-  const users = usersOf.get(watch) ?? new Map<string, string>();
-  usersOf.set(watch, users);
-  const place = `${address.host}:${address.port}/${address.database}`;
-  const first = users.get(place) ?? address.user;
-  users.set(place, first);
-  if (first === address.user) return;
-  ignore(
-    watch,
-    `Database "${address.database}" is used as "${first}" and as "${address.user}": in rolled-back tests neither sees what the other has written.`,
-  );
 }

@@ -107,7 +107,7 @@ function last<T>(result: T | T[]): T {
   return Array.isArray(result) ? (result.at(-1) as T) : result;
 }
 
-/** Pools with the same key are one database to one user: they can share a transaction. */
+/** Pools with the same key are one database: they can share a transaction. */
 export function keyOf(address: ReturnType<typeof addressOf>): string {
-  return [address.host, address.port, address.user, address.database].join('|');
+  return [address.host, address.port, address.database].join('|');
 }

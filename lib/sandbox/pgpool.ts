@@ -5,33 +5,17 @@ import { AsyncResource } from 'node:async_hooks';
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
 import { admission, refuseLate, type OnLate } from './checkout';
+import { listenToPgPool } from './customs';
 import type { Admission, Gate, Knex, ManagedPool, Pool } from './index';
 import { siteOfCall } from './flow';
 import { describeExhaustion, noteHolder, noteRealHolder, sitesOf } from './holders';
-import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
+import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf } from './own';
 import { overhear, overhearNoMore } from './overhear';
+import type { OnConnect, PgPool, PooledClient } from './pgpool-types';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
-import { nowhere, virtualOf, type ClientClass } from './virtual';
+import { nowhere, virtualOf } from './virtual';
 import type { PgClient } from './wire';
-
-type Release = (error?: Error | boolean) => void;
-type PooledClient = PgClient & { release: Release };
-type OnConnect = (error: Error | undefined, client: PooledClient | undefined, release: Release) => void;
-
-export interface PgPool {
-  readonly Client: ConnectingClass & ClientClass;
-  readonly options: Record<string, unknown> & { max: number; allowExitOnIdle?: boolean; query_timeout?: number };
-  readonly _clients?: readonly PgClient[];
-  readonly _idle?: { client: PgClient; timeoutId?: NodeJS.Timeout }[];
-  readonly totalCount: number;
-  readonly idleCount: number;
-  readonly waitingCount: number;
-  connect(): Promise<PooledClient>;
-  connect(callback: OnConnect): void;
-  end(callback?: () => void): Promise<void>;
-  on(event: string, listener: (...args: never[]) => void): void;
-}
 
 const adopted = new WeakMap<object, ManagedPgPool>();
 
@@ -70,6 +54,9 @@ class ManagedPgPool implements ManagedPool, RealSource {
   readonly key: string;
   readonly label: string;
   readonly knexClient: Knex.Client | undefined;
+  readonly customs = new Set<string>();
+  readonly user: string;
+  private readonly alike: () => string;
   private readonly address: ReturnType<typeof addressOf>;
   private evictions = 0;
   private readonly shadows = new Map<RollbackSandbox, PgPool>();
@@ -85,10 +72,16 @@ class ManagedPgPool implements ManagedPool, RealSource {
     this.key = keyOf(address);
     this.label = address.database ? `database "${address.database}" (pg.Pool)` : 'a database without a name (pg.Pool)';
     this.knexClient = options.knexClient;
+    this.user = address.user;
+    this.alike = listenToPgPool(pool, this.customs);
     this.real = {
       connect: pool.connect.bind(pool),
       end: pool.end.bind(pool),
     };
+  }
+
+  get likeness(): string {
+    return this.alike();
   }
 
   get database(): string {

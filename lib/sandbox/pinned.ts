@@ -6,13 +6,19 @@ import { Behind } from './behind';
 import { ANYTHING_BEHIND, ASKERS, BEHIND, type BehindRow, type FunctionRow } from './catalog';
 import { CLOCK_TABLES, ClockDefaults } from './defaults';
 import { mentioning } from './names';
+import { overhearNoMore } from './overhear';
+import { NEUTRAL, TIMEOUTS, type Profiles } from './profiles';
 import { QUIETLY, retimed } from './retimed';
 import { Wire, type PgClient } from './wire';
 
 /** A pool's own way of handing out and taking back real connections. */
 export interface RealSource {
-  /** The schemas its connections look in, as SQL for SET search_path; undefined where the server's default holds. */
-  readonly searchPath?: string | undefined;
+  /** Whom its connections belong to. */
+  readonly user: string;
+  /** The same for pools that make their connections the same way. */
+  readonly likeness: string;
+  /** Names of custom parameters that its new connections may have been given. */
+  readonly customs: ReadonlySet<string>;
   take(): Promise<PgClient>;
   give(client: PgClient): void;
   /** A connection of our own with the pool's settings. */
@@ -46,9 +52,6 @@ const FACTS = `
       where c.condeferrable and c.condeferred) as deferred,
     ${CLOCK_TABLES} as clocks, ${ASKERS} as askers,
     ${ANYTHING_BEHIND} as calls`;
-
-/** Limits that would kill a test's transaction while somebody looks at it in a debugger, or between two tests. */
-const TIMEOUTS = ['idle_in_transaction_session_timeout', 'transaction_timeout'];
 
 export class Pinned {
   readonly wire: Wire;
@@ -91,18 +94,25 @@ export class Pinned {
 
   static async open(
     source: RealSource,
+    profiles: Profiles,
     onLost: (error: Error) => void,
     onNotice: (notice: unknown) => void,
   ): Promise<Pinned> {
     // its socket must not belong to the test that happens to come first: see origin.ts
     const client = await scopeContext.run(undefined, () => source.take());
+    overhearNoMore(client);
     const pinned = new Pinned(client, source, onLost, onNotice);
+    await profiles.read(source, (sql, values) => pinned.ask(sql, values));
     await pinned.refresh();
-    const set = await pinned.ask<{ name: string }>(
-      `select name from pg_catalog.pg_settings where name = any($1) and setting <> '0'`,
-      [TIMEOUTS],
+    const set = await pinned.ask<{ name: string; value: string }>(
+      `select name, value from unnest($1::text[], $2::text[]) as own(name, value)
+         join pg_catalog.pg_settings using (name) where setting <> value`,
+      [
+        [...TIMEOUTS, ...NEUTRAL.keys()],
+        [...TIMEOUTS.map(() => '0'), ...NEUTRAL.values()],
+      ],
     );
-    pinned.own = new Map([[MARK, 'on'], ...set.map(({ name }) => [name, '0'] as const)]);
+    pinned.own = new Map([[MARK, 'on'], ...set.map(({ name, value }) => [name, value] as const)]);
     await pinned.setOwn();
     return pinned;
   }
@@ -124,7 +134,9 @@ export class Pinned {
 
   /** Parameters that RESET ALL would change. */
   async changedParameters(): Promise<string[]> {
-    const rows = await this.ask<{ name: string }>(`select name from pg_catalog.pg_settings where source = 'session'`);
+    const rows = await this.ask<{ name: string }>(
+      `select lower(name) as name from pg_catalog.pg_settings where source = 'session'`,
+    );
     return rows.map(({ name }) => name).filter((name) => !name.startsWith('rewind.') && !this.own.has(name));
   }
 

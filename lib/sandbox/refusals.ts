@@ -33,6 +33,44 @@ export function interleaved(text: string, owner: Transaction | undefined): Rewin
   });
 }
 
+const SHARED = 'In a rolled-back test all of them share one real connection';
+
+export function cannotBecome(pinned: string, user: string): RewindError {
+  return new RewindError('REWIND_SESSION', {
+    problem: `The database is used as "${pinned}" and as "${user}" by connections of the same test. ${SHARED}, which belongs to "${pinned}", and "${pinned}" may not act as "${user}".`,
+    remedy: `Make one of them a superuser, or GRANT "${user}" TO "${pinned}", in the test environment; name the instances of both in \`knex\` of the config, so that the stronger one is known from the start. Or: ${TRUNCATE}`,
+  });
+}
+
+export function actsAsRole(text: string, user: string): RewindError {
+  return new RewindError('REWIND_SESSION', {
+    problem: `"${shorten(text)}" asks for, or changes, the user of its session. ${SHARED}, on which "${user}" is a role (SET ROLE), and not the session's user.`,
+    remedy: `Let an instance of a superuser be known as well: name it in \`knex\` of the config. Or: ${TRUNCATE}`,
+  });
+}
+
+export function sequenceForgotten(text: string, cause: Error): RewindError {
+  return new RewindError('REWIND_SESSION', {
+    problem: `"${shorten(text)}" asks for the number that its own connection was given, and another connection of the same test has used sequences since. ${SHARED}, which can't remember both.`,
+    remedy: `Ask with RETURNING, or on the connection (in the transaction) that has made the row, before others insert. Or: ${TRUNCATE}`,
+    cause,
+  });
+}
+
+export function temporaryElsewhere(text: string, name: string): RewindError {
+  return new RewindError('REWIND_SESSION', {
+    problem: `"${shorten(text)}" names the temporary "${name}" of another connection of the same test, which in production would not see it. ${SHARED}.`,
+    remedy: `Use a temporary table on the connection (in the transaction) that has made it. If the app means another one: ${TRUNCATE}`,
+  });
+}
+
+export function sharedSession(text: string, what: string): RewindError {
+  return new RewindError('REWIND_SESSION', {
+    problem: `"${shorten(text)}": ${what}. ${SHARED}.`,
+    remedy: TRUNCATE,
+  });
+}
+
 export function locksElsewhere(text: string): RewindError {
   return new RewindError('REWIND_INTERLEAVED', {
     problem: `"${shorten(text)}" asks for a session-level advisory lock while another connection of the same test holds one. On the one real connection below them, both would get it.`,

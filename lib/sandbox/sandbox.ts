@@ -7,13 +7,15 @@ import { admit } from './admission';
 import { Checkouts } from './checkouts';
 import { Executor } from './executor';
 import { Leaving } from './leaving';
-import type { Problem, Sandbox } from './index';
+import type { ManagedPool, Problem, Sandbox } from './index';
 import { lateOrigin, lateQuery, setRunning } from './origin';
 import { SessionLocks } from './locks';
 import { loadParser, parserLoaded } from './parser';
 import type { SandboxOptions } from './options';
 import { Patience } from './patience';
-import { Pinned, type RealSource } from './pinned';
+import type { Pinned, RealSource } from './pinned';
+import { Pinning } from './pinning';
+import type { Home, Profiles } from './profiles';
 import { connectionLost } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
 import { SavepointStack } from './stack';
@@ -28,17 +30,14 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   readonly stack = new SavepointStack();
   /** Sessions with an open transaction. */
   readonly open = new Set<Session>();
-  pinned: Pinned | undefined;
   readonly locks = new SessionLocks();
-  /** Those of all pools that share this sandbox: with more than one, each statement has to say which it means. */
-  readonly searchPaths = new Set<string | undefined>();
 
   /** Sessions with an open cursor or stream, and the scope it was opened in. */
   readonly portals = new Map<Session, Level>();
   readonly levels: Level[] = [level(undefined, 0)];
   queue: Task[] = [];
   active: Task | undefined;
-  private pinning: Promise<Pinned> | undefined;
+  private readonly pinning = new Pinning(this);
   private held: Promise<void> | undefined;
   private pumping = false;
   private idleWaiters: (() => void)[] = [];
@@ -94,6 +93,14 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   report(problem: Error): void {
     // Knex puts the SQL in front of the messages of errors that pass through it: what we keep is a copy
     this.current.problems.push(problem instanceof RewindError ? new RewindError(problem.code, problem) : problem);
+  }
+
+  get pinned(): Pinned | undefined {
+    return this.pinning.pinned;
+  }
+
+  get profiles(): Profiles {
+    return this.pinning.profiles;
   }
 
   get client(): PgClient | undefined {
@@ -192,7 +199,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
       return fail(task.job, connectionLost(this.nameOf(lost), lost.lost));
     }
     if (this.pinned && !this.pinned.lost) return this.executor.run(task, this.pinned);
-    this.ready(task.session.source).then(
+    this.pinning.ready(task.session.source).then(
       (pinned) => this.executor.run(task, pinned),
       (error: Error) => {
         fail(task.job, error);
@@ -221,26 +228,20 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     for (const task of dropped) fail(task.job, why(task));
   }
 
-  ready(source: RealSource): Promise<Pinned> {
-    if (this.pinned && !this.pinned.lost) return Promise.resolve(this.pinned);
-    this.pinning ??= Promise.all([this.dropPinned().then(() => this.pin(source)), loadParser()])
-      .then(([pinned]) => pinned)
-      .finally(() => (this.pinning = undefined));
-    return this.pinning;
+  /** Makes sure that connections of this pool get what they would have in production. */
+  welcome(source: RealSource): Promise<void> {
+    return this.pinning.welcome(source);
   }
 
-  private async pin(source: RealSource): Promise<Pinned> {
-    const pinned = await Pinned.open(
-      source,
-      (error) => this.connectionLost(error),
-      (notice) => this.active?.job.connection.client.emit('notice', notice),
-    );
-    this.stack.canChain = pinned.facts.version >= 120000;
-    this.pinned = pinned;
-    return pinned;
+  join(pool: ManagedPool): void {
+    this.profiles.add(pool as ManagedPool & RealSource);
   }
 
-  private connectionLost(error: Error): void {
+  homeOf(source: RealSource): Home {
+    return this.profiles.homeOf(source);
+  }
+
+  connectionLost(error: Error): void {
     for (const l of this.levels) if (this.stack.has(l.mark) && this.stack.writtenSince(l.mark)) l.lost = error;
     this.transactionGone();
   }
@@ -253,18 +254,12 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     this.open.clear();
   }
 
-  private async dropPinned(): Promise<void> {
-    const { pinned } = this;
-    this.pinned = undefined;
-    await pinned?.giveBack();
-  }
-
   private async idle(): Promise<void> {
     while (this.active ?? this.held) await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
   }
 
   /** Runs `work` with the wire to ourselves. */
-  private async alone(work: (pinned: Pinned) => Promise<void>): Promise<void> {
+  async alone(work: (pinned: Pinned) => Promise<void>): Promise<void> {
     await this.idle();
     const { pinned } = this;
     if (!pinned || pinned.lost) return;
@@ -305,13 +300,14 @@ export class RollbackSandbox implements Sandbox, SessionHost {
       }
       if (!this.stack.empty || this.stack.pending) await this.executor.rollback(pinned);
     });
-    await this.dropPinned();
+    await this.pinning.drop();
   }
 
   /** A pool is being destroyed. If the real connection came from it, it is given back, or outlives it if it holds data. */
   async poolEnds(source: RealSource): Promise<void> {
     await this.idle();
     const { pinned } = this;
+    this.profiles.remove(source, pinned?.source);
     if (pinned?.source !== source) return;
     const holdsData = this.levels.some((l) => this.stack.has(l.mark) && this.stack.writtenSince(l.mark));
     if (holdsData && !pinned.lost) pinned.outlivePool();

@@ -4,7 +4,7 @@ import { realTimers } from '../timers';
 import { Caveats } from './caveats';
 import type { Flow } from './flow';
 import type { RealSource } from './pinned';
-import { NONE, type Settings } from './settings';
+import { NONE, type Home, type Settings } from './profiles';
 import { mark, type Mark } from './stack';
 import type { Script, TransactionModes } from './statement';
 import type { Job, Route, VirtualConnection } from './virtual';
@@ -61,7 +61,8 @@ export interface Transaction {
   cursors: boolean;
 }
 
-export function transaction(modes: TransactionModes, { site, settings }: Session): Transaction {
+export function transaction(given: TransactionModes, { site, settings, home }: Session): Transaction {
+  const modes = { ...home.modes, ...given };
   return {
     mark: mark('transaction', 'rewind_t'),
     site: site?.(),
@@ -93,6 +94,7 @@ export interface SessionHost {
   accept(session: Session, job: Job): void;
   isActive(session: Session): boolean;
   isQueued(session: Session): boolean;
+  homeOf(source: RealSource): Home;
   portalClosed(session: Session): void;
 }
 
@@ -119,6 +121,11 @@ export class Session implements Route {
 
   get client(): PgClient | undefined {
     return this.host.client;
+  }
+
+  /** What it starts from. */
+  get home(): Home {
+    return this.host.homeOf(this.source);
   }
 
   run(job: Job): void {
@@ -165,4 +172,9 @@ export function level(scope: Scope | undefined, depth: number): Level {
     caveats: new Caveats(),
     settings: new Map(),
   };
+}
+
+/** Whether its pool would let a statement run only in a transaction that may not write. */
+export function needsTransaction({ home, tx }: Session, { writes }: { readonly writes: boolean }): boolean {
+  return home.modes.readOnly === true && !tx && writes;
 }

@@ -19,7 +19,8 @@ export class Several {
     if (script.kind !== 'several') return undefined;
     await this.executor.refreshIfStale(pinned);
     const timed = script.statements.some((s) => s.kind === 'plain' && this.executor.specials.asksTime(task, pinned, s));
-    if (!script.control && !timed)
+    const readOnly = task.session.home.modes.readOnly === true;
+    if (!script.control && !timed && !readOnly)
       return this.together(
         task,
         pinned,

@@ -6,7 +6,8 @@ import type { ClockUses, Moved } from './clock';
 import { asksOfSchema } from './behind';
 import type { Executor } from './executor';
 import type { Pinned } from './pinned';
-import { locksElsewhere, serverError, serverWarning, unsupported } from './refusals';
+import { IDENTITY } from './profiles';
+import { actsAsRole, locksElsewhere, serverError, serverWarning, unsupported } from './refusals';
 import type { RollbackSandbox } from './sandbox';
 import { OUT_OF_REACH, type Insert } from './insert';
 import type { Task } from './session';
@@ -78,14 +79,20 @@ export class Special {
         return error;
       }
     }
-    if (traits.shows === 'transaction_isolation' && tx?.isolation && !tx.failed) {
-      tx.started = true;
-      return answer.row('transaction_isolation', tx.isolation, 'SHOW');
+    const isolation = tx ? tx.isolation : session.home.modes.isolation;
+    if (traits.shows === 'transaction_isolation' && isolation !== undefined && !tx?.failed) {
+      if (tx) tx.started = true;
+      return answer.row('transaction_isolation', isolation, 'SHOW');
     }
     if (asksOfSchema(statement)) await this.executor.refreshIfStale(pinned);
     const behind = pinned.behind?.of(task.text);
-    const locals = [...(traits.locals ?? []), ...(behind?.locals ?? [])].map((local) => answer.nameOf(local));
-    const sets = await this.parametersSet(traits.sets, behind?.sets ?? [], pinned, answer);
+    const { maybeLocals = [] } = traits;
+    const [forNow, forLong] = [true, false].map((local) =>
+      maybeLocals.filter((one) => answer.isTrue(one.parameter) === local).map(({ name }) => name),
+    );
+    const named = [...(traits.locals ?? []), ...(forNow ?? []), ...(behind?.locals ?? [])];
+    const locals = named.map((local) => answer.nameOf(local));
+    const sets = await this.parametersSet(traits.sets, [...(forLong ?? []), ...(behind?.sets ?? [])], pinned, answer);
     let outer = new Map<string, string | null>();
     let known: typeof outer | undefined;
     if (locals.length + sets.length > 0 && !tx?.failed) {
@@ -93,7 +100,7 @@ export class Special {
       if (names.includes(undefined)) {
         const error = unsupported(
           statement.text,
-          'set_config() with a computed name',
+          'set_config() with a computed name, or of computed duration',
           'its effect would outlive its transaction, or reach other connections',
         );
         this.sandbox.report(error);
@@ -109,6 +116,8 @@ export class Special {
         this.sandbox.report(error);
         return error;
       }
+      const denied = this.mayBecome(task, statement, names as string[]);
+      if (denied) return denied;
       const before = await this.settings(task, pinned, names as string[]);
       outer = new Map([...before].filter(([name]) => locals.includes(name) && !tx?.locals.has(name)));
       known = new Map([...before, ...(tx?.locals ?? [])].filter(([name]) => sets.includes(name)));
@@ -128,8 +137,16 @@ export class Special {
         await pinned.setOwn();
         forgetTime(stack);
       }
-      this.executor.settings.changed(session, task.level, known, await pinned.parameters(sets as string[]));
+      this.executor.settings.changed(
+        session,
+        task.level,
+        known,
+        await pinned.parameters(sets as string[]),
+        traits.resets === true,
+      );
     }
+    if (traits.makesTemporary !== undefined) this.executor.shared.temporaries.made(session, traits.makesTemporary);
+    if (traits.drops) this.executor.shared.temporaries.dropped(task, traits.drops);
     if (undo && stack.top) stack.rollbackTo(stack.top);
     else if (tx) for (const [name, value] of outer) if (!tx.locals.has(name)) tx.locals.set(name, value);
     if (!tx && !undo) for (const [name, value] of outer) stack.queue(restoring(name, value));
@@ -138,6 +155,27 @@ export class Special {
     if (traits.deallocatesAll) pinned.wire.forgetOwnPrepared();
     if (traits.sessionLock) this.sandbox.locks.used(task, traits.sessionLock);
     return undefined;
+  }
+
+  /** Why it may not act as somebody else: its pool's user may less than the user of the real connection. */
+  private mayBecome(
+    { session: { home, tx } }: Task,
+    { text, traits: { resets, becomes } }: PlainStatement,
+    names: readonly string[],
+  ): Error | undefined {
+    if (home.way === 'itself' || resets || !names.some((name) => IDENTITY.includes(name))) return undefined;
+    if (becomes === home.user) return undefined;
+    if (home.way === 'role') {
+      const error = actsAsRole(text, home.user);
+      this.sandbox.report(error);
+      return error;
+    }
+    if (home.isSuperuser || !names.includes('session_authorization')) return undefined;
+    if (tx) this.executor.controls.fail(tx);
+    return serverError(
+      '42501',
+      `permission denied to set session authorization${becomes === undefined ? '' : ` "${becomes}"`}`,
+    );
   }
 
   private async parametersSet(
@@ -170,7 +208,7 @@ export class Special {
   }
 
   private usesOf(insert: Insert, pinned: Pinned): ReturnType<Insert['uses']> {
-    const isAmbiguous = insert.schema === undefined && this.sandbox.searchPaths.size > 1;
+    const isAmbiguous = insert.schema === undefined && this.sandbox.profiles.haveSearchPaths;
     return isAmbiguous ? undefined : pinned.defaults.usesOf(insert);
   }
 

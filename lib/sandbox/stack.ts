@@ -75,6 +75,10 @@ export class SavepointStack {
     this.queued.push(sql);
   }
 
+  queueAll(statements: readonly string[]): void {
+    this.queued.push(...statements);
+  }
+
   push(added: Mark): void {
     clear(added);
     if (this.marks.length === 0) {

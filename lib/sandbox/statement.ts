@@ -1,11 +1,13 @@
 // What the sandbox has to know of a statement before it runs. Cached by text: an app has few distinct ones.
 import { asksForTime } from './caveats';
 import { clockUses, type ClockUses } from './clock';
-import { callTraits, type LocalName, type SessionLock } from './calls';
+import { callTraits, type LocalName, type MaybeLocal, type SessionLock } from './calls';
 import { callsUnknown, readsOnly } from './functions';
 import { readInsert, type Insert } from './insert';
 import { parse, type Node, type ParsedStatement } from './parser';
+import { droppedBy, temporaryMadeBy } from './temporaries';
 import { inner, list, mentions } from './tree';
+import { refused, toControl, toSet } from './utility';
 
 /** `BEGIN`'s and `SET TRANSACTION`'s modes that were given. */
 export interface TransactionModes {
@@ -13,7 +15,7 @@ export interface TransactionModes {
   readonly readOnly?: boolean;
 }
 
-interface Common {
+export interface Common {
   readonly text: string;
   /** False only where it can't have changed anything that a rollback would undo, and took no row lock. */
   readonly writes: boolean;
@@ -52,10 +54,18 @@ export interface Traits {
   readonly locals?: readonly LocalName[];
   /** Parameters that it sets for the session. */
   readonly sets?: readonly LocalName[] | 'all';
+  readonly maybeLocals?: readonly MaybeLocal[];
+  /** It sets them to what they were when the connection was new. */
+  readonly resets?: true;
+  /** The user or role that it sets. */
+  readonly becomes?: string;
   readonly sessionLock?: SessionLock;
   readonly copy?: true;
   /** A temporary table that goes at commit. */
   readonly dropsAtCommit?: string;
+  readonly makesTemporary?: string;
+  /** What DROP names. */
+  readonly drops?: readonly string[];
   readonly declaresCursor?: true;
   readonly shows?: string;
   readonly clock?: ClockUses;
@@ -153,7 +163,16 @@ const UTILITY = new Set(
   ).split(' '),
 );
 
-function toStatement({ type, body, text }: ParsedStatement): Statement {
+function toStatement(parsed: ParsedStatement): Statement {
+  const statement = withoutTemporaries(parsed);
+  if (statement.kind !== 'plain') return statement;
+  const makesTemporary = temporaryMadeBy(parsed.type, parsed.body);
+  const drops = parsed.type === 'DropStmt' ? droppedBy(parsed.body) : [];
+  if (makesTemporary !== undefined) return { ...statement, traits: { ...statement.traits, makesTemporary } };
+  return drops.length > 0 ? { ...statement, traits: { ...statement.traits, drops } } : statement;
+}
+
+function withoutTemporaries({ type, body, text }: ParsedStatement): Statement {
   const runsCode = ['DoStmt', 'CallStmt', 'ExecuteStmt'].includes(type) || callsUnknown(body);
   const common = {
     text,
@@ -227,86 +246,4 @@ function toStatement({ type, body, text }: ParsedStatement): Statement {
       return plain(traits, { writes: !readsOnly({ [type]: body }), ddl: into });
     }
   }
-}
-
-function refused(common: Common, what: string, why: string): Statement {
-  return { ...common, kind: 'refused', what, why };
-}
-
-function toControl(body: Node, common: Common): Statement {
-  const kind = String(body.kind).replace('TRANS_STMT_', '');
-  const name = String(body.savepoint_name);
-  switch (kind) {
-    case 'BEGIN':
-    case 'START':
-      return {
-        ...common,
-        writes: false,
-        kind: 'begin',
-        modes: toModes(body.options),
-        tag: kind === 'START' ? 'START TRANSACTION' : 'BEGIN',
-      };
-    case 'COMMIT':
-      return { ...common, writes: false, kind: 'commit', chain: body.chain === true };
-    case 'ROLLBACK':
-      return { ...common, writes: false, kind: 'rollback', chain: body.chain === true };
-    case 'SAVEPOINT':
-      return { ...common, writes: false, kind: 'savepoint', name };
-    case 'RELEASE':
-      return { ...common, writes: false, kind: 'release', name };
-    case 'ROLLBACK_TO':
-      return { ...common, writes: false, kind: 'rollback to', name };
-    default:
-      // PREPARE TRANSACTION would succeed, and take the whole test with it
-      return refused(
-        common,
-        kind.replace('_', ' ') + (kind === 'PREPARE' ? ' TRANSACTION' : ''),
-        'it needs a transaction of its own',
-      );
-  }
-}
-
-function toModes(options: unknown): TransactionModes {
-  const modes: { isolation?: string; readOnly?: boolean } = {};
-  for (const option of list(options)) {
-    const element = inner(option, 'DefElem');
-    const value = inner(element?.arg, 'A_Const');
-    if (element?.defname === 'transaction_isolation') modes.isolation = String((value?.sval as Node | undefined)?.sval);
-    if (element?.defname === 'transaction_read_only') modes.readOnly = (value?.ival as Node | undefined)?.ival === 1;
-  }
-  return modes;
-}
-
-/** `SET transaction_read_only`, which lasts as long as its transaction, `LOCAL` or not; so does the other one. */
-function modeOf(name: string, value: unknown): TransactionModes | undefined {
-  const constant = inner(value, 'A_Const');
-  const text = (constant?.sval as Node | undefined)?.sval;
-  if (name === 'transaction_isolation' && typeof text === 'string') return { isolation: text.toLowerCase() };
-  if (name !== 'transaction_read_only' || !constant) return undefined;
-  const number = (constant.ival as Node | undefined)?.ival;
-  return { readOnly: number === 1 || /^(t|true|on|yes|y|1)$/i.test(String(text)) };
-}
-
-function toSet(body: Node, common: Common): Statement {
-  const name = typeof body.name === 'string' ? body.name : '';
-  if (body.kind === 'VAR_SET_MULTI' && name === 'TRANSACTION') {
-    return { ...common, kind: 'set transaction', modes: toModes(body.args), what: 'SET TRANSACTION' };
-  }
-  const modes = modeOf(name, list(body.args)[0]);
-  if (modes)
-    return { ...common, kind: 'set transaction', modes, what: body.is_local === true ? 'SET LOCAL' : undefined };
-  if (name === 'SESSION CHARACTERISTICS' || name.startsWith('default_transaction_')) {
-    return refused(common, `SET ${name}`, 'the transaction that holds the test has already begun');
-  }
-  if (body.kind === 'VAR_SET_MULTI') return { ...common, kind: 'plain', traits: {} };
-  if (body.is_local !== true) {
-    const sets = body.kind === 'VAR_RESET_ALL' ? 'all' : [{ literal: name }];
-    // which table a name means may change, as with DDL
-    return { ...common, ddl: name === 'search_path' || sets === 'all', kind: 'plain', traits: { sets } };
-  }
-  return {
-    ...common,
-    kind: 'plain',
-    traits: { locals: [{ literal: name }], onlyInTransaction: { what: 'SET LOCAL', then: 'warning' } },
-  };
 }

@@ -35,10 +35,11 @@ export interface KnexClient {
   readonly driver?: { readonly Client: ConnectingClass & ClientClass };
   readonly connectionSettings?: unknown;
   readonly connectionConfigProvider?: () => unknown;
-  readonly config: { readonly connectionPool?: unknown };
+  readonly config: { readonly connectionPool?: unknown; readonly pool?: { readonly afterCreate?: unknown } };
   readonly transacting?: boolean;
   readonly searchPath?: string | readonly string[];
   initializePool?(config?: unknown): void;
+  acquireRawConnection?(): Promise<PgClient>;
   acquireConnection(): Promise<unknown>;
   transaction(container: unknown, config?: { connection?: unknown }, outer?: unknown): unknown;
 }

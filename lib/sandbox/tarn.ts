@@ -1,9 +1,10 @@
 // The seam to Knex's own pools: tarn, read on 3.1.2 (Pool.js). What is relied on: `acquire().promise`, `release`, `destroy`,
 // `check`, the limits as properties; to let a process end, `free`, `used` and `interval`; and what is named in takeFree.
 import { scopeContext, type Scope } from '../scope';
-import { quoteIdent, type OwnConnection } from '../sql';
+import type { OwnConnection } from '../sql';
 import { realTimers } from '../timers';
 import { admission, refuseLate } from './checkout';
+import { listenToKnex } from './customs';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
 import { describeExhaustion, noteHolder, noteRealHolder, sitesOf } from './holders';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
@@ -31,7 +32,10 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   readonly key: string;
   readonly label: string;
   readonly knexClient: Knex.Client;
-  readonly searchPath: string | undefined;
+  readonly likeness: string;
+  readonly user: string;
+  readonly database: string;
+  readonly customs = new Set<string>();
   readonly address: ReturnType<typeof addressOf>;
   /** Per sandbox: a pool of the same kind and size that holds virtual connections. */
   private readonly shadows = new Map<RollbackSandbox, TarnPool>();
@@ -51,18 +55,15 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     const address = (this.address = addressOf(driver, settings));
     this.key = keyOf(address);
     this.label = address.database ? `database "${address.database}" (knex)` : 'a database without a name (knex)';
+    this.user = address.user;
+    this.database = address.database;
     this.knexClient = client as unknown as Knex.Client;
-    const path = client.searchPath ?? [];
-    this.searchPath = path.length === 0 ? undefined : [path].flat().map(quoteIdent).join(', ');
+    this.likeness = listenToKnex(client, settings, this.customs);
     this.real = {
       acquire: pool.acquire.bind(pool),
       release: pool.release.bind(pool),
       destroy: pool.destroy.bind(pool),
     };
-  }
-
-  get database(): string {
-    return this.address.database;
   }
 
   async connect(applicationName: string, database?: string): Promise<OwnConnection> {

@@ -5,7 +5,7 @@ import { realTimers } from '../timers';
 import type { Reach } from './behind';
 import { BEGUN, LOUDLY, QUIETLY } from './retimed';
 import type { Session, Transaction } from './session';
-import { IDENTITY } from './settings';
+import { IDENTITY } from './profiles';
 import type { SavepointStack } from './stack';
 import type { Wire } from './wire';
 
@@ -37,17 +37,10 @@ export function setTime(
 }
 
 /** Makes functions again, unless that is done already in a transaction around. */
-export function remake(
-  stack: SavepointStack,
-  { tx, settings }: Session,
-  clocks: readonly string[],
-  user: string,
-): void {
+export function remake(stack: SavepointStack, session: Session, clocks: readonly string[], user: string): void {
   const missing = clocks.filter((sql) => stack.noted(sql) === undefined);
   if (missing.length === 0) return;
-  const another = IDENTITY.some((name) => settings.has(name) || tx?.locals.has(name));
-  const all = [QUIETLY, ...missing, LOUDLY];
-  for (const sql of another ? asUser(user, all) : all) stack.queue(sql);
+  stack.queueAll(asOwner(session, user, [QUIETLY, ...missing, LOUDLY]));
   for (const sql of missing) stack.note(sql, true);
 }
 
@@ -56,7 +49,16 @@ export function forgetTime(stack: SavepointStack): void {
   stack.note(BEGUN, undefined);
 }
 
-/** Statements in the name of the user that the connection belongs to, whoever it acts as. */
+/** Statements in the name of the user that the real connection belongs to, whoever the virtual one may act as. */
+export function asOwner(
+  { tx, settings, home }: Session,
+  user: string,
+  statements: readonly string[],
+): readonly string[] {
+  const may = IDENTITY.some((name) => settings.has(name) || home.settings.has(name) || tx?.locals.has(name));
+  return may ? asUser(user, statements) : statements;
+}
+
 function asUser(user: string, statements: readonly string[]): readonly string[] {
   const keep = (name: string): string => `set_config('rewind.${name}', current_setting('${name}'), true)`;
   const give = (name: string): string => `SELECT set_config('${name}', current_setting('rewind.${name}'), true)`;

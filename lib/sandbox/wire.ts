@@ -89,7 +89,8 @@ const KEPT_LIMIT = 500;
 let serial = 0;
 
 /** Our statements that come again and again: the server parses them once. */
-const REPEATED = /^(BEGIN|ROLLBACK|ROLLBACK AND CHAIN|(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) rewind_\w+)$/;
+const REPEATED =
+  /^(BEGIN|DISCARD SEQUENCES|ROLLBACK|ROLLBACK AND CHAIN|(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) rewind_\w+)$/;
 
 /**
  * The wire to one real client. `send` puts our statements and one of the app's under a single Sync: one write, one round

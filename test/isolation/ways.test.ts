@@ -108,7 +108,7 @@ describe('a run, however it is started and whatever it meets,', () => {
     }
   });
 
-  it('has one snapshot for two roles on one database', async () => {
+  it('has one transaction and one snapshot for two roles on one database, each with its own rights', async () => {
     const role = `${given.database.name}_role`;
     await given.database.query(
       `create role ${role} login; grant all on users to ${role}; grant all on sequence users_id_seq to ${role}`,
@@ -118,14 +118,22 @@ describe('a run, however it is started and whatever it meets,', () => {
         {
           'a.spec.js': `
             const other = require('./other');
-            it('rolls back', async () => { await other('users').del(); });
+            it('rolls back', async () => {
+              await db('users').insert({ name: 'bea' });
+              await other('users').where({ name: 'ann' }).del();
+              assert.equal(await names(), 'bea,bob');
+              assert.equal(await names(other), 'bea,bob');
+              await assert.rejects(other.raw('drop table users'), { code: '42501' });
+              const { rows } = await other.raw('select session_user::text as name');
+              assert.match(rows[0].name, /_role$/);
+            });
             it('commits @truncate', async () => { await other('users').where({ name: 'ann' }).del(); await db('users').insert({ name: 'cy' }); });
             it('has it back @truncate', async () => { assert.equal(await names(), 'ann,bob'); assert.equal(await names(other), 'ann,bob'); });`,
         },
         {
           database: given.database,
           env: { OTHER_URL: given.database.url.replace('postgres@', `${role}@`) },
-          config: `{ knex: { main: require('./db'), other: require('./other') } }`,
+          config: `{ knex: { other: require('./other'), main: require('./db') } }`,
           files: {
             'other.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.OTHER_URL });`,
           },

@@ -1,4 +1,5 @@
 // Runs the same code twice: on a plain pool with real commits, and in a sandbox.
+import { randomBytes } from 'node:crypto';
 import knexFactory, { type Knex } from 'knex';
 import { Pool, type PoolConfig } from 'pg';
 import {
@@ -11,7 +12,7 @@ import {
   type Sandbox,
 } from '../../lib/sandbox';
 import { scopeContext, type Scope } from '../../lib/scope';
-import { createDatabase, type TestDatabase } from '../support/database';
+import { createDatabase, dropRoles, type TestDatabase } from '../support/database';
 
 export interface Env {
   readonly knex: Knex;
@@ -19,6 +20,8 @@ export interface Env {
   readonly plain: boolean;
   makeKnex(options?: Partial<Knex.Config>): Knex;
   makePool(options?: PoolConfig): Pool;
+  /** A new role that may log in, and the URL with which it does. */
+  makeRole(attributes?: 'login' | 'nologin'): Promise<{ readonly name: string; readonly url: string }>;
   /** On a connection that nobody manages. */
   outside<Row = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<Row[]>;
 }
@@ -92,6 +95,10 @@ export const SCHEMA = `
     $$ begin execute 'alter table tmp_guard alter id type ' || new.v || ' using null'; return new; end $$;
   create table retypes(v text);
   create trigger retype before insert on retypes for each row execute function retype();
+  create table diary(id serial primary key, tenant text default current_user, body text);
+  alter table diary enable row level security;
+  create policy own on diary using (tenant = current_user);
+  create function whoami() returns text language sql security definer as 'select current_user::text';
   create operator === (leftarg = text, rightarg = text, function = same_pa);
 `;
 
@@ -134,6 +141,7 @@ export class Arena {
   readonly root = scope('root', '');
   private readonly unwatch: () => void;
   private readonly made: { destroy(): unknown }[] = [];
+  private readonly roles: string[] = [];
   private readonly unhandled: unknown[] = [];
   private readonly onUnhandled = (reason: unknown): void => void this.unhandled.push(reason);
 
@@ -184,6 +192,14 @@ export class Arena {
         this.made.push({ destroy: async () => (pool.ending ? undefined : pool.end()) });
         return pool;
       },
+      makeRole: async (attributes = 'login') => {
+        const name = `rw_role_${randomBytes(5).toString('hex')}`;
+        await db.query(`create role ${name} ${attributes}`);
+        this.roles.push(name);
+        const url = new URL(db.url);
+        url.username = name;
+        return { name, url: url.href };
+      },
       outside: (sql, values) => db.query(sql, values),
     };
   }
@@ -210,7 +226,7 @@ export class Arena {
     await sleep(1);
     process.off('unhandledRejection', this.onUnhandled);
     const [counted] = await this.boxedDb.query<{ n: number }>(
-      'select (select count(*) from pa)::int + (select count(*) from ch)::int + (select count(*) from stamped)::int as n',
+      'select (select count(*) from pa)::int + (select count(*) from ch)::int + (select count(*) from stamped)::int + (select count(*) from diary)::int as n',
     );
     await this.dispose();
     return {
@@ -233,6 +249,7 @@ export class Arena {
     this.unwatch();
     await this.plainDb.drop();
     await this.boxedDb.drop();
+    await dropRoles(this.roles);
   }
 }
 

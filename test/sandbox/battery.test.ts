@@ -10,13 +10,17 @@ import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
 import { jobs } from './behaviours/jobs';
 import { inTheDatabase } from './behaviours/in-the-database';
+import { pools } from './behaviours/pools';
 import { repeated } from './behaviours/repeated';
+import { sequences } from './behaviours/sequences';
+import { sessions } from './behaviours/sessions';
 import { settings } from './behaviours/settings';
 import { statements } from './behaviours/statements';
 import { tables } from './behaviours/tables';
 import { time } from './behaviours/time';
 import { transfers } from './behaviours/transfers';
 import { transactions } from './behaviours/transactions';
+import { users } from './behaviours/users';
 
 const groups: Record<string, Behaviour[]> = {
   errors,
@@ -34,6 +38,10 @@ const groups: Record<string, Behaviour[]> = {
   transfers,
   inTheDatabase,
   tables,
+  pools,
+  users,
+  sequences,
+  sessions,
 };
 
 describe('the sandbox behaves like production', () => {

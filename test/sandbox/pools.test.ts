@@ -1,8 +1,9 @@
 // The ways in: how pools are found, where the gate can send a checkout, and what an app's process is like afterwards.
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import knexFactory, { type Knex } from 'knex';
 import Cursor from 'pg-cursor';
-import { Pool } from 'pg';
+import { Pool, type Client } from 'pg';
 import {
   countQueries,
   createSandbox,
@@ -14,9 +15,13 @@ import {
   type ManagedPool,
   type Sandbox,
 } from '../../lib/sandbox';
-import { createDatabase, type TestDatabase } from '../support/database';
+import { createDatabase, dropRoles, type TestDatabase } from '../support/database';
 import { project, repo } from '../support/project';
 import { err, SCHEMA, scope, vs } from './arena';
+
+function setsTimeZone(connection: Client, done: (error: Error | null, connection: Client) => void): void {
+  connection.query("set timezone = 'Asia/Tokyo'", (error: Error | null) => done(error, connection));
+}
 
 describe('pools', () => {
   let db: TestDatabase;
@@ -95,12 +100,103 @@ describe('pools', () => {
     assert.match(ignored[0] ?? '', /cockroachdb/);
   });
 
-  it('of two users of one database do not share a transaction, and that is said', async () => {
-    const url = new URL(db.url);
-    url.username = 'somebody';
-    await connect()('pa');
-    await err(connect({ connection: url.href, acquireConnectionTimeout: 50 })('pa').select());
-    assert.match(ignored.join(), /"somebody"/);
+  describe('of users of one database', () => {
+    const roles = ['one', 'two', 'three'].map((name) => `${name}_${randomBytes(5).toString('hex')}`);
+    const [one, two, three] = roles as [string, string, string];
+    const as = (user: string): Knex => {
+      const url = new URL(db.url);
+      url.username = user;
+      return connect({ connection: url.href });
+    };
+    const who = async (knex: Knex): Promise<string> =>
+      (await knex.raw<{ rows: { name: string }[] }>('select current_user::text as name')).rows[0]?.name ?? '';
+
+    before(() =>
+      db.query(
+        `${roles.map((role) => `create role ${role} login; grant all on pa to ${role}; grant all on sequence pa_id_seq to ${role};`).join('')}
+         grant ${two} to ${one}`,
+      ),
+    );
+    after(async () => {
+      await db.query(`drop owned by ${roles.join()}`);
+      await dropRoles(roles);
+    });
+
+    it('act as members of a role: the one that may become the others is pinned', async () => {
+      const [member, role] = [as(one), as(two)];
+      await role('pa').select();
+      await member('pa').insert({ v: 'one' });
+      await role('pa').insert({ v: 'two' });
+      assert.deepEqual([await who(member), await who(role), await vs(role)], [one, two, 'one,two']);
+      for (const sql of ['set role none', 'reset role', `set role ${two}`]) {
+        await role.raw(sql);
+        assert.equal(await who(role), two);
+      }
+      const statements = [
+        'select session_user',
+        `set role ${one}`,
+        `set session authorization ${one}`,
+        'set local role none',
+      ];
+      for (const sql of statements) {
+        const e = await err(role.transaction(async (trx) => trx.raw(sql)));
+        assert.equal(e, 'REWIND_SESSION', sql);
+      }
+      assert.deepEqual([await who(role), await vs(member)], [two, 'one,two']);
+      assert.equal(sandbox.takeProblems().length, statements.length);
+    });
+
+    it('are refused where neither may act as the other', async () => {
+      const [first, other] = [as(two), as(three)];
+      await first('pa').insert({ v: 'x' });
+      await assert.rejects(async () => other('pa'), new RegExp(`REWIND_SESSION.*"${two}" and as "${three}"`, 's'));
+      assert.equal(await vs(first), 'x');
+      assert.equal(sandbox.takeProblems().length, 1);
+    });
+
+    it('are refused where the weaker one has written before anybody knew of the other', async () => {
+      const [weak, strong] = [as(two), connect()];
+      await weak('pa').insert({ v: 'x' });
+      await assert.rejects(async () => strong('pa'), /REWIND_SESSION.*name the instances of both/s);
+    });
+
+    it('are not, where the stronger one was known', async () => {
+      const [weak, strong] = [as(two), connect()];
+      await manageKnex(strong, watch);
+      for (const pool of pools) sandbox.join(pool);
+      await weak('pa').insert({ v: 'x' });
+      assert.deepEqual([await vs(strong), await who(weak)], ['x', two]);
+    });
+
+    it('do not wait for a user that can’t connect', async () => {
+      const gone = as('nobody_has_this_name');
+      await manageKnex(gone, watch);
+      for (const pool of pools) sandbox.join(pool);
+      const weak = as(two);
+      assert.equal(await err(gone('pa').select()), '28000');
+      assert.equal(await who(weak), two);
+    });
+  });
+
+  it('of which one holds its only connection share a transaction', async () => {
+    const pool = { min: 0, max: 1 };
+    const [one, two] = [connect({ pool }), connect({ pool: { ...pool, afterCreate: setsTimeZone } })];
+    await one('pa').insert({ v: 'a' });
+    const zone = async (knex: Knex): Promise<unknown> => (await knex.raw<{ rows: unknown[] }>('show timezone')).rows[0];
+    assert.deepEqual([await vs(two), await zone(two)], ['a', { TimeZone: 'Asia/Tokyo' }]);
+    assert.notDeepEqual(await zone(one), await zone(two));
+    await sandbox.release();
+    assert.deepEqual([await vs(two), await zone(two), await vs(one)], ['', { TimeZone: 'Asia/Tokyo' }, '']);
+    assert.notDeepEqual(await zone(one), await zone(two));
+  });
+
+  it('of one kind cost no connection of their own', async () => {
+    const all = [connect(), connect(), connect()];
+    for (const knex of all) await knex('pa').select();
+    assert.deepEqual(
+      pools.map((pool) => pool.pids().length),
+      [1, 0, 0],
+    );
   });
 
   it('with different search paths share a transaction', async () => {

@@ -52,6 +52,11 @@ export async function createDatabase(
   };
 }
 
+/** After the databases in which they own anything, or have been granted anything. */
+export async function dropRoles(names: readonly string[], server = serverUrl()): Promise<void> {
+  if (names.length > 0) await on(server, (c) => c.query(`drop role if exists ${names.join()}`));
+}
+
 async function on<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
   const client = new Client({ connectionString: url });
   client.on('error', () => {});

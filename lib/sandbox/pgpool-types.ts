@@ -1,0 +1,24 @@
+// Of pg's Pool, what pgpool.ts relies on. Types alone.
+import type { ConnectingClass } from './own';
+import type { ClientClass } from './virtual';
+import type { PgClient } from './wire';
+
+export type Release = (error?: Error | boolean) => void;
+export type PooledClient = PgClient & { release: Release };
+export type OnConnect = (error: Error | undefined, client: PooledClient | undefined, release: Release) => void;
+
+export interface PgPool {
+  readonly Client: ConnectingClass & ClientClass;
+  readonly options: Record<string, unknown> & { max: number; allowExitOnIdle?: boolean; query_timeout?: number };
+  readonly _clients?: readonly PgClient[];
+  readonly _idle?: { client: PgClient; timeoutId?: NodeJS.Timeout }[];
+  readonly totalCount: number;
+  readonly idleCount: number;
+  readonly waitingCount: number;
+  connect(): Promise<PooledClient>;
+  connect(callback: OnConnect): void;
+  end(callback?: () => void): Promise<void>;
+  on(event: string, listener: (...args: never[]) => void): void;
+  prependListener(event: string, listener: (...args: never[]) => void): void;
+  listeners(event: string): readonly unknown[];
+}
