@@ -227,7 +227,20 @@ require('./globals.js');
 
     const reporters =
       mocha === '12'
-        ? ['spec', 'dot', 'tap', 'list', 'xunit', 'min', 'json-stream', 'landing', 'nyan', 'progress']
+        ? [
+            'spec',
+            'dot',
+            'tap',
+            'list',
+            'xunit',
+            'min',
+            'json-stream',
+            'landing',
+            'nyan',
+            'progress',
+            'doc',
+            'markdown',
+          ]
         : ['spec', 'xunit'];
     for (const reporter of reporters) {
       it(`reporter ${reporter} tells of as many tests as without the plugin`, async () => {
@@ -241,7 +254,7 @@ require('./globals.js');
         ];
         const totals = (run: RecordedRun): unknown =>
           run.stdout.match(
-            /\d+ (passing|failing|pending)|# (tests|pass|fail) \d+|(tests|failures|skipped)="\d+"|"(passes|failures)":\d+/g,
+            /\d+ (passing|failing|pending)|# (tests|pass|fail) \d+|(tests|failures|skipped)="\d+"|"(passes|failures)":\d+|<dt|```js/g,
           );
         assert.deepEqual(totals(plugged), totals(plain));
         assert.ok((totals(plain) as unknown[] | null)?.length, plain.output);
