@@ -512,6 +512,24 @@ describe('the sandbox, scope by scope', () => {
     assert.equal(await inTest('next', () => vs(knex)), '');
   });
 
+  it('tells where a savepoint of its own was taken away, and counts it as an escape', async () => {
+    const test = enter('test', 'meddles');
+    const before = sandbox.escapes;
+    await scopeContext.run(test, async () => {
+      await knex.transaction(async (t) => {
+        await t('pa').insert({ v: 'a' });
+        await t.raw('release savepoint rewind_t');
+      });
+      assert.equal(await err(knex('pa').select()), 'REWIND_BOUNDARY');
+    });
+    assert.equal(sandbox.escapes, before + 1);
+    assert.deepEqual(
+      leave(test).map((problem) => problem.message.includes('a savepoint of ours failed')),
+      [true],
+    );
+    assert.equal(await inTest('next', () => vs(knex)), '');
+  });
+
   it('lets a statement be kept by the server, and again after a value that can’t be written', async () => {
     const unwritable = {
       toPostgres() {
