@@ -13,7 +13,7 @@ export interface ClockColumn {
 
 /**
  * As JSON, each table that has such columns; with `kept` where something that is out of reach may give the time as well: a
- * trigger whose source isn't SQL, or what lies below a view; or where a constraint compares with PostgreSQL's own time.
+ * trigger whose source isn't SQL, or what lies below a view.
  */
 export const CLOCK_TABLES = `
   (select coalesce(json_agg(json_build_object('id', c.oid::int8, 'schema', n.nspname, 'table', c.relname,
@@ -44,7 +44,7 @@ export const CLOCK_TABLES = `
          select from pg_catalog.pg_trigger t
            join pg_catalog.pg_proc p on p.oid = t.tgfoid
            join pg_catalog.pg_language l on l.oid = p.prolang
-          where t.tgrelid = c.oid and not t.tgisinternal and l.lanname <> 'plpgsql') or h.checked as kept) k
+          where t.tgrelid = c.oid and not t.tgisinternal and l.lanname <> 'plpgsql') as kept) k
     where c.relkind in ('r', 'p', 'v') and n.nspname <> 'information_schema' and n.nspname !~ '^pg_'
       and (k.kept or a.columns is not null))`;
 

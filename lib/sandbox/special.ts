@@ -202,9 +202,9 @@ export class Special {
   /** Whether a statement that keeps PostgreSQL's own time may have asked for it. */
   private asksInVain({ asks, ddl, text, traits, writes }: PlainStatement, pinned: Pinned): boolean {
     if (ddl) return false;
-    if (asks || pinned.asksBehind(text)) return true;
+    if (asks || pinned.asksBehind(text) || (writes && pinned.defaults.checks(text))) return true;
     if (traits.insert) return this.usesOf(traits.insert, pinned) === OUT_OF_REACH;
-    return writes && (pinned.defaults.checks(text) || (/\binsert\b/i.test(text) && pinned.defaults.stamps(text)));
+    return writes && /\binsert\b/i.test(text) && pinned.defaults.stamps(text);
   }
 
   private usesOf(insert: Insert, pinned: Pinned): ReturnType<Insert['uses']> {

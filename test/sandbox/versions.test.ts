@@ -121,7 +121,7 @@ describe('all behaviours', () => {
   ] as const;
   for (const [knex, pg] of pairs) {
     it(`are the same on knex ${knex} with pg ${pg}`, async function () {
-      this.timeout(120_000);
+      this.timeout(240_000);
       const { code, output } = await battery({ REWIND_TEST_KNEX: KNEXES[knex], REWIND_TEST_PG: PGS[pg] });
       assert.equal(code, 0, output.slice(-6000));
     });

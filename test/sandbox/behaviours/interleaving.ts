@@ -272,6 +272,8 @@ export const interleaving: Behaviour[] = [
       const seen = [
         (await knex.raw('select pg_try_advisory_lock(43) as got')).rows,
         (await knex.raw('select pg_try_advisory_lock(?, ?) as got', [4, 2])).rows,
+        (await knex.raw('select pg_try_advisory_lock(44::bigint) as got, 44 as key')).rows,
+        (await knex.raw('select pg_advisory_unlock(44) as gone')).rows,
         (await knex.raw('select pg_advisory_unlock(43::bigint) as gone')).rows,
         (await knex.raw('select pg_advisory_unlock(4, 2) as gone')).rows,
         (await c.query('select pg_advisory_unlock(42) as gone')).rows,
@@ -293,6 +295,21 @@ export const interleaving: Behaviour[] = [
       return e;
     },
     differs: { code: 'REWIND_INTERLEAVED', because: 'all connections are one session below, and the key is not known' },
+  },
+  {
+    name: 'two advisory locks taken by one statement, beside another connection’s try',
+    run: async ({ knex }) => {
+      const c = await knex.client.acquireConnection();
+      await c.query('select pg_advisory_lock(1), pg_advisory_lock(2)');
+      const got = await knex.raw('select pg_try_advisory_lock(1) as got').then(
+        ({ rows }) => rows as unknown,
+        (e: { code: string }) => e.code,
+      );
+      await c.query('select pg_advisory_unlock_all()');
+      await knex.client.releaseConnection(c);
+      return got;
+    },
+    differs: { code: 'REWIND_INTERLEAVED', because: 'which of the two are had is not known' },
   },
   {
     name: 'an advisory lock taken and given back, by root queries',

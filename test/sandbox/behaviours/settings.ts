@@ -41,7 +41,7 @@ export const settings: Behaviour[] = [
     name: 'SET, set_config and RESET on one connection are not seen by another',
     run: forEach(async (a, b) => {
       await a.query("set timezone = 'Asia/Tokyo'");
-      await a.query("select set_config($1, $2, false), set_config('work_mem', '1MB', false)", ['app.who', 'me']);
+      await a.query("select set_config($1, $2, false), set_config('work_mem'::text, '1MB', false)", ['app.who', 'me']);
       await b.query("set time zone 'America/Lima'");
       await b.query("set app.who = 'you'; set statement_timeout to '7s'");
       const set = [
