@@ -1,5 +1,6 @@
 // Tests that replace the clock. sinon 22 takes `process.nextTick` too, without which no socket opens and none is closed.
 import { eachWithUsers, MANAGED } from '../support/users';
+import { frailNetworkTo } from '../support/frail-network';
 import { assertGreen, run } from '../support/run';
 
 describe('a test with a fake clock', function () {
@@ -24,10 +25,13 @@ describe('a test with a fake clock', function () {
     'before a committing one': `it('commits @truncate', () => db('users').del());`,
   }))
     it(`queries on, ${what}`, async () => {
-      assertGreen(
-        await run(
-          {
-            'a.spec.js': `${CLOCK}
+      // Over TCP: a unix socket opens without a clock.
+      const network = await frailNetworkTo(given.database);
+      try {
+        assertGreen(
+          await run(
+            {
+              'a.spec.js': `${CLOCK}
               it('first', () => stood(async () => {
                 await db('users').insert({ name: 'cy' });
                 assert.equal(await names(), 'ann,bob,cy');
@@ -41,9 +45,12 @@ describe('a test with a fake clock', function () {
                 assert.equal(await names(), 'ann,bob,dee');
               }));
               ${other}`,
-          },
-          { database: given.database, config: MANAGED },
-        ),
-      );
+            },
+            { database: given.database, config: MANAGED, env: { DATABASE_URL: network.url } },
+          ),
+        );
+      } finally {
+        network.close();
+      }
     });
 });
