@@ -1,25 +1,36 @@
 import { type Query, quoteLiteral } from '../sql';
-import { realTimers } from '../timers';
+import { realTimers, sleep } from '../timers';
 import type { Blocker } from './index';
 import { isLost } from './session';
 
-/** Sessions, and prepared transactions, that hold more than a reader's lock on a table we watch. */
+/** Whom a session waits for, however indirectly, and who waits for nobody: 0 for a prepared transaction. */
+const BLOCKING = `
+  with recursive line (pid) as (
+    select unnest(pg_catalog.pg_blocking_pids($1::int)) union select unnest(pg_catalog.pg_blocking_pids(pid)) from line where pid <> 0
+  )
+  select pid from line where pid <> $1::int and (pid = 0 or pg_catalog.pg_blocking_pids(pid) = '{}')`;
+
+const OPEN_FOR = `coalesce(extract(epoch from clock_timestamp() - since) * 1000, 0)::float8 as "openMs"`;
+
+/** These sessions; of prepared transactions, those that hold more than a reader's lock on a table we watch. */
 const FIND = `
-  select distinct coalesce(a.pid, 0) as pid, coalesce(a.application_name, '') as application,
-    case when a.pid is null then 'prepared' else coalesce(a.state, '') end as state,
-    coalesce(left(a.query, 200), '') as query, p.gid, p.owner, to_char(p.prepared, 'YYYY-MM-DD HH24:MI:SS') as at,
-    coalesce(extract(epoch from clock_timestamp() - coalesce(a.xact_start, p.prepared)) * 1000, 0)::float8 as "openMs"
-  from pg_catalog.pg_locks l
-  left join pg_catalog.pg_stat_activity a on a.pid = l.pid
-  -- Each transaction holds the lock of its own id. A prepared one has the virtual id of the session it was prepared in.
-  left join pg_catalog.pg_locks x on l.pid is null and x.pid is null and x.virtualtransaction = l.virtualtransaction
-    and x.locktype = 'transactionid' and x.mode = 'ExclusiveLock'
-  left join pg_catalog.pg_prepared_xacts p on p.transaction = x.transactionid
-  where l.locktype = 'relation' and l.granted and l.mode <> 'AccessShareLock' and l.pid is distinct from pg_backend_pid()
-    and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
-    and l.relation in (select relid from rewind.relation)
-    and (l.pid is null or a.usesysid is not null) -- autovacuum gives way by itself, after deadlock_timeout
-  order by 1`;
+  select pid, coalesce(application_name, '') as application, coalesce(state, '') as state, coalesce(left(query, 200), '') as query,
+    null as gid, '' as owner, '' as at, ${OPEN_FOR}
+  from (select *, xact_start as since from pg_catalog.pg_stat_activity) a
+  where pid = any ($1::int[]) and usesysid is not null -- autovacuum gives way by itself, after deadlock_timeout
+  union all
+  select 0, '', 'prepared', '', gid, owner, to_char(prepared, 'YYYY-MM-DD HH24:MI:SS'), ${OPEN_FOR}
+  from (select *, prepared as since from pg_catalog.pg_prepared_xacts) p
+  where 0 = any ($1::int[]) and exists (
+    select from pg_catalog.pg_locks l
+    -- Each transaction holds the lock of its own id. A prepared one has the virtual id of the session it was prepared in.
+    join pg_catalog.pg_locks x on x.pid is null and x.virtualtransaction = l.virtualtransaction
+      and x.locktype = 'transactionid' and x.mode = 'ExclusiveLock'
+    where x.transactionid = p.transaction and l.pid is null
+      and l.locktype = 'relation' and l.granted and l.mode <> 'AccessShareLock'
+      and l.database = (select oid from pg_catalog.pg_database where datname = current_database())
+      and l.relation in (select relid from rewind.relation))
+  order by pid`;
 
 export type Found = Omit<Blocker, 'ended'>;
 
@@ -30,8 +41,23 @@ interface Row extends Omit<Found, 'openSince'> {
   readonly at: string;
 }
 
-export async function findBlockers(query: Query): Promise<Found[]> {
-  const { rows } = await query<Row>(FIND);
+/** Watches, from another session, for whom one waits while it works: when it has given up, nobody can tell any more. */
+export async function blockersOf(
+  { pid }: { readonly pid: number },
+  { query }: { readonly query: Query },
+  work: Promise<unknown>,
+): Promise<Found[]> {
+  let isOver = false;
+  const over = (): void => void (isOver = true);
+  work.then(over, over);
+  const pids = new Set<number>();
+  while (!isOver) {
+    const { rows } = await query<{ pid: number }>(BLOCKING, [pid]);
+    if (rows.length > 0) pids.clear();
+    for (const row of rows) pids.add(row.pid);
+    await sleep(20);
+  }
+  const { rows } = await query<Row>(FIND, [[...pids]]);
   const now = realTimers.now();
   return rows.map(({ gid, owner, at, openMs, ...session }) => ({
     ...session,

@@ -1,6 +1,7 @@
 import { RewindError, messageOf } from '../errors';
+import type { OwnConnection } from '../sql';
 import { realTimers, sleep } from '../timers';
-import { describeBlockers, endBlockers, findBlockers } from './blockers';
+import { type Found, blockersOf, describeBlockers, endBlockers } from './blockers';
 import type { Blocker, SnapshotOptions } from './index';
 import { INSUFFICIENT_PRIVILEGE, type Session, codeOf, isLost, openSession } from './session';
 
@@ -46,22 +47,30 @@ export class Connection {
   ): Promise<{ rows: Row[]; blockers: Blocker[]; sent: number }> {
     const started = realTimers.now();
     const met = new Map<string, Blocker>();
-    for (;;) {
-      const sent = realTimers.now();
-      try {
-        return { rows: await this.query<Row>(sql, values), blockers: [...met.values()], sent };
-      } catch (error) {
-        const cause = error instanceof RewindError ? error.cause : error;
-        const code = codeOf(cause);
-        if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw error;
-        const { query } = await this.session();
-        const found = await findBlockers(query);
-        const waited = realTimers.now() - started;
-        const ended = waited > this.#patience;
-        if (waited > 2 * this.#patience + RECONNECT_MS) throw blocked(describeBlockers(found), cause);
-        for (const blocker of found) met.set(blocker.prepared?.gid ?? String(blocker.pid), { ...blocker, ended });
-        if (ended) await endBlockers(query, found);
+    let watcher: OwnConnection | undefined;
+    try {
+      for (;;) {
+        const sent = realTimers.now();
+        const session = await this.session();
+        const answer = this.query<Row>(sql, values);
+        const looking = watcher && blockersOf(session, watcher, answer).catch((): Found[] => []);
+        try {
+          return { rows: await answer, blockers: [...met.values()], sent };
+        } catch (error) {
+          const cause = error instanceof RewindError ? error.cause : error;
+          const code = codeOf(cause);
+          if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw error;
+          const found = (await looking) ?? [];
+          const waited = realTimers.now() - started;
+          const ended = waited > this.#patience;
+          if (waited > 2 * this.#patience + RECONNECT_MS) throw blocked(describeBlockers(found), cause);
+          for (const blocker of found) met.set(blocker.prepared?.gid ?? String(blocker.pid), { ...blocker, ended });
+          watcher ??= await this.options.connect();
+          if (ended) await endBlockers(watcher.query, found);
+        }
       }
+    } finally {
+      await watcher?.end();
     }
   }
 

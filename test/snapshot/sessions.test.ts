@@ -51,6 +51,23 @@ for (const role of ['superuser', 'owner'] as const) {
       await isBaseline();
     });
 
+    it('that hold locks, but stand in nobody’s way, are left alone beside those that do', async () => {
+      const [guilty, waiting, innocent, app] = await Promise.all([1, 2, 3, 4].map(() => place.connect()));
+      assert.ok(guilty && waiting && innocent && app);
+      await app.query(`update users set name = name || '!'`);
+      await innocent.query(`begin; lock table users in row share mode; select from notes for update`);
+      await guilty.query('begin; lock table users in share mode');
+      const inLine = waiting.query(`update users set name = 'waits' where id = 1`);
+      await waitingForLock(place, 'app');
+      const { blockers } = await snapshot.restore();
+      assert.deepEqual(
+        blockers.filter((b) => b.ended).map((b) => b.query),
+        ['begin; lock table users in share mode'],
+      );
+      await innocent.query('select 1');
+      await inLine;
+    });
+
     it('that only locked rows, or a table, are found too', async () => {
       const [rows, table, app] = [await place.connect(), await place.connect(), await place.connect()];
       await app.query(`update users set name = name || '!'; insert into notes (body) values ('x')`);
