@@ -43,17 +43,17 @@ begin
   late_since := pg_sequence_last_value('rewind.late_since');
   report := rewind.restore(target, sign) || jsonb_build_object('outside', outside);
   if late_since is not null then
-    report := report || jsonb_build_object('lateForMs', now_is - late_since);
+    report := report || jsonb_build_object('lateForMs', now_is - late_since / 1000.0);
     perform setval('rewind.late_since', 1, false);
   end if;
   perform rewind.note_restored();
   return report;
 end $$;
 
--- Whoever begins later is the next test's, also in the same millisecond. Where sequences can't be unlogged it would be written to the log each time.
+-- Whoever begins later is the next test's, also in the same microsecond. Where sequences can't be unlogged it would be written to the log each time.
 create function rewind.note_restored() returns void language plpgsql as $$
 begin
-  ${unlogged && `perform setval('rewind.restored_at', floor(date_part('epoch', clock_timestamp()) * 1000)::int8);`}
+  ${unlogged && `perform setval('rewind.restored_at', floor(date_part('epoch', clock_timestamp()) * 1000000)::int8);`}
 end $$;
 
 create function rewind.push_and_read(new_level int) returns text language plpgsql as $$

@@ -97,7 +97,7 @@ create ${unlogged} sequence rewind.journal_failed;
 create sequence rewind.journal_position;
 create ${unlogged} sequence rewind.outside; -- bumped with the counters by all who are not a sandbox: see leaks.ts
 -- When the last restore was over, and when the transaction began that has written after it, but began before it: in
--- milliseconds. Nobody who writes has to wait for it, as one would for a row.
+-- microseconds. Nobody who writes has to wait for it, as one would for a row.
 create ${unlogged} sequence rewind.restored_at;
 create ${unlogged} sequence rewind.late_since;
 grant usage on sequence rewind.journal_failed, rewind.journal_position, rewind.outside, rewind.restored_at to public;
@@ -106,7 +106,7 @@ grant update on sequence rewind.late_since to public;
 -- For whoever writes: by the objects themselves, since only we may look into this schema. Never true. Their search_path may
 -- lead to another now() first: tests that freeze the time do it so.
 create function rewind.count_outside(outside regclass, restored_at regclass, late_since regclass) returns boolean language plpgsql as $$
-declare began float8 := pg_catalog.date_part('epoch', pg_catalog.now()) * 1000;
+declare began float8 := pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000;
 begin
   if began < pg_catalog.pg_sequence_last_value(restored_at) then perform pg_catalog.setval(late_since, began::int8); end if;
   return pg_catalog.nextval(outside) is null;
