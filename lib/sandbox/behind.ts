@@ -103,6 +103,11 @@ export class Behind {
     return [...this.functions.values()].flatMap(({ clock }) => clock ?? []);
   }
 
+  /** Whether the app has a clock of its own, by PostgreSQL's names: which one is meant is for the search path to say. */
+  get hasClock(): boolean {
+    return this.byName.has('now') || this.byName.has('transaction_timestamp');
+  }
+
   of(text: string): Reach {
     let reach = this.read.get(text);
     if (!reach) {

@@ -64,7 +64,8 @@ export const ANYTHING_BEHIND = `(
   or exists (select from (${USES}) u join pg_catalog.pg_proc p on p.oid = u.function
               where u.events & 1 = 1 and ${VOLATILE})
   or exists (select from (${TYPES}) t join pg_catalog.pg_proc p on p.oid = t.function where ${VOLATILE})
-  or exists (select from pg_catalog.pg_operator o join pg_catalog.pg_proc p on p.oid = o.oprcode where ${VOLATILE}))`;
+  or exists (select from pg_catalog.pg_operator o join pg_catalog.pg_proc p on p.oid = o.oprcode where ${VOLATILE})
+  or exists (select from pg_catalog.pg_proc p where p.oid >= 16384 and p.proname in ('now', 'transaction_timestamp')))`;
 
 export interface FunctionRow {
   readonly id: number;

@@ -189,6 +189,8 @@ export class Pinned {
     const [found] = await this.ask<{ behind: string }>(BEHIND);
     await this.ask(set, [path?.value ?? '']);
     const row = JSON.parse(found?.behind ?? '{}') as BehindRow;
+    const asFound = new Behind(row, () => undefined);
+    if (asFound.hasClock) return asFound;
     for (const fn of row.functions) {
       const clock = this.clockOf(fn);
       if (clock !== undefined && !this.clocks.has(clock)) this.clocks.set(clock, await this.accepts(clock));

@@ -233,7 +233,7 @@ export class Special {
     const { stack } = this.sandbox;
     // a named statement keeps its text as long as its connection lives
     if (job.form.kind === 'loan' || (job.form.kind === 'query' && job.form.query.name) || tx?.failed) return undefined;
-    if ((!traits.clock && !traits.insert) || (!tx && stack.empty)) return undefined;
+    if ((!traits.clock && !traits.insert) || (!tx && stack.empty) || pinned.behind?.hasClock) return undefined;
     const uses = this.usesIn(traits, pinned);
     if (!uses || (writes && pinned.defaults.checks(text))) return undefined;
     if (!tx) return uses.at('pg_catalog.statement_timestamp()');

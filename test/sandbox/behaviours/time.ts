@@ -87,6 +87,22 @@ export const time: Behaviour[] = [
     },
   },
   {
+    name: 'a clock of the app’s own, which the search path leads to first',
+    may: 'where it stands still',
+    run: async ({ knex }) => {
+      await knex('pa').insert({ v: 'a' });
+      await knex.raw(`create schema frozen;
+        create function frozen.now() returns timestamptz language sql stable as $$ select '2020-01-01 00:00Z'::timestamptz $$;
+        create function frozen.stamp() returns timestamptz language plpgsql as $$ begin return now(); end $$`);
+      return knex.transaction(async (t) => {
+        await t.raw('set local search_path = frozen, public, pg_catalog');
+        await t('timed').insert({ v: 'a', changed: t.raw('now()') });
+        const { rows } = await t.raw('select now() as by_name, frozen.stamp() as by_function');
+        return [rows, (await t('timed').first('changed')).changed, await t('timed').whereRaw('changed < now()')];
+      });
+    },
+  },
+  {
     name: 'a default that was made in the test',
     run: async ({ knex }) => {
       await knex.schema.createTable('made', (t) => {
