@@ -90,16 +90,13 @@ begin
 end $$;
 
 -- The counting trigger. It fires in any session (ALWAYS: also under session_replication_role = replica), takes no lock
--- that two writers could meet in, and its bump is seen at once and survives a rollback. The table's own counter comes
--- first: whoever reads a group as moved must find the table moved too. Our own writes don't count; a sandbox's do (they
--- may be committed after all), but are not from outside. PostgreSQL reads the condition anew for each statement: it is short.
+-- that two writers could meet in, and its bump is seen at once and survives a rollback. PostgreSQL reads the condition anew
+-- for each statement, which takes as long as it is long: the function, it keeps.
 create function rewind.arm_trigger(r rewind.relation) returns void language plpgsql as $$
 begin
   execute format(
     'create or replace trigger rewind_counter before insert or update or delete or truncate on %s for each statement
-       when (current_setting(''rewind.working'', true) is distinct from ''on'' and (nextval(%L::regclass) is null or nextval(%L::regclass) is null
-         or (current_setting(''rewind.sandbox'', true) is distinct from ''on'' and rewind.count_outside(''rewind.outside'', ''rewind.restored_at'', ''rewind.late_since''))))
-       execute function rewind.never()',
+       when (rewind.count_write(%L, %L)) execute function rewind.never()',
     r.name, 'rewind.touched_' || r.slot, 'rewind.touched_group_' || r.group_slot);
   execute format('alter table only %s enable always trigger rewind_counter', r.name);
 end $$;
@@ -112,11 +109,9 @@ begin
   r.restorer := case r.kind when 'r' then r.slot end;
   if not exists (select from rewind.counter_group where slot = r.group_slot) then
     execute format('create ${unlogged} sequence rewind.touched_group_%s', r.group_slot);
-    execute format('grant usage on sequence rewind.touched_group_%s to public', r.group_slot);
     insert into rewind.counter_group values (r.group_slot, ('rewind.touched_group_' || r.group_slot)::regclass, null);
   end if;
   execute format('create ${unlogged} sequence rewind.touched_%s', r.slot);
-  execute format('grant usage on sequence rewind.touched_%s to public', r.slot);
   r.counter := ('rewind.touched_' || r.slot)::regclass;
   insert into rewind.relation select r.*;
   perform rewind.note_members(r.group_slot);

@@ -100,18 +100,21 @@ create ${unlogged} sequence rewind.outside; -- bumped with the counters by all w
 -- microseconds. Nobody who writes has to wait for it, as one would for a row.
 create ${unlogged} sequence rewind.restored_at;
 create ${unlogged} sequence rewind.late_since;
-grant usage on sequence rewind.journal_failed, rewind.journal_position, rewind.outside, rewind.restored_at to public;
-grant update on sequence rewind.late_since to public;
+grant usage on sequence rewind.journal_failed, rewind.journal_position to public;
 
--- For whoever writes: by the objects themselves, since only we may look into this schema. Never true. Their search_path may
--- lead to another now() first: tests that freeze the time do it so.
-create function rewind.count_outside(outside regclass, restored_at regclass, late_since regclass) returns boolean language plpgsql as $$
-declare began float8 := pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000;
+-- For whoever writes: the table's own counter comes first, since whoever reads a group as moved must find the table moved
+-- too. Our own writes don't count; a sandbox's do (they may be committed after all), but are not from outside. Never true.
+-- Their search_path may lead to another now() first: tests that freeze the time do it so.
+create function rewind.count_write(own regclass, in_group regclass) returns boolean language plpgsql security definer as $$
 begin
-  if began < pg_catalog.pg_sequence_last_value(restored_at) then perform pg_catalog.setval(late_since, began::int8); end if;
-  return pg_catalog.nextval(outside) is null;
+  return pg_catalog.current_setting('rewind.working', true) is distinct from 'on'
+    and (pg_catalog.nextval(own) is null or pg_catalog.nextval(in_group) is null
+      or (pg_catalog.current_setting('rewind.sandbox', true) is distinct from 'on'
+        and (pg_catalog.nextval('rewind.outside') is null
+          or (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000 < pg_catalog.pg_sequence_last_value('rewind.restored_at')
+            and pg_catalog.setval('rewind.late_since', (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000)::int8) is null))));
 end $$;
-grant execute on function rewind.count_outside to public; -- which default privileges may have taken away
+grant execute on function rewind.count_write to public; -- which default privileges may have taken away
 
 -- Of the counting triggers, which never call it: their condition does the counting, and is never true.
 create function rewind.never() returns trigger language plpgsql as $$ begin return null; end $$;
