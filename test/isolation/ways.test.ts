@@ -221,10 +221,12 @@ describe('a run, however it is started and whatever it meets,', () => {
     const outcome = await run(
       {
         'a.spec.js': `
-          const later = () => new Promise((r) => setTimeout(r, 60));
           for (const tag of ['', ' @truncate']) {
-            it('gives up' + tag, async function () { this.timeout(30); await later(); await db('users').insert({ name: 'late' }); });
-            it('is not disturbed' + tag, async () => { await later(); assert.equal(await names(), 'ann,bob'); });
+            let next, tried;
+            const later = new Promise((r) => (next = r));
+            const over = new Promise((r) => (tried = r));
+            it('gives up' + tag, async function () { this.timeout(30); await later; await db('users').insert({ name: 'late' }).finally(tried); });
+            it('is not disturbed' + tag, async () => { next(); await over; assert.equal(await names(), 'ann,bob'); });
           }`,
       },
       { database: given.database, config: MANAGED },
