@@ -17,12 +17,26 @@ const ONLY_IMPORT: ReadonlySet<string> = new Set([
 export async function loadModule(file: string, content: string, name: string): Promise<unknown> {
   if (path.extname(file) === '.json') return parseJson(content, name);
   try {
-    return await defaultOf(await loadLikeASpec(file), name);
+    const exported = await defaultOf(await loadLikeASpec(file), name);
+    if (isEmpty(exported) && !EXPORTS.test(content)) {
+      throw configMistake({
+        problem: `${name} exports nothing.`,
+        remedy: 'Write `module.exports = defineConfig({ … })`.',
+      });
+    }
+    return exported;
   } catch (thrown) {
     if (thrown instanceof RewindError) throw thrown;
     if (isTypeScript(file) && isUnknownTo(file, thrown)) throw withoutLoader(name, thrown);
     throw couldNotLoad(file, name, thrown);
   }
+}
+
+/** In the text of a file that exports something, if only an empty config; `module.export = …` and `exports = …` don't. */
+const EXPORTS = /\bmodule\s*\.\s*exports\b|\bexports\s*[.[]|(?<!\.\s*)\bexport\b/;
+
+function isEmpty(value: unknown): boolean {
+  return typeof value === 'object' && value !== null && Object.keys(value).length === 0;
 }
 
 function parseJson(content: string, name: string): unknown {

@@ -221,6 +221,14 @@ describe('a mistake in the config', () => {
       'rewind.config.mjs has no default export, only knex, seed.',
     );
   });
+
+  it('is named: a file that exports nothing, by whichever slip', async () => {
+    for (const text of ['module.export = { default: "nodb" };', 'exports = { default: "nodb" };']) {
+      assertRefused(await run({ 'rewind.config.js': text }), 'rewind.config.js exports nothing.');
+    }
+    const { code } = await run({ 'rewind.config.js': 'module.exports = {};' });
+    assert.equal(code, 0, 'nothing to say is said');
+  });
 });
 
 describe('a config that throws while it is loaded', () => {
