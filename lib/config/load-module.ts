@@ -65,6 +65,8 @@ const loadedAs = new Map<string, NodeJS.Module | undefined>();
  */
 async function loadFirst(file: string): Promise<unknown> {
   if (path.extname(file) === '.mjs' || (isTypeScript(file) && !compilesTypeScript())) return importFile(file);
+  // `import()` would have Node strip its types, and leave the loader's work undone.
+  if (path.extname(file) === '.cts') return requireFile(file);
   return specsAreImportedFirst() ? importOrRequire(file) : requireOrImport(file);
 }
 
