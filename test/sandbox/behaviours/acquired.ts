@@ -1,4 +1,5 @@
 import type { Knex } from 'knex';
+import type { Behaviour, Env } from '../arena';
 
 /** A client of pg's, as a pool hands it out. */
 export interface Connection {
@@ -15,3 +16,9 @@ export async function acquired<T>(knex: Knex, run: (c: Connection) => Promise<T>
     await knex.client.releaseConnection(c);
   }
 }
+
+/** Runs with two connections of Knex's pool. */
+export const two =
+  (run: (a: Connection, b: Connection, env: Env) => Promise<unknown>): Behaviour['run'] =>
+  ({ knex, ...env }) =>
+    acquired(knex, (a) => acquired(knex, (b) => run(a, b, { knex, ...env })));

@@ -1,18 +1,5 @@
-import { err, vs, type Behaviour, type Env } from '../arena';
-
-interface Connection {
-  query<Row = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<{ rows: Row[] }>;
-}
-
-const two =
-  (run: (a: Connection, b: Connection, env: Env) => Promise<unknown>): Behaviour['run'] =>
-  async (env) => {
-    const { client } = env.knex;
-    const [a, b] = [(await client.acquireConnection()) as Connection, (await client.acquireConnection()) as Connection];
-    const result = await run(a, b, env);
-    for (const one of [a, b]) await client.releaseConnection(one);
-    return result;
-  };
+import { err, vs, type Behaviour } from '../arena';
+import { two, type Connection } from './acquired';
 
 const because = 'the one real session has it for all connections';
 
