@@ -26,20 +26,22 @@ function listenForNames(client: PgClient, names: Set<string>): void {
   });
 }
 
-/** Returns what the pool is like. `afterCreate` comes after what this wraps (knex 2.5 to 3.3, client.js: getPoolSettings). */
-export function listenToKnex(client: KnexClient, settings: unknown, names: Set<string>): string {
-  const afterCreate = client.config.pool?.afterCreate;
+/** `afterCreate` comes after what this wraps (knex 2.5 to 3.3, client.js: getPoolSettings). */
+export function listenToKnex(client: KnexClient, settings: unknown, names: Set<string>): void {
   namesIn((settings as { options?: unknown } | undefined)?.options ?? process.env['PGOPTIONS'], names);
-  if (client.acquireRawConnection && afterCreate) {
-    const acquire = Reflect.get(client, 'acquireRawConnection') as (this: KnexClient) => Promise<PgClient>;
-    // not bound: what is derived from the client leads to another database
-    client.acquireRawConnection = async function (this: KnexClient) {
-      const connection = await acquire.call(this);
-      listenForNames(connection, names);
-      return connection;
-    };
-  }
-  return likenessOf([settings, client.searchPath, afterCreate]);
+  if (!client.acquireRawConnection || !client.config.pool?.afterCreate) return;
+  const acquire = Reflect.get(client, 'acquireRawConnection') as (this: KnexClient) => Promise<PgClient>;
+  // not bound: what is derived from the client leads to another database
+  client.acquireRawConnection = async function (this: KnexClient) {
+    const connection = await acquire.call(this);
+    listenForNames(connection, names);
+    return connection;
+  };
+}
+
+/** What the pool of a Knex client is like. */
+export function likenessOfKnex(client: KnexClient, settings: unknown): string {
+  return likenessOf([settings, client.searchPath, client.config.pool?.afterCreate]);
 }
 
 /** Returns what the pool is like; asked for at its first checkout, when the app has set its listeners. */

@@ -4,7 +4,7 @@ import { scopeContext, type Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import { realTimers } from '../timers';
 import { admission, refuseLate } from './checkout';
-import { listenToKnex } from './customs';
+import { likenessOfKnex, listenToKnex } from './customs';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
 import { describeExhaustion, noteHolder, noteRealHolder, sitesOf } from './holders';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
@@ -50,7 +50,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     private readonly client: KnexClient,
     private readonly pool: TarnPool,
     private readonly driver: ConnectingClass & ClientClass,
-    settings: unknown,
+    private readonly settings: unknown,
   ) {
     const address = (this.address = addressOf(driver, settings));
     this.key = keyOf(address);
@@ -58,7 +58,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     this.user = address.user;
     this.database = address.database;
     this.knexClient = client as unknown as Knex.Client;
-    this.likeness = listenToKnex(client, settings, this.customs);
+    this.likeness = likenessOfKnex(client, settings);
     this.real = {
       acquire: pool.acquire.bind(pool),
       release: pool.release.bind(pool),
@@ -192,6 +192,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
 
   intercept(gate: Gate, watch: KnexWatch): void {
     const { pool } = this;
+    listenToKnex(this.client, this.settings, this.customs);
     // own properties of the pool, which clones of the Knex instance share
     pool.acquire = () => ({ promise: this.acquire(gate, watch), abort: () => {} });
     pool.release = (connection) => this.release(connection);
