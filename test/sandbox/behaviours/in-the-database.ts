@@ -2,6 +2,9 @@ import type { Knex } from 'knex';
 import { acquired } from './acquired';
 import { err, sleep, vs, type Behaviour } from '../arena';
 
+/** Roles are the server's, on which batteries for other versions run at the same time. */
+const TENANT = `rewind_tenant_${process.pid}`;
+
 /** What applications leave to the database: blocks, procedures, policies, settings. */
 export const inTheDatabase: Behaviour[] = [
   {
@@ -73,12 +76,12 @@ export const inTheDatabase: Behaviour[] = [
   {
     name: 'multi-tenancy: SET LOCAL app.tenant and row security',
     run: async ({ knex }) => {
-      await knex.raw('create role rewind_tenant');
-      await knex.raw('grant all on notes to rewind_tenant; grant usage on sequence notes_id_seq to rewind_tenant');
-      await knex.raw('grant usage on schema public to rewind_tenant');
+      await knex.raw(`create role ${TENANT}`);
+      await knex.raw(`grant all on notes to ${TENANT}; grant usage on sequence notes_id_seq to ${TENANT}`);
+      await knex.raw(`grant usage on schema public to ${TENANT}`);
       const as = <T>(tenant: string, work: (t: Knex.Transaction) => Promise<T>): Promise<T> =>
         knex.transaction(async (t) => {
-          await t.raw('set local role rewind_tenant');
+          await t.raw(`set local role ${TENANT}`);
           await t.raw("select set_config('app.tenant', ?, true)", [tenant]);
           return work(t);
         });
@@ -92,8 +95,8 @@ export const inTheDatabase: Behaviour[] = [
         await knex('notes').pluck('v'),
         (await knex.raw("select current_setting('app.tenant', true) as t, current_user = session_user as same")).rows,
       ];
-      await knex.raw('drop owned by rewind_tenant');
-      await knex.raw('drop role rewind_tenant');
+      await knex.raw(`drop owned by ${TENANT}`);
+      await knex.raw(`drop role ${TENANT}`);
       return seen;
     },
   },

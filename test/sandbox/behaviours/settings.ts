@@ -1,6 +1,10 @@
 import type { Knex } from 'knex';
 import { err, vs, type Behaviour, type Env } from '../arena';
 
+/** Roles are the server's, on which batteries for other versions run at the same time. */
+const READER = `rewind_reader_${process.pid}`;
+const WRITER = `rewind_writer_${process.pid}`;
+
 interface Connection {
   query<Row = Record<string, unknown>>(sql: string, values?: unknown[]): Promise<{ rows: Row[] }>;
 }
@@ -106,14 +110,14 @@ export const settings: Behaviour[] = [
   {
     name: 'SET ROLE and SET SESSION AUTHORIZATION are a connection’s own',
     run: forEach(async (a, b, { knex }) => {
-      await b.query('create role rewind_reader');
-      await b.query('grant usage on schema public to rewind_reader');
-      await b.query('grant select on pa to rewind_reader');
-      await a.query('set role rewind_reader');
+      await b.query(`create role ${READER}`);
+      await b.query(`grant usage on schema public to ${READER}`);
+      await b.query(`grant select on pa to ${READER}`);
+      await a.query(`set role ${READER}`);
       const who = 'select current_user::text = session_user::text as same';
       const refused = await err(a.query("insert into pa(v) values ('a')"));
       await b.query("insert into pa(v) values ('b')");
-      await b.query('set session authorization rewind_reader');
+      await b.query(`set session authorization ${READER}`);
       const again = [
         await err(b.query("insert into pa(v) values ('c')")),
         (await b.query(who)).rows,
@@ -126,27 +130,27 @@ export const settings: Behaviour[] = [
       await a.query('reset role');
       await a.query("insert into pa(v) values ('e')");
       const result = [refused, again, late, await vs(knex)];
-      await b.query('drop owned by rewind_reader');
-      await b.query('drop role rewind_reader');
+      await b.query(`drop owned by ${READER}`);
+      await b.query(`drop role ${READER}`);
       return result;
     }),
   },
   {
     name: 'a trigger that asks for the time, under a role that may not make it again',
     run: forEach(async (a, b) => {
-      await b.query('create role rewind_writer');
-      await b.query('grant usage on schema public to rewind_writer');
-      await b.query('grant all on touched to rewind_writer');
+      await b.query(`create role ${WRITER}`);
+      await b.query(`grant usage on schema public to ${WRITER}`);
+      await b.query(`grant all on touched to ${WRITER}`);
       await b.query('begin');
-      await b.query('set local role rewind_writer');
+      await b.query(`set local role ${WRITER}`);
       await b.query("insert into touched(v) values ('b')");
       await b.query('commit');
-      await a.query('set role rewind_writer');
+      await a.query(`set role ${WRITER}`);
       await a.query("insert into touched(v) values ('a')");
       await a.query('reset role');
       const { rows } = await b.query('select v, made = changed as agree from touched order by v');
-      await b.query('drop owned by rewind_writer');
-      await b.query('drop role rewind_writer');
+      await b.query(`drop owned by ${WRITER}`);
+      await b.query(`drop role ${WRITER}`);
       return rows;
     }),
   },
