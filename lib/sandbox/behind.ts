@@ -55,6 +55,11 @@ const ASKS = /\b(?:now|transaction_timestamp|current_(?:date|time|timestamp)|loc
 const EMPTY: Reach = { clocks: [], locals: [], sets: [], writes: false, alters: false, frozen: false };
 const CACHE_LIMIT = 2000;
 
+/** Whether the app has a clock of its own, by PostgreSQL's names: which one is meant is for the search path to say. */
+export function hasClock({ functions }: BehindRow): boolean {
+  return functions.some(({ name }) => name === 'now' || name === 'transaction_timestamp');
+}
+
 export class Behind {
   private readonly functions = new Map<number, Fn>();
   private readonly byName = new Map<string, Fn[]>();
@@ -66,8 +71,11 @@ export class Behind {
   private readonly types = new Map<string, Fn[]>();
   private readonly read = new Map<string, Reach>();
 
+  readonly hasClock: boolean;
+
   /** `clockOf`: what makes a function again with our time, where that is possible. */
   constructor(row: BehindRow, clockOf: (fn: FunctionRow) => string | undefined) {
+    this.hasClock = hasClock(row);
     for (const one of row.functions) {
       const clock = clockOf(one);
       const fn: Fn = {
@@ -101,11 +109,6 @@ export class Behind {
   /** What makes all functions again that ask for the time. */
   get clocks(): readonly string[] {
     return [...this.functions.values()].flatMap(({ clock }) => clock ?? []);
-  }
-
-  /** Whether the app has a clock of its own, by PostgreSQL's names: which one is meant is for the search path to say. */
-  get hasClock(): boolean {
-    return this.byName.has('now') || this.byName.has('transaction_timestamp');
   }
 
   of(text: string): Reach {

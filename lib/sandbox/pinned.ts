@@ -2,7 +2,7 @@
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
 import { realTimers } from '../timers';
-import { Behind } from './behind';
+import { Behind, hasClock } from './behind';
 import { ANYTHING_BEHIND, ASKERS, BEHIND, type BehindRow, type FunctionRow } from './catalog';
 import { CLOCK_TABLES, ClockDefaults } from './defaults';
 import { mentioning } from './names';
@@ -189,8 +189,7 @@ export class Pinned {
     const [found] = await this.ask<{ behind: string }>(BEHIND);
     await this.ask(set, [path?.value ?? '']);
     const row = JSON.parse(found?.behind ?? '{}') as BehindRow;
-    const asFound = new Behind(row, () => undefined);
-    if (asFound.hasClock) return asFound;
+    if (hasClock(row)) return new Behind(row, () => undefined);
     for (const fn of row.functions) {
       const clock = this.clockOf(fn);
       if (clock !== undefined && !this.clocks.has(clock)) this.clocks.set(clock, await this.accepts(clock));
