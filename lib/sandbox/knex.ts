@@ -4,12 +4,13 @@
 // transaction begins in `client.transaction()`; `client.driver` is pg, `client.connectionSettings` what it connects with.
 import { requirePeer, resolvePeer } from '../peers';
 import { nameOf } from '../scope';
+import { revive } from './destroyed';
 import { inFlow } from './flow';
 import type { Knex, KnexWatch } from './index';
 import { watchServers } from './origin';
 import { adoptPgPool } from './pgpool';
 import type { PgPool } from './pgpool-types';
-import { destroyedBy, ManagedTarnPool } from './tarn';
+import { ManagedTarnPool } from './tarn';
 import type { KnexClient, TarnPool } from './tarn-types';
 
 /** Pools that were looked at, and what became of them. */
@@ -63,21 +64,21 @@ function wrap(prototype: KnexClient): KnexWatch[] {
   originals.set(prototype, original);
   prototype.acquireConnection = function (this: KnexClient): Promise<unknown> {
     const watch = told.at(-1);
-    if (watch) reviveIfDestroyed(this, watch);
-    const adopting = watch && adopt(this, watch);
+    const adopting = watch && adopt(reviveIfDestroyed(this, watch), watch);
     return adopting ? adopting.then(() => original.call(this)) : original.call(this);
   };
   return told;
 }
 
-function reviveIfDestroyed(client: KnexClient, watch: KnexWatch): void {
-  const suite = destroyedBy(client);
-  if (!suite || !client.initializePool) return;
-  client.initializePool();
+/** The client to adopt: of clones that share one pool, the one it was made for. */
+function reviveIfDestroyed(user: KnexClient, watch: KnexWatch): KnexClient {
+  const revived = revive(user);
+  if (!revived) return user;
   ignore(
     watch,
-    `A Knex instance that ${nameOf(suite)} had destroyed in its after hook was used again, and got a new pool. Destroy what outlives a suite in a root-level after hook.`,
+    `A Knex instance that ${nameOf(revived.suite)} had destroyed in its after hook was used again, and got a new pool. Destroy what outlives a suite in a root-level after hook.`,
   );
+  return revived.client;
 }
 
 function unwrap(prototype: KnexClient): void {

@@ -29,9 +29,11 @@ export interface TarnPool {
 
 /** Knex's `Client`, as far as it is needed. */
 export interface KnexClient {
-  pool?: TarnPool;
+  pool?: TarnPool | undefined;
   readonly dialect?: string;
   readonly driverName?: string;
+  /** Clones that share the pool (`withUserParams`, and so `knex.migrate`) share this object, too. */
+  readonly logger?: object;
   readonly driver?: { readonly Client: ConnectingClass & ClientClass };
   readonly connectionSettings?: unknown;
   readonly connectionConfigProvider?: () => unknown;

@@ -1,32 +1,20 @@
 // The seam to Knex's own pools: tarn, read on 3.1.2 (Pool.js). What is relied on: `acquire().promise`, `release`, `destroy`,
 // `check`, the limits as properties; to let a process end, `free`, `used` and `interval`; and what is named in takeFree.
-import { scopeContext, type Scope } from '../scope';
+import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
 import { realTimers } from '../timers';
 import { admission, refuseLate } from './checkout';
 import { likenessOfKnex, listenToKnex } from './customs';
+import { noteDestroyed } from './destroyed';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
 import { describeExhaustion, noteHolder, noteRealHolder, sitesOf } from './holders';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
-import { runningScope } from './origin';
 import { overhear, overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import type { KnexClient, TarnPool } from './tarn-types';
 import { nowhere, virtualOf, type ClientClass } from './virtual';
 import type { PgClient } from './wire';
-
-/** In whose `after` hook an instance was destroyed. */
-const destroyedIn = new WeakMap<KnexClient, Scope>();
-
-/**
- * The suite whose `after` hook has destroyed this instance, once that suite is over. Whoever uses the instance then is not
- * to blame: the order of suites, and the second half of a divided one, are our doing.
- */
-export function destroyedBy(client: KnexClient): Scope | undefined {
-  const scope = client.pool ? undefined : destroyedIn.get(client);
-  return scope?.ended ? scope : undefined;
-}
 
 export class ManagedTarnPool implements ManagedPool, RealSource {
   readonly key: string;
@@ -290,8 +278,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   }
 
   private async destroy(): Promise<unknown> {
-    const scope = runningScope();
-    if (scope?.kind === 'suite') destroyedIn.set(this.client, scope);
+    noteDestroyed(this.client);
     for (const [sandbox, shadow] of this.shadows) {
       await shadow.destroy();
       await sandbox.poolEnds(this);

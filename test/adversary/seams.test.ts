@@ -18,6 +18,30 @@ describe('people who', () => {
     );
   });
 
+  it('destroy the shared instance in the after hook of a describe can migrate first thing in the next one', async () => {
+    const outcome = await go({
+      'a.spec.js': `
+        const migrationSource = {
+          getMigrations: async () => ['things'], getMigrationName: (name) => name,
+          getMigration: async () => ({ up: (k) => k.schema.createTable('things', (t) => t.increments()), down: async () => {} }),
+        };
+        describe('first', () => { after(() => db.destroy()); it('rolls back', () => db('users').del()); });
+        describe('next', () => it('migrates', async () => {
+          const migrator = db.migrate;
+          await migrator.latest({ migrationSource });
+          assert.deepEqual(await db('things'), []);
+          assert.equal(await migrator.currentVersion({ migrationSource }), 'things');
+        }));
+        describe('last', () => it('destroys it itself', async () => {
+          await db.destroy();
+          await assert.rejects(names(), /Unable to acquire a connection/);
+        }));`,
+    });
+    assertGreen(outcome);
+    assert.deepEqual(await given.database.query(`select from pg_tables where tablename = 'things'`), []);
+    assert.match(outcome.stderr, /suite "first" had destroyed in its after hook was used again, and got a new pool/);
+  });
+
   it('make an instance in a describe and destroy it in its after hook can have both kinds of test in it', async () => {
     const outcome = await run(
       {
@@ -27,6 +51,21 @@ describe('people who', () => {
             after(() => own.destroy());
             it('rolls back', () => own('users').del());
             it('commits @truncate', async () => { assert.equal(await names(own), 'ann,bob'); await own('users').del(); });
+          });
+          const late = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL });
+          describe('migrates first', () => {
+            after(() => late.destroy());
+            it('a little', () => late.migrate.currentVersion());
+          });
+          describe('queries then', () => {
+            it('a clone, and itself', async () => {
+              await late.withUserParams({})('users').del();
+              assert.equal(await names(late), '');
+            });
+            it('and is destroyed', async () => {
+              await late.destroy();
+              await assert.rejects(names(late), /Unable to acquire a connection/);
+            });
           });`,
       },
       { database: given.database },
