@@ -194,7 +194,7 @@ async function open({ url }: { url: string }): Promise<{ snapshot: Snapshot; own
   const ours = await connect(url);
   const own = ((sql: string, values?: unknown[]) => ours.query(sql, values)) as unknown as Query;
   const snapshot = await openSnapshot({
-    connect: async () => ({ query: own, pid: 0, end: () => ours.end() }),
+    connect: async () => ({ query: own, pid: 0, isPooled: false, end: () => ours.end() }),
     note: () => {},
   });
   return { snapshot, own, client: await connect(url) };

@@ -9,6 +9,8 @@ export interface OwnConnection {
   readonly query: Query;
   /** Backend process id. */
   readonly pid: number;
+  /** A pooler stands between us and the server. */
+  readonly isPooled: boolean;
   end(): Promise<void>;
 }
 

@@ -4,6 +4,7 @@ import { type LoadedConfig, loadConfig, resolveInstances, resolvePools } from '.
 import { type DatabaseInfo, assertTestDatabase, describeDatabase, namedServer } from '../database';
 import { RewindError, messageOf } from '../errors';
 import { requirePeer } from '../peers';
+import { asOwn, assertOwnSession } from '../pooler';
 import type { OwnConnection } from '../sql';
 import { preload } from './preload';
 
@@ -27,6 +28,7 @@ export async function targetDatabases(requireFiles: readonly string[]): Promise<
     const connection = await opened(connect);
     try {
       const info = await describeDatabase(connection.query);
+      await assertOwnSession(connection, () => opened(connect), `database "${info.name}"`);
       await assertTestDatabase(info, loaded.config.allowDatabase);
       const key = await identityOf(connection);
       if (!found.has(key)) found.set(key, { label: `database "${info.name}"`, info, connect: () => opened(connect) });
@@ -84,13 +86,10 @@ function throughUrl(connectionString: string): Connect {
   };
 }
 
-function own(client: Pick<Client, 'query' | 'on'>, end: () => Promise<void>): OwnConnection {
+async function own(client: Pick<Client, 'query' | 'on'>, end: () => Promise<void>): Promise<OwnConnection> {
   client.on('error', () => {}); // a loss shows in the next query
-  return {
-    query: async (sql, values) => client.query(sql, values && [...values]) as never,
-    pid: (client as unknown as { processID: number }).processID,
-    end: () => end().catch(() => {}),
-  };
+  const query: OwnConnection['query'] = async (sql, values) => client.query(sql, values && [...values]) as never;
+  return asOwn(query, client as unknown as { processID: number }, end);
 }
 
 async function opened(connect: Connect): Promise<OwnConnection> {

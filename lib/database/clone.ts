@@ -1,4 +1,5 @@
 import { RewindError, messageOf } from '../errors';
+import { assertOwnSession } from '../pooler';
 import { type OwnConnection, quoteIdent } from '../sql';
 import { realTimers, sleep } from '../timers';
 
@@ -77,7 +78,7 @@ export async function connectForMaintenance<C extends OwnConnection>(
   let cause: unknown;
   for (const name of names.filter((n) => n !== base)) {
     try {
-      return await connect(name);
+      return await withOwnSession(() => connect(name), name);
     } catch (error) {
       if (error instanceof RewindError) throw error;
       cause = error;
@@ -88,4 +89,15 @@ export async function connectForMaintenance<C extends OwnConnection>(
     remedy: `Let the role connect to one of them. ${words.otherwise}`,
     cause,
   });
+}
+
+async function withOwnSession<C extends OwnConnection>(connect: () => Promise<C>, name: string): Promise<C> {
+  const connection = await connect();
+  try {
+    await assertOwnSession(connection, connect, `database "${name}"`);
+    return connection;
+  } catch (error) {
+    await connection.end();
+    throw error;
+  }
 }

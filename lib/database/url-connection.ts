@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
 import { requirePeer } from '../peers';
+import { asOwn } from '../pooler';
 import type { OwnConnection } from '../sql';
 
 /** A connection that can go on while nothing else does. */
@@ -22,10 +23,9 @@ export async function connectByUrl(url: string, database: string): Promise<UrlCo
   client.on('error', () => {});
   await client.connect();
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
+  const query = ((sql: string, values?: unknown[]) => client.query(sql, values)) as OwnConnection['query'];
   return {
-    query: ((sql: string, values?: unknown[]) => client.query(sql, values)) as OwnConnection['query'],
-    pid: (client as unknown as { processID: number }).processID,
-    end: () => client.end().catch(() => {}),
+    ...(await asOwn(query, client as unknown as { processID: number }, () => client.end())),
     unref: () => void stream.unref(),
     ref: () => void stream.ref(),
   };

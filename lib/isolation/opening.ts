@@ -1,3 +1,4 @@
+import { assertOwnSession } from '../pooler';
 import type { Snapshot } from '../snapshot';
 import type { OwnConnection } from '../sql';
 import type { AppPools } from './app-pools';
@@ -13,6 +14,7 @@ export async function openDatabase(
   let inspected: OwnConnection | undefined = await pools.connect();
   let snapshot: Snapshot | undefined;
   try {
+    await assertOwnSession(inspected, () => pools.connect(), pools.first.label);
     const identity = await options.inspect(inspected, pools.first);
     snapshot = await openFor(options, async () => {
       const own = inspected ?? (await pools.connect());

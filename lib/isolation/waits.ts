@@ -15,7 +15,12 @@ export async function describeWaits(database: ManagedDatabase): Promise<readonly
     const connection = await pool.connect('mocha-rewind', database.pools.elsewhere);
     try {
       const found = await findWaiting(connection.query, managed);
-      return [...ours, ...found.map((waiting) => sentence(waiting, new Set(managed), database.label))];
+      return [
+        ...ours,
+        ...found.map((waiting) =>
+          sentence(waiting, connection.isPooled ? undefined : new Set(managed), database.label),
+        ),
+      ];
     } finally {
       await connection.end();
     }
@@ -34,7 +39,8 @@ export async function isServerBusy({ pools }: ManagedDatabase): Promise<boolean>
   }
 }
 
-function sentence({ session, blockers }: Waiting, managed: ReadonlySet<number>, label: string): string {
+/** `managed`: undefined where a pooler hides which sessions they are. */
+function sentence({ session, blockers }: Waiting, managed: ReadonlySet<number> | undefined, label: string): string {
   const who = `${name(session, managed)} of ${label}`;
   if (blockers.length === 0) return `${who} is still running "${session.query}".`;
   const holders = blockers.map((blocker) =>
@@ -46,8 +52,9 @@ function sentence({ session, blockers }: Waiting, managed: ReadonlySet<number>, 
 }
 
 /** Whose session it is, since what to do about it depends on that. */
-function name({ pid, application }: ServerSession, managed: ReadonlySet<number>): string {
-  if (managed.has(pid)) return `connection ${pid} (the app's, managed)`;
+function name({ pid, application }: ServerSession, managed: ReadonlySet<number> | undefined): string {
+  if (managed?.has(pid)) return `connection ${pid} (the app's, managed)`;
   if (application === 'mocha-rewind') return `connection ${pid} (mocha-rewind's own)`;
+  if (!managed) return `connection ${pid}${application && ` ("${application}")`}`;
   return `connection ${pid} (not managed${application && `: "${application}"`})`;
 }

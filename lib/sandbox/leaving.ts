@@ -82,7 +82,7 @@ export class Leaving {
     }
     const { pinned } = this.sandbox;
     if (!pinned) return;
-    const pid = pinned.client.processID;
+    const { pid } = pinned.facts;
     const cancel = async (): Promise<void> => {
       const connection = await pinned.source.connect('mocha-rewind: cancel');
       if (this.sandbox.active === task) await connection.query('select pg_catalog.pg_cancel_backend($1)', [pid]);

@@ -1,4 +1,5 @@
 // Connections of our own, with an app's settings but on no pool.
+import { asOwn } from '../pooler';
 import type { OwnConnection } from '../sql';
 import type { PgClient } from './wire';
 
@@ -50,18 +51,18 @@ export function urlOf({ host, port, user }: Omit<ReturnType<typeof addressOf>, '
   return url.href;
 }
 
-/** Those that are open, or being opened. */
-const open = new Set<PgClient>();
+/** Those that are open, or being opened, and the process ids of those whose session is known. */
+const open = new Map<PgClient, number | undefined>();
 let givenUp: Error | undefined;
 
 export function ownPids(): number[] {
-  return [...open].map((client) => client.processID);
+  return [...open.values()].filter((pid) => pid !== undefined);
 }
 
 /** Cuts all of them, whatever they wait for, and opens no more, for this reason; until it is undefined again. */
 export function giveUpConnections(reason: Error | undefined): void {
   givenUp = reason;
-  if (reason) for (const client of open) client.connection.stream.destroy?.();
+  if (reason) for (const client of open.keys()) client.connection.stream.destroy?.();
 }
 
 /** Settings are passed on as they are: pools keep passwords in properties that a copy would lose. */
@@ -73,7 +74,7 @@ export async function connectOwn(
   if (givenUp) throw givenUp;
   const client = new Client(settings);
   client.on('error', () => {}); // a loss shows in the next query
-  open.add(client);
+  open.set(client, undefined);
   client.once('end', () => open.delete(client));
   try {
     await client.connect();
@@ -89,17 +90,13 @@ export async function connectOwn(
     });
   try {
     await query('select pg_catalog.set_config($1, $2, false)', ['application_name', applicationName]);
+    const connection = await asOwn(query, client, async () => client.end());
+    open.set(client, connection.pid);
+    return connection;
   } catch (error) {
     await Promise.resolve(client.end()).catch(() => {});
     throw error;
   }
-  return {
-    query,
-    pid: client.processID,
-    end: async () => {
-      await Promise.resolve(client.end()).catch(() => {});
-    },
-  };
 }
 
 /** Of several results, the last. */

@@ -26,6 +26,8 @@ export interface RealSource {
 }
 
 interface Facts {
+  /** Of its session: a pooler makes one up when it answers at connecting. */
+  readonly pid: number;
   readonly version: number;
   /** Who has connected. */
   readonly user: string;
@@ -45,7 +47,7 @@ interface Catalogued {
 const MARK = 'rewind.sandbox';
 
 const FACTS = `
-  select current_setting('server_version_num')::int as version, session_user::text as "user",
+  select pg_catalog.pg_backend_pid() as pid, current_setting('server_version_num')::int as version, session_user::text as "user",
     exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable,
     (select coalesce(string_agg(distinct format('%I.%I', n.nspname, c.conname), ', '), '')
        from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace
@@ -55,7 +57,7 @@ const FACTS = `
 
 export class Pinned {
   readonly wire: Wire;
-  facts: Facts = { version: 0, user: '', deferrable: false, deferred: '' };
+  facts: Facts = { pid: 0, version: 0, user: '', deferrable: false, deferred: '' };
   defaults = new ClockDefaults('[]');
   /** Undefined where no code runs behind statements that would have to be known. */
   behind: Behind | undefined;

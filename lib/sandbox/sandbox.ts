@@ -112,7 +112,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   get pid(): number | undefined {
-    return this.client?.processID;
+    return this.pinned?.facts.pid;
   }
 
   // --- jobs

@@ -50,8 +50,8 @@ export async function openSession(connect: () => Promise<OwnConnection>): Promis
       `select set_config('lock_timeout', (setting::int + 200)::text, false) from pg_catalog.pg_settings where name = 'deadlock_timeout'`,
     );
     await switchTriggersOff(connection.query);
-    const { query, pid } = connection;
-    return { query, pid, end: () => connection.end(), superuser, serverVersion: version };
+    const { query, pid, isPooled } = connection;
+    return { query, pid, isPooled, end: () => connection.end(), superuser, serverVersion: version };
   } catch (error) {
     await connection.end();
     throw error;

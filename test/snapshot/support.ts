@@ -124,6 +124,7 @@ export async function own(url: string): Promise<OwnConnection & { cut(): void }>
   return {
     query: ((text: string, values?: unknown[]) => client.query(text, values)) as unknown as Query,
     pid: (client as unknown as { processID: number }).processID,
+    isPooled: false,
     end: async () => client.end().catch(() => {}),
     cut: () => (client as unknown as { connection: { stream: Socket } }).connection.stream.destroy(),
   };

@@ -1,0 +1,90 @@
+// A pooler between the tests and the server.
+import assert from 'node:assert/strict';
+import { type Pooler, poolerTo } from '../support/pooler';
+import { project } from '../support/project';
+import { run } from '../support/run';
+import { MANAGED, eachWithUsers } from '../support/users';
+
+const ROLLED_BACK = `
+it('inserts', async () => { await db('users').insert({ name: 'cy' }); assert.equal(await names(), 'ann,bob,cy'); });
+it('is clean', async () => assert.equal(await names(), 'ann,bob'));`;
+const COMMITTING = `
+it('commits @truncate', async () => { await db('users').insert({ name: 'cy' }); });
+it('is clean afterwards @truncate', async () => assert.equal(await names(), 'ann,bob'));`;
+
+describe('behind a pooler', () => {
+  const given = eachWithUsers();
+  const { usersNow } = given;
+  let pooler: Pooler;
+  afterEach(() => pooler.close());
+
+  for (const config of [MANAGED, undefined]) {
+    const found = config ? 'named in the config' : 'found at its first query';
+    it(`that hands out sessions by the transaction nothing runs: a database ${found}`, async () => {
+      pooler = await poolerTo(given.database, 'transaction');
+      const { code, passed, output } = await run(
+        { 'a.spec.js': ROLLED_BACK + COMMITTING },
+        { database: { ...given.database, url: pooler.url }, ...(config && { config }) },
+      );
+      assert.notEqual(code, 0, output);
+      assert.deepEqual(passed, [], output);
+      assert.match(output, /REWIND_POOLER: .*database .*"rw_test_.* \(knex\).*\(transaction mode\)/);
+      assert.match(output, /port 5432 in place of 6543/);
+      assert.equal(await usersNow(), 'ann,bob');
+    });
+  }
+
+  it('that hands out sessions by the transaction no worker starts, and no command', async () => {
+    pooler = await poolerTo(given.database, 'transaction');
+    const database = { ...given.database, url: pooler.url };
+    const parallel = await run({ 'a.spec.js': ROLLED_BACK }, { database, args: ['--parallel', '--jobs', '2'] });
+    assert.notEqual(parallel.code, 0, parallel.output);
+    assert.match(parallel.output, /REWIND_POOLER/);
+    const p = project({ files: {} });
+    try {
+      const { code, output } = await p.cli(['status'], { DATABASE_URL: pooler.url });
+      assert.equal(code, 1, output);
+      assert.match(output, /REWIND_POOLER/);
+    } finally {
+      p.remove();
+    }
+  });
+
+  it('that keeps sessions for as long as one is connected all is as without it', async () => {
+    pooler = await poolerTo(given.database, 'session');
+    const database = { ...given.database, url: pooler.url };
+    const { passed, failed, output } = await run(
+      {
+        'a.spec.js': `${ROLLED_BACK}${COMMITTING}
+          it('does not wait', () => void db.raw('select pg_sleep(100)').catch(() => {}));
+          it('is on time', async () => assert.equal(await names(), 'ann,bob'));
+          it('leaves a transaction open @truncate', async () => {
+            const client = new (require('pg').Client)(process.env.DATABASE_URL);
+            client.on('error', () => {});
+            await client.connect();
+            await client.query('begin; delete from users');
+          });
+          it('finds all as it was @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
+      },
+      { database, config: MANAGED },
+    );
+    assert.deepEqual(
+      passed,
+      [
+        'inserts',
+        'is clean',
+        'is on time',
+        'commits @truncate',
+        'is clean afterwards @truncate',
+        'finds all as it was @truncate',
+      ],
+      output,
+    );
+    assert.equal(await usersNow(), 'ann,bob');
+    assert.match(failed['does not wait'] ?? '', /REWIND_LEFT_OPEN: .* a running query/);
+    assert.match(
+      failed['leaves a transaction open @truncate'] ?? '',
+      /REWIND_LEFT_OPEN: .* left a transaction open .* pid \d+ \(idle in transaction\), last statement: begin; delete from users/,
+    );
+  });
+});
