@@ -75,6 +75,15 @@ const CHANGES: Record<string, Change> = {
   'unique values swapped between rows that children point to': `
     update swapped set code = 'tmp' where id = 3; delete from swapped_children where n = 2; update swapped set code = 'z' where id = 2;
     update swapped set code = 'b' where id = 3; update swapped set code = 'c' where id = 2`,
+  'a unique value that went to another row, with ON UPDATE CASCADE': `
+    delete from renamed where id = 2; update renamed set code = 'b' where id = 1`,
+  'a unique value that went to a new row, with ON DELETE SET NULL': `
+    delete from renamed where id = 2; insert into renamed values (9, 'b')`,
+  'a row without a key that children cascade from': `update keyless_parents set v = 9 where code = 'a'`,
+  'columns with the names of our variables': `
+    update terms set removed = 2 where id = 1; delete from terms where id = 2; insert into terms values (3, '2024-01-01', 1, 1)`,
+  'a partition with a trigger of its parent’s that fires always': `
+    update parted set v = 'x' where id = 1; delete from parted where id = 2; insert into parted values (3, 'c')`,
   'a key of an enum type': `update moody set mood = 'ok' where n = 1; insert into moody values ('sad', 3)`,
   'rows that violate a NOT VALID constraint': 'delete from unchecked',
   'a row of a table without columns': 'insert into zero_cols default values',

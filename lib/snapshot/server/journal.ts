@@ -57,11 +57,12 @@ declare
   image text := 'insert into %s select rewind_n, %s, %s from nextval(''rewind.journal_position'') rewind_n, %s t';
 begin
   execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal_table, root.stored, root.name);
+  execute format('alter table %s replica identity full', journal_table); -- as that of a copy
   -- Dead rows would slow down every later undo: they go with their file, if no level below needs the journal.
   execute format($c$
-    create function rewind.clear_journal_%1$s(since bigint) returns void language plpgsql as $f$
+    create function rewind.clear_journal_%1$s(rewind_since bigint) returns void language plpgsql as $f$
     begin
-      if pg_relation_size(%2$L) < 1000000 or exists (select from %2$s where rewind_n <= since) then delete from %2$s where rewind_n > since;
+      if pg_relation_size(%2$L) < 1000000 or exists (select from %2$s where rewind_n <= rewind_since) then delete from %2$s where rewind_n > rewind_since;
       else truncate %2$s;
       end if;
     end $f$ $c$, root.slot, journal_table);
@@ -165,10 +166,10 @@ create function rewind.prepare_journalled(r rewind.relation) returns void langua
 begin
   execute format($f$
     create or replace function rewind.bring_back_%1$s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $b$
-    declare
-      since bigint := rewind.journal_position_at(at_level);
-      removed bigint;
-      added bigint;
+    declare -- columns of the app's are named here without their table
+      rewind_since bigint := rewind.journal_position_at(at_level);
+      rewind_removed bigint;
+      rewind_added bigint;
     begin
       lock table %2$s in share row exclusive mode;
       with first as materialized (%3$s), gone as (
@@ -177,11 +178,11 @@ begin
         %7$s from first s where s.rewind_sign = -1 and (select count(*) from gone) >= 0
           and not exists (select from %2$s t where %4$s and row(%5$s)::record *= row(%6$s)::record) returning 1
       )
-      select (select count(*) from gone), (select count(*) from back) into removed, added;
-      perform rewind.clear_journal_%1$s(since);
-      return rewind.done(%8$L, removed, added);
+      select (select count(*) from gone), (select count(*) from back) into rewind_removed, rewind_added;
+      perform rewind.clear_journal_%1$s(rewind_since);
+      return rewind.done(%8$L, rewind_removed, rewind_added);
     end $b$ $f$,
-    r.slot, r.name, replace(rewind.first_images(r), '$1', 'since'), r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r), r.name);
+    r.slot, r.name, replace(rewind.first_images(r), '$1', 'rewind_since'), r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r), r.name);
 end $$;
 
 create function rewind.journals_of(targets oid[]) returns setof rewind.relation language sql stable as $$

@@ -6,7 +6,10 @@ create function rewind.set_sequences(moved oid[]) returns void language plpgsql 
 declare all_logged boolean;
 begin
   select bool_and(logged) into all_logged
-  from (select logged, setval(seqid, last_value, is_called) from rewind.sequence_now where seqid = any (moved) offset 0) s;
+  from (
+    select logged, setval(seqid, last_value, is_called) from rewind.sequence_now join pg_catalog.pg_sequence on seqrelid = seqid
+    where seqid = any (moved) and last_value between seqmin and seqmax -- the bounds may have been altered, which is reported as such
+    offset 0) s;
   if not all_logged then update rewind.sequence_now set logged = rewind.is_loggable(seqid) where seqid = any (moved) and not logged; end if;
 end $$;
 

@@ -39,9 +39,10 @@ begin
     if r.copy is null then
       steps := steps || format('d%s as (delete from only %s t where %s returning 1)', r.slot, r.name, is_new);
     elsif r.key_match is not null then
-      in_place := in_place and rewind.updates_suffice(r.relid, 'only ' || r.name, source);
+      in_place := in_place and rewind.updates_suffice(r.relid, 'only ' || r.name, source) and not rewind.acts_on_others(r.relid);
       steps := steps || rewind.in_place(r.relid, 'only ' || r.name, source, is_new);
     else
+      in_place := in_place and not rewind.acts_on_others(r.relid);
       steps := steps || (select rewind.by_count(rel, r.level::text) from rewind.relation rel where rel.relid = r.relid);
     end if;
     counts := counts || rewind.count_steps(r.name, r.slot, steps);
@@ -51,7 +52,7 @@ begin
     for member in select f.relid from rewind.family(root.relid) f loop undo := undo || rewind.silence(member); end loop;
     since := rewind.journal_position_at(at_level);
     source := replace(format('select * from (%s) f where rewind_sign = -1', rewind.first_images(root)), '$1', since::text);
-    in_place := in_place and rewind.updates_suffice(root.relid, root.name, source);
+    in_place := in_place and rewind.updates_suffice(root.relid, root.name, source) and not rewind.acts_on_others(root.relid);
     steps := steps || rewind.in_place(root.relid, root.name, source,
       format('exists (select from %s s where rewind_n > %s and %s)', root.journal, since, root.key_match));
     counts := counts || rewind.count_steps(root.name, root.slot, steps);
@@ -122,6 +123,15 @@ begin
   end if;
   return suffice;
 end $$;
+
+-- Whether a foreign key's ON DELETE or ON UPDATE would act on rows that are in place: it asks who points to the old values, and
+-- not whether another row has them by now. Rows that share our key are changed in place, so those values are not given up.
+create function rewind.acts_on_others(target oid) returns boolean language sql stable set search_path = pg_catalog as $$
+  select exists (
+    select from pg_constraint k where k.contype = 'f' and k.confrelid = target and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))
+      and (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a where a.attrelid = target and a.attnum = any (k.confkey))
+        is distinct from (select r.key_columns from rewind.relation r where r.relid = target))
+$$;
 
 create function rewind.count_steps(name text, slot int, steps text[]) returns text language sql immutable as $$
   select format('(%L, %s, %s)', name,

@@ -1,5 +1,11 @@
 /** The function that brings back one relation, for a session that may set session_replication_role: made when first needed. */
 export const prepareSql = /* sql */ `
+-- Whether a trigger is of the user's own, rather than of a constraint. Before 15, those that a partition has from its parent
+-- are marked as internal, too.
+create function rewind.is_users(tgconstraint oid) returns boolean language sql stable as $$
+  select not exists (select from pg_catalog.pg_constraint where oid = tgconstraint and contype <> 't')
+$$;
+
 -- Switches off what would fire in our session, and returns the statements that switch it on again.
 create function rewind.silence(target oid) returns text[] language plpgsql as $$
 declare
@@ -9,7 +15,7 @@ declare
   name text := (select rel.name from rewind.relation rel where relid = target);
 begin
   for r in select tgname, tgenabled from pg_catalog.pg_trigger
-    where tgrelid = target and not tgisinternal and tgparentid = 0 and tgname !~ '^rewind_'
+    where tgrelid = target and rewind.is_users(tgconstraint) and tgname !~ '^rewind_'
       and case when replica then tgenabled in ('A', 'R') else tgenabled <> 'D' end
   loop
     execute format('alter table only %s disable trigger %I', name, r.tgname);
@@ -21,6 +27,11 @@ begin
     execute format('alter table only %s disable rule %I', name, r.rulename);
     undo := undo || format('alter table only %s enable %s rule %I', name, case r.ev_enabled when 'A' then 'always' when 'R' then 'replica' end, r.rulename);
   end loop;
+  if rewind.lacks_identity(target) then
+    undo := undo || (select format('alter table only %s replica identity %s', name, case relreplident when 'n' then 'nothing' else 'default' end)
+      from pg_catalog.pg_class where oid = target);
+    execute format('alter table only %s replica identity full', name);
+  end if;
   return undo;
 end $$;
 

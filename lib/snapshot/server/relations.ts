@@ -52,13 +52,21 @@ create function rewind.key_of(target oid, among text[], out columns text, out ma
     where i.indrelid = target and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null
       and not exists (
         select from pg_attribute a where a.attrelid = target and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])
-          and (not a.attnotnull or a.attgenerated <> '' or a.attname <> all (among)))
+          and (not a.attnotnull or a.attgenerated <> '' or a.attname <> all (among)
+            or exists (select from pg_constraint k where k.conrelid = target and k.contype = 'n' and not k.convalidated and a.attnum = any (k.conkey))))
     order by i.indisprimary desc, i.indnkeyatts, i.indexrelid limit 1
   ) i
   cross join lateral (
     select a.*, case when ty.typnamespace <> 'pg_catalog'::regnamespace then rewind.stored_as(a.atttypid) end as kept
     from pg_attribute a join pg_type ty on ty.oid = a.atttypid where a.attrelid = target and a.attnum = any (i.keys)
   ) a
+$$;
+
+-- Whether a publication, of which this may be a table, forbids to delete and update its rows (manual, CREATE PUBLICATION).
+create function rewind.lacks_identity(target oid) returns boolean language sql stable set search_path = pg_catalog as $$
+  select exists (select from pg_publication where pubdelete or pubupdate) and case relreplident
+    when 'd' then not exists (select from pg_index where indrelid = target and indisprimary and indimmediate) else relreplident = 'n' end
+  from pg_class where oid = target
 $$;
 
 -- A relation as it is now, of which the given columns are copied (null: all).
@@ -70,8 +78,9 @@ begin
   from rewind.columns_of(target, among) c;
   select k.columns, k.match into r.key_columns, r.key_match from rewind.key_of(target, r.copied_columns) k;
   r.truncatable := not exists (select from pg_constraint where contype = 'f' and confrelid = target and conrelid <> target);
-  r.guarded := exists (select from pg_trigger where tgrelid = target and not tgisinternal and tgenabled in ('A', 'R') and tgname !~ '^rewind_')
-    or exists (select from pg_rewrite where ev_class = target and ev_type <> '1' and ev_enabled in ('A', 'R'));
+  r.guarded := exists (select from pg_trigger where tgrelid = target and rewind.is_users(tgconstraint) and tgenabled in ('A', 'R') and tgname !~ '^rewind_')
+    or exists (select from pg_rewrite where ev_class = target and ev_type <> '1' and ev_enabled in ('A', 'R'))
+    or rewind.lacks_identity(target);
   r.unchecked := exists (select from pg_constraint where conrelid = target and not convalidated);
   r.forced := (select relforcerowsecurity from pg_class where oid = target);
   r.prepared := false;
@@ -173,6 +182,7 @@ begin
     if n > 0 then
       r.copy := 'rewind.copy_' || r.slot;
       execute format('create table %s as select null::int as rewind_level %s from only %s t limit 0', r.copy, ', ' || nullif(r.stored, ''), r.name);
+      execute format('alter table %s replica identity full', r.copy); -- or a publication FOR ALL TABLES forbids deleting
       if r.key_columns is not null then execute format('create index on %s (%s, rewind_level)', r.copy, r.key_columns); end if;
       update rewind.relation set copy = r.copy where relid = target;
       perform rewind.unprepare(target);
