@@ -136,6 +136,23 @@ for (const role of ['superuser', 'owner'] as const) {
       await isBaseline();
     });
 
+    it('that were counted on a partitioned table, and have yet to choose the partition, are waited for', async () => {
+      const [holder, writer] = [await place.connect(), await place.connect()];
+      const patient = await place.snapshot({ patienceMs: 10_000 });
+      await snapshot.close();
+      await patient.take();
+      await holder.query('select pg_advisory_lock(1)');
+      const writing = writer.query('insert into parts select 2 from (select pg_advisory_xact_lock(1)) held');
+      await waitingForLock(place, 'app');
+      const restoring = patient.restore();
+      await waitingForLock(place, 'mocha-rewind');
+      await holder.query('select pg_advisory_unlock(1)');
+      await writing;
+      await restoring;
+      await patient.restore();
+      await isBaseline();
+    });
+
     it('that write all the time never spoil a baseline for good', async () => {
       let stop = false;
       const writers = await Promise.all([1, 2, 3].map(() => place.connect()));

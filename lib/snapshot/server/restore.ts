@@ -73,6 +73,7 @@ begin
   moved := rewind.take_moved();
   todo := moved.restorers;
   if not here.alive then insert into rewind.alive values (true); end if;
+  if moved.parents then perform rewind.wait_for_routing(moved.relids); end if;
   if moved.parents or suspects <> '{}' then todo := rewind.restorers_of(rewind.holding_rows(moved.relids || suspects)); end if;
   if target < here.level then
     todo := array(select unnest(todo) union select unnest(rewind.restorers_of(
@@ -110,6 +111,7 @@ begin
   if present_level <> new_level - 1 then raise 'checkpoint % can''t be made on top of %', new_level, present_level; end if;
   if rewind.schema_moved() then adopted := rewind.adopt_schema(new_level); end if;
   moved := rewind.take_moved();
+  if moved.parents then perform rewind.wait_for_routing(moved.relids); end if;
   for r in select unnest(rewind.holding_rows(moved.relids || adopted)) loop
     if (select journal_root is null from rewind.relation where relid = r) then
       perform rewind.widen_copy(r);

@@ -5,11 +5,14 @@ export const takeSql = /* sql */ `
 create function rewind.begin_take() returns void language plpgsql as $$
 declare
   now_running xid := rewind.oldest_writer();
+  moved record;
 begin
   perform rewind.drop_levels_above(0);
   update rewind.state set status = 'taking';
   if rewind.schema_moved() then perform rewind.discard_outdated(); end if;
-  delete from rewind.capture where relid = any ((select rewind.holding_rows(relids) from rewind.take_moved())::oid[]);
+  moved := rewind.take_moved();
+  if moved.parents then perform rewind.wait_for_routing(moved.relids); end if;
+  delete from rewind.capture where relid = any (rewind.holding_rows(moved.relids));
   perform rewind.settle_journals();
   insert into rewind.alive select true where not exists (select from rewind.alive);
   insert into rewind.checkpoint values (0, now_running, '{}', nextval('rewind.journal_position'))

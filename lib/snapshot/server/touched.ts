@@ -37,6 +37,15 @@ begin
   parents := relids <> '{}' and exists (select from pg_catalog.pg_inherits where inhparent = any (relids));
 end $$;
 
+-- Whoever inserts by way of a partitioned table is counted, and has locked it, before he locks the partition it is for.
+create function rewind.wait_for_routing(relids oid[]) returns void language plpgsql as $$
+declare name text;
+begin
+  for name in select r.name from rewind.relation r where relid = any (relids) and kind = 'p' order by relid loop
+    execute format('lock table only %s in share row exclusive mode', name);
+  end loop;
+end $$;
+
 create function rewind.restorers_of(relids oid[]) returns int[] language plpgsql as $$
 begin
   return array(select distinct restorer from rewind.relation where relid = any (relids) and restorer is not null order by 1);
