@@ -72,9 +72,7 @@ export function modeMix(scope: Scope, around: Scope): RewindError {
 /** Rows that were committed past a scope. */
 export function leaked({ suspects, from, tables, repaired }: Leak, label: string): RewindError {
   const what = tables.map((t) => `${t.name} (${t.extra} rows new or changed, ${t.missing} gone or changed)`);
-  const outcome = repaired
-    ? 'They have been restored.'
-    : 'They can be restored only when the suite around has ended, whose own rows are in the way: its tests see them.';
+  const outcome = outcomeOf(repaired);
   if (from === 'the sandbox') {
     return new RewindError('REWIND_BOUNDARY', {
       problem: `${whoOf(suspects)} ended the transaction that isolates it, and rows were really committed to ${label}: ${what.join(', ')}. ${outcome}`,
@@ -86,6 +84,13 @@ export function leaked({ suspects, from, tables, repaired }: Leak, label: string
     remedy:
       'A connection that is not managed, or another process, has written them. Name it in the config (`knex`, `pools`), or tag the test that makes it write @truncate and wait for it there.',
   });
+}
+
+function outcomeOf(repaired: Leak['repaired']): string {
+  if (repaired === 'yes') return 'They have been restored.';
+  return repaired === 'locked'
+    ? 'They can be restored only when the suite around has ended, whose own rows are in the way: its tests see them.'
+    : `They could not be restored yet: ${repaired.problem}.`;
 }
 
 /** DDL that was committed past a scope. */

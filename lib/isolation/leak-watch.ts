@@ -1,4 +1,5 @@
 import { commits } from '../modes';
+import type { RewindError } from '../errors';
 import type { Sandbox } from '../sandbox';
 import type { Difference, Snapshot } from '../snapshot';
 import type { Scope } from '../scope';
@@ -9,6 +10,7 @@ const WORTH_A_READING_MS = 1;
 
 /** A difference nobody is to be charged with now. */
 interface Known extends Difference {
+  readonly suspects: Leak['suspects'];
   /** Until its end. */
   readonly scope: Scope;
   /** `charge`: its hooks have written that, and may yet clean it up. `repair`: it was reported, and could not be repaired. */
@@ -20,7 +22,8 @@ export interface Leak {
   /** `the sandbox`: its transaction was ended by a statement of the suspects'. */
   readonly from: 'the sandbox' | 'outside';
   readonly tables: readonly Difference[];
-  readonly repaired: boolean;
+  /** `locked`: not before the suite around has ended. An error: why not. */
+  readonly repaired: 'yes' | 'locked' | RewindError;
 }
 
 /** DDL that was committed past a scope: it stays. */
@@ -145,7 +148,7 @@ export class LeakWatch {
     this.#known = this.#known.filter((known) => !known.scope.ended);
     for (const { scope, then } of over) if (then === 'charge') this.#suspects.add(scope);
     const left = over.filter(({ then }) => then === 'repair');
-    if (left.length > 0) await this.#repair(left, present);
+    if (left[0]) await this.#repairLeft(left, left[0].suspects, present);
     await this.#look(present, this.#suspects.size > 0 ? [...this.#suspects] : unseen);
   }
 
@@ -170,10 +173,10 @@ export class LeakWatch {
     if (fresh.length === 0) return;
     const found = differences.filter(({ name }) => fresh.some((f) => f.name === name));
     if (hooks) {
-      this.#keep(found, hooks, 'charge');
+      this.#keep(found, hooks, 'charge', [hooks]);
       return;
     }
-    const repaired = await this.#repair(found, present);
+    const repaired = await this.#repair(found, blamed, present);
     this.#waits = true;
     this.report({ suspects: blamed, from: escapee ? 'the sandbox' : 'outside', tables: fresh, repaired });
   }
@@ -185,16 +188,35 @@ export class LeakWatch {
     return { name, extra: extra - known.extra, missing: missing - known.missing };
   }
 
-  #keep(differences: readonly Difference[], scope: Scope, then: Known['then']): void {
-    for (const { name, extra, missing } of differences) this.#known.push({ name, extra, missing, scope, then });
+  #keep(differences: readonly Difference[], scope: Scope, then: Known['then'], suspects: Known['suspects']): void {
+    for (const { name, extra, missing } of differences)
+      this.#known.push({ name, extra, missing, scope, then, suspects });
   }
 
-  /** False: it is tried again when the suite around has ended, or done by the restore at the end of the run. */
-  async #repair(tables: readonly Difference[], present: Scope | undefined): Promise<boolean> {
-    const isHooks = ({ name }: Difference): boolean => this.#known.some((known) => known.name === name);
-    if (!tables.some(isHooks) && (await this.snapshot.repair(tables.map(({ name }) => name)))) return true;
-    if (present) this.#keep(tables, enclosing(present), 'repair');
-    return false;
+  /** Unless `yes`: it is tried again when the suite around has ended, or done by the restore at the end of the run. */
+  async #repair(
+    tables: readonly Difference[],
+    suspects: Leak['suspects'],
+    present: Scope | undefined,
+  ): Promise<Leak['repaired']> {
+    const repaired = await this.#tryToRepair(tables.map(({ name }) => name));
+    if (repaired !== 'yes' && present) this.#keep(tables, enclosing(present), 'repair', suspects);
+    return repaired;
+  }
+
+  async #tryToRepair(names: readonly string[]): Promise<Leak['repaired']> {
+    if (this.#known.some(({ name }) => names.includes(name))) return 'locked'; // by hooks that have yet to clean it up
+    try {
+      return (await this.snapshot.repair(names)) ? 'yes' : 'locked';
+    } catch (error) {
+      return error as RewindError;
+    }
+  }
+
+  /** The leak has been reported: what is new is that it can't be repaired, and not for a lock. */
+  async #repairLeft(tables: readonly Known[], suspects: Leak['suspects'], present: Scope | undefined): Promise<void> {
+    const repaired = await this.#repair(tables, suspects, present);
+    if (repaired instanceof Error) this.report({ suspects, from: 'outside', tables, repaired });
   }
 
   #read(): void {

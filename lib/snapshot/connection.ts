@@ -58,8 +58,7 @@ export class Connection {
           return { rows: await answer, blockers: [...met.values()], sent };
         } catch (error) {
           const cause = error instanceof RewindError ? error.cause : error;
-          const code = codeOf(cause);
-          if (code !== LOCK_NOT_AVAILABLE && code !== DEADLOCK_DETECTED) throw error;
+          if (!isLocked(cause)) throw error;
           const found = (await looking) ?? [];
           const waited = realTimers.now() - started;
           const ended = waited > this.#patience;
@@ -144,10 +143,24 @@ export class Connection {
   }
 }
 
+/** Whether a statement was refused because of others' locks. */
+export function isLocked(error: unknown): boolean {
+  const code = codeOf(error);
+  return code === LOCK_NOT_AVAILABLE || code === DEADLOCK_DETECTED;
+}
+
 function blocked(by: string, cause: unknown): RewindError {
   return new RewindError('REWIND_RESTORE', {
     problem: `A table could not be locked, because of ${by}`,
     remedy: 'End that session, or ROLLBACK PREPARED that transaction. Tests have to leave no transaction open.',
+    cause,
+  });
+}
+
+export function unrepairable(names: readonly string[], cause: unknown): RewindError {
+  return new RewindError('REWIND_RESTORE', {
+    problem: `${names.join(', ')} can't be repaired: ${messageOf(cause)}`,
+    remedy: 'The next restore tries again, and says what it can not do.',
     cause,
   });
 }

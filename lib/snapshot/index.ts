@@ -143,6 +143,8 @@ export interface Snapshot {
   /**
    * Brings these tables back to the current checkpoint while a sandbox's transaction stays open. False if that stands in
    * the way, by a lock: then nothing is changed.
+   *
+   * @throws RewindError `REWIND_RESTORE` where it is something else. Nothing is changed then either.
    */
   repair(names: readonly string[]): Promise<boolean>;
   /** Compares everything with the current checkpoint, row by row. Empty: the database equals it. */

@@ -1,5 +1,6 @@
+import { RewindError } from '../errors';
 import { realTimers } from '../timers';
-import { Connection } from './connection';
+import { Connection, isLocked, unrepairable } from './connection';
 import type {
   Blocker,
   Difference,
@@ -190,8 +191,10 @@ export class DatabaseSnapshot implements Snapshot {
     try {
       await this.#connection.query('select rewind.repair($1)', [names]);
       return true;
-    } catch {
-      return false; // nothing was changed; if it isn't a lock that goes with its sandbox, the next restore will say
+    } catch (error) {
+      const cause = error instanceof RewindError ? error.cause : error;
+      if (isLocked(cause)) return false;
+      throw unrepairable(names, cause);
     }
   }
 

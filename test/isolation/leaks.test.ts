@@ -222,6 +222,19 @@ describe('a leak', () => {
     assert.equal(outcome.passed.length, 3, outcome.output);
   });
 
+  it('that can’t be repaired says why, and is restored at the end', async () => {
+    const outcome = await runs(`
+      it('leaks', async () => {
+        await db('notes').first();
+        await outside("alter table users add constraint late check (name <> 'ann') not valid; delete from users where name = 'ann'");
+      });
+      it('is next', () => db('notes').first());`);
+    assert.match(
+      (await leaksOf(outcome)).join('\n'),
+      /^"leaks" public\.users \(0 rows new or changed, 1 gone or changed\)\. They could not be restored yet: .* check constraint "late"/,
+    );
+  });
+
   it('that a suite has locked is told at once, and repaired when that ends', async () => {
     await given.database.query('alter table users add age int');
     const outcome = await runs(`

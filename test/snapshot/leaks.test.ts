@@ -1,6 +1,7 @@
 // What is committed from outside, told from what a sandbox writes: seen without a lock, and repaired under its transaction.
 import assert from 'node:assert/strict';
 import type { Client } from 'pg';
+import { RewindError } from '../../lib/errors';
 import type { Snapshot } from '../../lib/snapshot';
 import { type Ground, type Role, contents, differences, ground, servers, versionOf } from './support';
 
@@ -217,6 +218,17 @@ for (const server of servers()) {
         await snapshot.restore();
         await snapshot.pop();
         assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+      });
+
+      it('that can’t be repaired, not for a lock but for what the table has become, are an error that names it', async () => {
+        await app.query(
+          `alter table users add late int not null default 0; alter table users alter late drop default; delete from users where id = 1`,
+        );
+        await assert.rejects(snapshot.repair(['public.users', 'public.notes']), (error) => {
+          assert.ok(error instanceof RewindError && error.code === 'REWIND_RESTORE', String(error));
+          assert.match(error.problem, /^public\.users, public\.notes can't be repaired: null value in column "late"/);
+          return true;
+        });
       });
 
       it('to a table that was altered are for the next restore to report', async () => {
