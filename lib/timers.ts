@@ -1,3 +1,5 @@
+const nextTick: unknown = Reflect.get(process, 'nextTick');
+
 /**
  * Timers as they were when this package was loaded. Tests replace the globals (sinon's fake timers); our own limits must
  * go on meaning real time, or a faked clock would hang the run.
@@ -9,6 +11,14 @@ export const realTimers = {
   nextTick: process.nextTick.bind(process),
   now: performance.now.bind(performance),
 } as const;
+
+/** Those timers that are others now, by the names they go by. */
+export function replacedTimers(): readonly string[] {
+  return [
+    ...(['setTimeout', 'setImmediate'] as const).filter((name) => globalThis[name] !== realTimers[name]),
+    ...(Reflect.get(process, 'nextTick') === nextTick ? [] : ['process.nextTick']),
+  ];
+}
 
 const origin = performance.timeOrigin;
 

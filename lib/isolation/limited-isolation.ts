@@ -4,10 +4,14 @@ import { type Scope, nameOf } from '../scope';
 import { within } from '../timers';
 import type { Departure, IsolationOptions, IsolationPlan } from './index';
 import { Isolation } from './isolation';
+import { StoppedClock } from './stopped-clock';
 import { isServerBusy } from './waits';
 
 /** How long a server is asked what it is doing, and how long what was given up may take to end. */
 const ANSWERED_WITHIN_MS = 3000;
+
+const CLOCK_REMEDY =
+  'Whoever fakes a clock has to give it back in an afterEach hook, which also runs where the test fails, or fake no more than `Date`.';
 
 const NOTHING: Departure = { errors: [], restore: undefined, cleaned: [], clone: undefined, isolationMs: 0 };
 
@@ -19,6 +23,7 @@ export class LimitedIsolation extends Isolation {
   #isSettingUp = false;
   #givenUp: { readonly problem: string; readonly remedy: string } | undefined;
 
+  readonly #clock = new StoppedClock();
   readonly #limitMs: number;
   readonly #answeredWithinMs: number;
 
@@ -44,6 +49,16 @@ export class LimitedIsolation extends Isolation {
       }
     };
     return this.#limited('before the first test', () => super.start(unlimited));
+  }
+
+  override enter(scope: Scope): void {
+    this.#clock.entered(scope);
+    super.enter(scope);
+  }
+
+  override leave(scope: Scope): void {
+    super.leave(scope);
+    this.#clock.left(scope);
   }
 
   override arrive(scope: Scope): Promise<void> {
@@ -94,11 +109,13 @@ export class LimitedIsolation extends Isolation {
 
   async #giveUp(when: string): Promise<RewindError> {
     const sentences = await within(this.#answeredWithinMs, this.waits());
-    const waits = sentences?.join(' ') || 'The server does not answer, or has nothing to do for it.';
+    const clock = this.#clock.describe();
+    const waits =
+      [...(sentences ?? []), ...(clock ? [clock] : [])].join(' ') ||
+      'The server does not answer, or has nothing to do for it.';
     this.#givenUp = {
       problem: `mocha-rewind has waited in vain ${when}, for ${this.#limitMs / 1000} s. ${waits}`,
-      remedy:
-        'No test was run after that; the next run restores the database first. Is the server all right, and is there a way to it? `hookTimeout` in the config sets how long is waited.',
+      remedy: `No test was run after that; the next run restores the database first. ${clock ? CLOCK_REMEDY : 'Is the server all right, and is there a way to it?'} \`hookTimeout\` in the config sets how long is waited.`,
     };
     const error = this.#stuck(this.#givenUp);
     giveUpConnections(error);

@@ -1,4 +1,5 @@
 // Tests that replace the clock. sinon 22 takes `process.nextTick` too, without which no socket opens and none is closed.
+import assert from 'node:assert/strict';
 import { eachWithUsers, MANAGED } from '../support/users';
 import { frailNetworkTo } from '../support/frail-network';
 import { assertGreen, run } from '../support/run';
@@ -10,8 +11,9 @@ describe('a test with a fake clock', function () {
   const CLOCK = `
     const faked = [[globalThis, 'setTimeout'], [globalThis, 'setInterval'], [globalThis, 'setImmediate'], [process, 'nextTick']]
       .map(([holder, name]) => ({ holder, name, real: holder[name] }));
+    const stand = () => { for (const { holder, name } of faked) holder[name] = () => ({ ref() {}, unref() {} }); };
     const stood = async (work) => {
-      for (const { holder, name } of faked) holder[name] = () => ({ ref() {}, unref() {} });
+      stand();
       try {
         await work();
       } finally {
@@ -49,6 +51,39 @@ describe('a test with a fake clock', function () {
             { database: given.database, config: MANAGED, env: { DATABASE_URL: network.url } },
           ),
         );
+      } finally {
+        network.close();
+      }
+    });
+
+  for (const tag of ['', ' @truncate'])
+    it(`that it leaves installed is named with the test where the run stands still for it${tag}`, async () => {
+      const network = await frailNetworkTo(given.database);
+      try {
+        const outcome = await run(
+          {
+            'a.spec.js': `${CLOCK}
+              it('gives it back', () => stood(async () => assert.equal(await names(), 'ann,bob')));
+              it('leaves it${tag}', async () => { await db('users').del(); stand(); });
+              it('comes after${tag}', () => {});
+              it('commits @truncate', () => db('users').del());`,
+          },
+          {
+            database: given.database,
+            config: `{ knex: require('./db'), hookTimeout: 800 }`,
+            env: { DATABASE_URL: network.url, REWIND_VERIFY: '' },
+          },
+        );
+        const failures = Object.values(outcome.failed).join('\n');
+        assert.match(failures, /REWIND_STUCK: mocha-rewind has waited in vain /, outcome.output);
+        assert.ok(
+          failures.includes(
+            `A fake clock may be why: setTimeout, setImmediate and process.nextTick are not Node's since "leaves it${tag}".`,
+          ),
+          failures,
+        );
+        assert.match(failures, /has to give it back in an afterEach hook/);
+        assert.notEqual(outcome.code, 0);
       } finally {
         network.close();
       }
