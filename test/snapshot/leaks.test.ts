@@ -231,6 +231,26 @@ for (const server of servers()) {
         });
       });
 
+      it('that change the schema are told once, and end the worth of what would be kept', async () => {
+        await snapshot.close();
+        const options = { journalAbove: 400, fingerprint: 'migrations' };
+        for (const [sql, told, isKept] of [
+          ['select 1', undefined, true],
+          ['alter table big add column y int', 'table public.big was altered (now: column y integer)', false],
+        ] as const) {
+          snapshot = await place.snapshot(options);
+          await snapshot.take();
+          await app.query(sql);
+          assert.equal((await look()).schemaChange, told);
+          assert.equal((await look()).schemaChange, undefined);
+          assert.equal((await snapshot.restore()).schemaChange, undefined);
+          await snapshot.close();
+          snapshot = await place.snapshot(options);
+          assert.equal(await snapshot.holdsKept(), isKept);
+          await snapshot.close();
+        }
+      });
+
       it('to a table that was altered are for the next restore to report', async () => {
         await app.query(`alter table users drop column age; delete from users where id = 1`);
         assert.deepEqual(

@@ -59,6 +59,34 @@ for (const server of servers()) {
         ['create table parts_2 partition of parts for values from (10) to (20)', 'table public.parts_2 was created'],
         ['create schema other', 'schema other was created'],
         [
+          'create trigger t before update on notes for each row execute function suppress_redundant_updates_trigger()',
+          'table public.notes was altered (now: trigger O CREATE TRIGGER t BEFORE UPDATE',
+        ],
+        ['create policy p on notes using (true)', 'table public.notes was altered (now: policy p'],
+        [
+          'create rule r as on delete to notes do also nothing',
+          'table public.notes was altered (now: rule O CREATE RULE r',
+        ],
+        [
+          'alter table notes add check (id > 0)',
+          'table public.notes was altered (now: constraint notes_id_check CHECK',
+        ],
+        ['alter table notes enable row level security', 'row security'],
+        ['alter table notes set (fillfactor = 50)', '{fillfactor=50}'],
+        [
+          'alter table parts detach partition parts_1',
+          'table public.parts_1 was altered (before: parent public.parts FOR',
+        ],
+        [
+          'alter sequence users_id_seq increment 2',
+          'sequence public.users_id_seq was altered (now: sequence integer 1 2',
+        ],
+        ['alter domain posint add check (value < 99)', 'type public.posint was altered (now: constraint posint_check1'],
+        [
+          `do $$ begin for n in 10..32 loop execute format('create schema s%s', n); end loop; end $$`,
+          'schema s29 was created; and 3 more',
+        ],
+        [
           'drop table notes; create table notes (id int)',
           'table public.notes was created; table public.notes was dropped',
         ],
@@ -140,6 +168,8 @@ for (const server of servers()) {
       });
 
       it('that drops a column loses its values, and no more', async () => {
+        await app.query('delete from users');
+        await snapshot.restore();
         await app.query('alter table users drop column mood; delete from users');
         await snapshot.restore();
         assert.deepEqual((await app.query('select name, n from users order by id')).rows, [
@@ -157,6 +187,18 @@ for (const server of servers()) {
         assert.deepEqual(differences(before, await contents(place.observer)), []);
         await app.query(`insert into notes (body) values ('counted again')`);
         assert.deepEqual(await snapshot.touched(), ['public.notes', 'sequence public.notes_id_seq']);
+        await app.query('alter table notes disable trigger user; delete from notes');
+        await snapshot.restore();
+        await place.observer.query(`set session_replication_role = 'replica'; delete from notes`);
+        assert.deepEqual(await snapshot.touched(), ['public.notes'], 'in any session');
+        await snapshot.restore();
+        assert.deepEqual(differences(before, await contents(place.observer)), []);
+      });
+
+      it('by another role, whose tables are not ours to watch, is named, and keeps nothing from being restored', async () => {
+        await place.observer.query(`create table theirs (id int); insert into theirs values (1); delete from users`);
+        assert.match((await snapshot.restore()).schemaChange ?? '', /table public.theirs was created/);
+        assert.equal((await app.query('select from users')).rowCount, 2);
       });
 
       it('made by before hooks is part of their checkpoint', async () => {

@@ -109,7 +109,7 @@ create function rewind.outdated(out relid oid, out gone boolean, out redescribe 
     w.relid is not null and (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
       is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
   from rewind.relation r
-  left join rewind.watchable w on w.relid = r.relid and w.kind = r.kind
+  left join rewind.watchable w on w.relid = r.relid
   left join lateral rewind.describe(w.relid, null) d on w.relid is not null
   where w.relid is null
     or not exists (select from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname = 'rewind_counter' and t.tgenabled = 'A')
@@ -154,14 +154,16 @@ declare
   o record;
   r rewind.relation;
   d rewind.relation;
+  copy text;
   suspects oid[] := '{}';
 begin
   for o in select * from rewind.outdated() loop
     if o.gone then perform rewind.disarm(o.relid); continue; end if;
     suspects := suspects || o.relid;
     select * into r from rewind.relation where relid = o.relid;
-    d := rewind.describe(o.relid, case when r.copy is not null then rewind.still_copied(o.relid, r.copy) end);
-    d.altered := r.copy is not null and (d.copied_columns is distinct from r.copied_columns
+    copy := coalesce(r.copy, (select journal from rewind.relation where relid = r.journal_root));
+    d := rewind.describe(o.relid, case when copy is not null then rewind.still_copied(o.relid, copy) end);
+    d.altered := copy is not null and (d.copied_columns is distinct from r.copied_columns
       or d.copied_columns is distinct from (rewind.describe(o.relid, null)).copied_columns);
     update rewind.relation set (name, columns, types, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, altered)
       = (d.name, d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, d.altered)
@@ -196,7 +198,7 @@ begin
   perform rewind.forget_lost_sequences();
   -- New tables stay, as the test has left them.
   foreach new in array suspects loop
-    if not exists (select from rewind.capture where relid = new) and (select kind = 'r' from rewind.relation where relid = new) then
+    if not exists (select from rewind.capture where relid = new) and (select kind = 'r' and journal_root is null from rewind.relation where relid = new) then
       perform rewind.capture(new, target);
     end if;
   end loop;

@@ -164,6 +164,10 @@ $$;
 -- was not. A second writer of a key waits for the first to commit, so positions of one key are in the order of writing.
 create function rewind.prepare_journalled(r rewind.relation) returns void language plpgsql as $$
 begin
+  if r.key_match is null then -- the test has dropped the key, and was told
+    execute format('create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int) returns jsonb language sql as ''select null::jsonb''', r.slot);
+    return;
+  end if;
   execute format($f$
     create or replace function rewind.bring_back_%1$s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $b$
     declare -- columns of the app's are named here without their table
@@ -181,12 +185,17 @@ begin
       select (select count(*) from gone), (select count(*) from back) into rewind_removed, rewind_added;
       perform rewind.clear_journal_%1$s(rewind_since);
       return rewind.done(%8$L, rewind_removed, rewind_added);
+      %9$s
     end $b$ $f$,
-    r.slot, r.name, replace(rewind.first_images(r), '$1', 'rewind_since'), r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r), r.name);
+    r.slot, r.name, replace(rewind.first_images(r), '$1', 'rewind_since'), r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r), r.name,
+    -- What no longer fits is left as it is: the test that altered the table has been told.
+    case when r.altered then 'exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then return null;' end);
 end $$;
 
+-- Without a key nothing can be undone.
 create function rewind.journals_of(targets oid[]) returns setof rewind.relation language sql stable as $$
-  select * from rewind.relation where relid in (select journal_root from rewind.relation where relid = any (targets)) order by relid
+  select * from rewind.relation where relid in (select journal_root from rewind.relation where relid = any (targets)) and key_match is not null
+  order by relid
 $$;
 create function rewind.journal_position_at(at_level int) returns bigint language sql stable as $$
   select journal_position from rewind.checkpoint where level = at_level

@@ -70,10 +70,13 @@ begin
     end if;
     set constraints all immediate;
   exception when integrity_constraint_violation or data_exception or syntax_error_or_access_rule_violation then
-    altered_ones := array(select relid from rewind.relation where relid = any (changed) and altered);
+    altered_ones := array(
+      select relid from rewind.relation where altered
+        and (relid = any (changed) or journal_root in (select j.relid from rewind.journals_of(targets) j where j.altered)));
     if altered_ones <> '{}' then
       -- What no longer fits is left as it is: the test that altered the table has been told.
-      done := rewind.bring_back_as_owner(array(select unnest(targets) except select unnest(altered_ones)), at_level, fresh_from, own);
+      targets := array(select unnest(targets) except select unnest(altered_ones));
+      done := rewind.bring_back_as_owner(targets, at_level, fresh_from, own);
     elsif sqlstate in ('23505', '23P01', '23503', '23001') then
       -- E.g. two kept rows whose unique values were swapped: neither can be changed first.
       done := rewind.bring_back_unbound(changed || array(select relid from rewind.journals_of(targets)), at_level, fresh_from, own);

@@ -1,0 +1,150 @@
+// Journals of large tables: of each row the earliest image, whatever a test did to it, to the table, or past its rights.
+import assert from 'node:assert/strict';
+import type { Client } from 'pg';
+import type { Snapshot } from '../../lib/snapshot';
+import { type Ground, contents, differences, ground, servers } from './support';
+
+const SCHEMA = `
+  create table big (id int primary key, x text);
+  insert into big select g, repeat('x', 1000) from generate_series(1, 2000) g;
+  create table tree (id int primary key, x text) partition by range (id);
+  create table tree_1 partition of tree for values from (0) to (1000);
+  create table tree_2 partition of tree for values from (1000) to (9000);
+  insert into tree select * from big;
+  grant all on big to APP_ROLE;
+`;
+
+for (const server of servers()) {
+  for (const role of ['superuser', 'owner'] as const) {
+    describe(`a journal, on ${server.name}, as ${role}`, () => {
+      let place: Ground;
+      let snapshot: Snapshot;
+      let app: Client;
+      let baseline: Record<string, string>;
+      beforeEach(async () => {
+        place = await ground({ server: server.url(), role }, SCHEMA);
+        snapshot = await place.snapshot({ journalAbove: 1000, patienceMs: 300 });
+        await snapshot.take();
+        assert.deepEqual(await journalled(), ['public.big', 'public.tree']);
+        baseline = await contents(place.observer);
+        app = await place.connect();
+      });
+      afterEach(() => place.drop());
+      const journalled = async (): Promise<readonly string[]> => (await snapshot.status()).journalled;
+      const isBaseline = async (): Promise<void> => {
+        assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+        assert.deepEqual(await snapshot.verify(), []);
+      };
+      /** Where the column has another name, its old image can't be written down. */
+      const RENAMED = `alter table big rename x to y; update big set y = 'lost' where id = 1; alter table big rename y to x`;
+
+      for (const table of ['big', 'tree']) {
+        for (const [ddl, left, length] of [
+          ['add column y int', '1,2,3', 1000],
+          [`add column y int not null default 1; alter table ${table} alter y drop default`, '1,3', 1],
+          [`drop constraint ${table}_pkey`, '1,3', 1],
+        ] as const) {
+          it(`of a table that was altered undoes what still fits: alter table ${table} ${ddl}`, async () => {
+            await app.query(`delete from ${table} where id = 3`);
+            await snapshot.restore(); // has made its function
+            await app.query(
+              `alter table ${table} ${ddl}; update ${table} set x = 'x' where id = 1; delete from ${table} where id = 2`,
+            );
+            for (const told of [new RegExp(`table public.${table} was altered`), /^$/]) {
+              assert.match((await snapshot.restore()).schemaChange ?? '', told);
+              const { rows } = await app.query<{ ids: string; length: number }>(
+                `select string_agg(id::text, ',' order by id) as ids, length(min(x)) from ${table} where id < 4`,
+              );
+              assert.deepEqual(rows, [{ ids: left, length }]);
+            }
+          });
+        }
+      }
+
+      it('of a table whose alteration was undone has lost nothing', async () => {
+        await app.query(`alter table big drop constraint big_pkey; delete from big where id < 5`);
+        await snapshot.restore();
+        await app.query(`alter table big add primary key (id); update big set x = 'x' where id = 6`);
+        await snapshot.restore();
+        await isBaseline();
+      });
+
+      it('that could not be written is told once, and leaves the statement alone', async () => {
+        await app.query(RENAMED);
+        const { schemaChange } = await snapshot.restore();
+        assert.equal(schemaChange, 'a journalled table was altered, and not all of its rows can be brought back');
+        assert.equal((await snapshot.restore()).schemaChange, undefined);
+        await app.query(`update big set x = 'y' where id = 2`);
+        await snapshot.restore();
+        assert.deepEqual((await app.query('select id from big where length(x) < 1000')).rows, [{ id: 1 }]);
+      });
+
+      it('that could not be written between two runs is begun anew', async () => {
+        await snapshot.close();
+        await app.query(RENAMED);
+        await snapshot.take();
+        baseline = await contents(place.observer);
+        await isBaseline();
+        await app.query(`delete from big`);
+        assert.equal((await snapshot.restore()).schemaChange, undefined);
+        await isBaseline();
+      });
+
+      it('gives place to copies, and they to it, as the table shrinks and grows from run to run', async () => {
+        for (const [sql, isJournalled] of [
+          [`${RENAMED.replaceAll('big', 'tree')}; delete from tree where id % 100 > 0`, false],
+          [`insert into tree select g, 'x' from generate_series(2001, 8000) g`, true],
+          [`${RENAMED.replaceAll('big', 'tree')}; delete from tree where id % 100 > 0`, false],
+        ] as const) {
+          await snapshot.close();
+          await app.query(sql);
+          await snapshot.take();
+          assert.equal((await journalled()).includes('public.tree'), isJournalled);
+          baseline = await contents(place.observer);
+          await app.query(
+            `update tree set x = 'y' where id = 100; delete from tree where id in (200, 1200); insert into tree values (201, 'y')`,
+          );
+          await snapshot.restore();
+          await isBaseline();
+        }
+      });
+
+      it('is undone when a transaction that writes to it has been ended', async () => {
+        const leaking = await place.connect();
+        await leaking.query(`begin; insert into big values (0, 'leaked'); update tree set x = 'leaked' where id = 1`);
+        const { blockers } = await snapshot.restore();
+        assert.deepEqual(
+          blockers.map(({ ended }) => ended),
+          [true],
+        );
+        await isBaseline();
+      });
+
+      it('keeps what the checkpoints below need, though it has grown large', async () => {
+        await app.query(`update big set x = 'suite' where id <= 10`);
+        await snapshot.push();
+        const suite = await contents(place.observer);
+        await app.query(`update big set x = repeat('y', 1000)`);
+        await snapshot.restore();
+        assert.deepEqual(differences(suite, await contents(place.observer)), []);
+        await snapshot.pop();
+        await isBaseline();
+      });
+
+      it('has the writes of sessions that fire no ordinary trigger, and of roles without rights on it', async function () {
+        const stranger = await place.connect({ role: place.appRole });
+        await stranger.query(`update big set x = 'y' where id = 3; delete from big where id = 4`);
+        await snapshot.restore();
+        await isBaseline();
+        await place.observer.query(
+          `set session_replication_role = 'replica'; delete from big where id = 5; update big set x = 'y' where id = 6; insert into big values (0, 'z')`,
+        );
+        await snapshot.restore();
+        await isBaseline();
+        await place.observer.query('truncate big');
+        await snapshot.restore();
+        await isBaseline();
+      });
+    });
+  }
+}
