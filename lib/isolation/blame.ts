@@ -30,9 +30,10 @@ export class Blame {
     if (this.#entered.length > REMEMBERED) this.#entered.shift();
   }
 
-  /** Code of this scope may commit from now on. */
+  /** Code of this scope may commit from now on. Unmanaged tests build on each other: what one has left is no other's fault. */
   began(scope: Scope): void {
-    this.#writer = { scope, since: realTimers.now() };
+    const last = scope.mode === 'unmanaged' ? this.#writer : undefined;
+    this.#writer = { scope, since: last?.scope.mode === 'unmanaged' ? last.since : realTimers.now() };
   }
 
   /**
@@ -52,10 +53,10 @@ export class Blame {
     const restored = await restore();
     const { label, note, problems } = this.options;
     if (!writer) return;
-    for (const error of complaintsOf(writer, restored)) {
-      if (writer.mode === 'unmanaged') note(`${label}: ${error.problem}`);
-      else problems.report(writer, error);
-    }
+    if (writer.mode === 'unmanaged') {
+      const whoLeft = ({ openSince }: Blocker): Scope => this.#presentAt(openSince) ?? writer;
+      for (const { problem } of complaintsOf(writer, restored, whoLeft)) note(`${label}: ${problem}`);
+    } else for (const error of complaintsOf(writer, restored)) problems.report(writer, error);
   }
 
   /** What a scope's hooks wrote has become a checkpoint. */
@@ -91,8 +92,12 @@ export class Blame {
   #tellLate({ lateSince }: Restored): void {
     const writer = this.#writer?.scope;
     if (lateSince === undefined || !writer) return;
-    const origin = this.#entered.filter(({ since }) => since <= lateSince).at(-1)?.scope;
+    const origin = this.#presentAt(lateSince);
     this.options.problems.report(origin ?? writer, wroteLate(origin, writer));
+  }
+
+  #presentAt(time: number): Scope | undefined {
+    return this.#entered.filter(({ since }) => since <= time).at(-1)?.scope;
   }
 
   #ownOf(blockers: readonly Blocker[]): readonly Blocker[] {

@@ -4,11 +4,15 @@ import { type Scope, nameOf } from '../scope';
 import type { Leak, SchemaLeak } from './leak-watch';
 
 /** What a restore found that the scope has to answer for. */
-export function complaintsOf(scope: Scope, restored: Restored | undefined): RewindError[] {
+export function complaintsOf(
+  scope: Scope,
+  restored: Restored | undefined,
+  whoLeft: (blocker: Blocker) => Scope = () => scope,
+): RewindError[] {
   if (!restored) return [];
   const complaints = restored.blockers
     .filter((blocker) => blocker.ended)
-    .map((blocker) => leftLocked([scope], blocker));
+    .map((blocker) => leftLocked([whoLeft(blocker)], blocker));
   if (restored.schemaChange) {
     complaints.push(
       new RewindError('REWIND_SCHEMA_CHANGED', {

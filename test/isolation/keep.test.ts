@@ -41,6 +41,7 @@ describe('REWIND_KEEP=failed', () => {
             before(() => db('users').insert({ name: 'cy' }));
             beforeEach(() => db('users').insert({ name: 'dee' }));
             afterEach(() => db('users').del());
+            after(() => db('users').insert({ name: 'gil' }));
             it('passes ${mode}', () => db('users').insert({ name: 'eve' }));
             it('fails ${mode}', async () => {
               await db.transaction((trx) => trx('users').insert({ name: 'fay' }));
@@ -56,6 +57,7 @@ describe('REWIND_KEEP=failed', () => {
         outcome.ran.filter((title) => !title.startsWith('others')),
         [`users passes ${mode}`, `users fails ${mode}`],
       );
+      assert.deepEqual(Object.keys(outcome.failed), [`users fails ${mode}`]);
       assert.equal(await keptUsers(outcome), 'ann,bob,cy,dee,fay');
       assert.equal(await usersNow(), 'ann,bob');
       const ours = await ask(printedUrl(outcome), `select from pg_namespace where nspname = 'rewind'`);

@@ -292,6 +292,22 @@ describe('a leak', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
+  it('is no transaction that an unmanaged test has left open: it is ended, and told beside', async () => {
+    const outcome = await runs(`
+      describe('legacy @unmanaged', () => {
+        it('begins', async () => {
+          const late = await opened();
+          late.on('error', () => {});
+          await late.query('begin;' + STRANGER + "; update users set name = 'x' where id = 1");
+        });
+        it('writes', async () => { await db('users').insert({ name: 'y' }); await sleep(5); });
+        it('writes more', async () => { await db('notes').insert({ body: 'y' }); });
+      });`);
+    assertGreen(outcome);
+    assert.match(outcome.stderr, /\(knex\): "legacy @unmanaged begins" left a transaction open/);
+    assert.equal(await usersNow(), 'ann,bob');
+  });
+
   it('of the schema is charged to its test, and stays; of hooks it is said', async () => {
     const outcome = await runs(`
       describe('suite', () => {

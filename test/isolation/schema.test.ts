@@ -132,6 +132,41 @@ describe('a @schema test', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
+  it('starts from the app’s database again after a describe whose after hook fails', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `${LOOK}
+          describe('breaks @schema', () => {
+            before(() => db('users').insert({ name: 'cy' }));
+            after(() => { throw new Error('broken'); });
+            it('sees it', async () => assert.equal(await names(), 'ann,bob,cy'));
+          });
+          describe('next', () => { it('does not see it @schema', async () => assert.equal(await names(), 'ann,bob')); });`,
+      },
+      { database: given.database, config: MANAGED },
+    );
+    assert.deepEqual(outcome.failed, { 'breaks @schema "after all" hook for "sees it"': 'broken' });
+    assert.equal(outcome.passed.length, 2);
+  });
+
+  it('finds nothing of ours in its database, which is dropped when it has ended', async () => {
+    const outcome = await run(
+      {
+        'a.spec.js': `${LOOK}
+          it('commits @truncate', () => db('users').del());
+          const seen = [];
+          for (const nth of [1, 2, 3]) it('is alone ' + nth + ' @schema', async function () {
+            this.timeout(20_000);
+            assert.deepEqual((await db.raw("select from pg_namespace where nspname = 'rewind'")).rows, []);
+            while ((await db.raw('select from pg_database where datname = any (?)', [seen])).rows.length > 0);
+            seen.push(await where());
+          });`,
+      },
+      { database: given.database, config: MANAGED },
+    );
+    assertGreen(outcome);
+  });
+
   it('sees what root-level hooks wrote, and leaves it to them', async () => {
     for (const others of [
       '',
