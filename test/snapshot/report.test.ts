@@ -12,6 +12,11 @@ const SCHEMA = `
   create table child (id int generated always as identity primary key, keyed_id int references keyed on delete cascade);
   create table empty (v int);
   create table reserved (name text primary key, n int generated always as identity);
+  create table afterwards (id int primary key);
+  create table parent (id int primary key, code text unique);
+  create table pointing (code text primary key references parent (code) on delete restrict on update restrict);
+  insert into parent values (1, 'a'), (2, 'b');
+  insert into pointing values ('a');
   insert into keyed select g, 'c' || g, 0, 0, 0, 0, 'ok', '{"a":  1}' from generate_series(1, 200) g;
   insert into keyless select g % 3, '{"a":  1}', 'x' from generate_series(1, 100) g;
   insert into child (keyed_id) select g from generate_series(1, 200) g;
@@ -56,6 +61,14 @@ const CASES: Record<string, [sql: string, report: Report]> = {
   'a number that was given out anew': [
     `delete from reserved where name = 'a'; insert into reserved (name) values ('a')`,
     { reserved: { removed: 1, added: 1 } },
+  ],
+  'a number that was given out anew, before a table that can be changed in place': [
+    `delete from reserved where name = 'a'; insert into reserved (name) values ('a'); insert into afterwards values (1)`,
+    { reserved: { removed: 1, added: 1 }, afterwards: { removed: 1, added: 0 } },
+  ],
+  'a row that another one points to, and one that has taken its place': [
+    `delete from pointing; delete from parent where id = 1; insert into parent values (3, 'a'); insert into pointing values ('a')`,
+    { parent: { removed: 1, added: 1 } },
   ],
 };
 
