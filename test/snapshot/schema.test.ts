@@ -201,6 +201,76 @@ for (const server of servers()) {
         assert.equal((await app.query('select from users')).rowCount, 2);
       });
 
+      for (const [what, ddl] of [
+        ['a column dropped and added', 'alter table notes drop column body; alter table notes add column body text'],
+        ['a table written anew', 'alter table notes alter body type text using upper(body)'],
+        [
+          'names of columns that were swapped',
+          'alter table swaps rename a to c; alter table swaps rename b to a; alter table swaps rename c to b',
+        ],
+      ] as const) {
+        it(`that leaves no trace but in the rows is undone there: ${what}`, async () => {
+          await app.query(
+            `create table swaps (id int primary key, a text, b text); insert into swaps values (1, 'a', 'b')`,
+          );
+          await snapshot.take();
+          const rows = async (): Promise<unknown> =>
+            (await app.query('select * from users, notes, swaps order by users.id')).rows;
+          const before = await rows();
+          await app.query(ddl);
+          assert.notDeepEqual(await rows(), before);
+          assert.equal((await snapshot.restore()).schemaChange, undefined);
+          assert.deepEqual(await rows(), before);
+          assert.deepEqual(await snapshot.verify(), []);
+          await app.query(ddl);
+          await snapshot.push();
+          const suite = await rows();
+          await app.query('delete from notes; delete from swaps');
+          await snapshot.restore();
+          assert.deepEqual(await rows(), suite);
+          await snapshot.pop();
+          assert.deepEqual(await rows(), before);
+          await snapshot.close();
+          await app.query(ddl);
+          const between = await rows();
+          await snapshot.take();
+          await app.query('delete from notes; delete from swaps');
+          await snapshot.restore();
+          assert.deepEqual(await rows(), between);
+        });
+      }
+
+      for (const [what, ddl] of [
+        ['a column dropped and added', 'alter table notes drop column body; alter table notes add column body text'],
+        [
+          'rows written while triggers were off',
+          'alter table notes disable trigger user; delete from notes; alter table notes enable trigger user',
+        ],
+      ] as const) {
+        it(`that a journal can't undo is named: ${what}`, async () => {
+          await snapshot.close();
+          const journalled = await place.snapshot({ journalAbove: 0, kept: 'ignore' });
+          await journalled.take();
+          const before = await contents(place.observer);
+          await app.query('alter table notes disable trigger user; alter table notes enable trigger user');
+          await app.query('vacuum full notes');
+          assert.equal((await journalled.restore()).schemaChange, undefined, 'no row was changed');
+          await app.query(`insert into notes (body) values ('in the journal')`);
+          await journalled.restore();
+          assert.deepEqual(differences(before, await contents(place.observer)), []);
+          await app.query(ddl);
+          assert.match(
+            (await journalled.restore()).schemaChange ?? '',
+            /public.notes was altered, or its triggers were off, and not all of its rows can be brought back/,
+          );
+          assert.equal((await journalled.restore()).schemaChange, undefined);
+          assert.deepEqual(
+            (await journalled.verify()).map((d) => d.name),
+            ['public.notes'],
+          );
+        });
+      }
+
       it('made by before hooks is part of their checkpoint', async () => {
         await app.query(
           `create table fixture (id serial primary key, v text); insert into fixture (v) values ('a'); alter table notes add column extra mood; update notes set extra = 'ok'`,

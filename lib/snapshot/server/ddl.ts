@@ -106,15 +106,17 @@ end $$;
 -- Relations whose description or trigger is not what it was.
 create function rewind.outdated(out relid oid, out gone boolean, out redescribe boolean) returns setof record language sql as $$
   select r.relid, w.relid is null,
-    w.relid is not null and (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
-      is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
+    w.relid is not null and (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced, r.form)
+      is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced, d.form)
   from rewind.relation r
   left join rewind.watchable w on w.relid = r.relid
   left join lateral rewind.describe(w.relid, null) d on w.relid is not null
   where w.relid is null
     or not exists (select from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname = 'rewind_counter' and t.tgenabled = 'A')
-    or (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced)
-      is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced)
+    or (r.journal_root is not null and (select count(*) from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname ~ '^rewind_journal_' and t.tgenabled = 'A')
+      < case r.kind when 'r' then 4 else 3 end)
+    or (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced, r.form)
+      is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced, d.form)
 $$;
 
 -- Columns the copy has in the form in which they would be kept now.
@@ -163,13 +165,17 @@ begin
     select * into r from rewind.relation where relid = o.relid;
     copy := coalesce(r.copy, (select journal from rewind.relation where relid = r.journal_root));
     d := rewind.describe(o.relid, case when copy is not null then rewind.still_copied(o.relid, copy) end);
-    d.altered := copy is not null and (d.copied_columns is distinct from r.copied_columns
+    d.altered := copy is not null and (not d.copied_columns @> r.copied_columns
       or d.copied_columns is distinct from (rewind.describe(o.relid, null)).copied_columns);
-    update rewind.relation set (name, columns, types, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, altered)
-      = (d.name, d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, d.altered)
+    update rewind.relation set (name, columns, types, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, form, altered)
+      = (d.name, d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, d.form, d.altered)
     where relid = o.relid returning * into r;
     perform rewind.unprepare(o.relid);
     perform rewind.arm_trigger(r);
+    if r.journal_root is not null then
+      perform rewind.arm_journal(r, (select slot from rewind.relation where relid = r.journal_root));
+      perform nextval('rewind.journal_failed'); -- it may not have all of the changes
+    end if;
   end loop;
   for o in select w.relid from rewind.watchable w where w.ours and not exists (select from rewind.relation x where x.relid = w.relid) order by w.relid loop
     perform rewind.arm(o.relid);

@@ -41,6 +41,18 @@ begin
   end loop;
 end $$;
 
+create function rewind.arm_journal(m rewind.relation, journal_slot int) returns void language plpgsql as $$
+begin
+  execute format('create or replace trigger rewind_journal_insert after insert on %s referencing new table as new_rows for each statement execute function rewind.journal_%s_insert()', m.name, journal_slot);
+  execute format('create or replace trigger rewind_journal_delete after delete on %s referencing old table as old_rows for each statement execute function rewind.journal_%s_delete()', m.name, journal_slot);
+  execute format('create or replace trigger rewind_journal_update after update on %s referencing old table as old_rows new table as new_rows for each statement execute function rewind.journal_%s_update()', m.name, journal_slot);
+  execute format('alter table only %s enable always trigger rewind_journal_insert, enable always trigger rewind_journal_delete, enable always trigger rewind_journal_update', m.name);
+  if m.kind = 'r' then -- fires for every relation that TRUNCATE, with or without CASCADE, empties
+    execute format('create or replace trigger rewind_journal_truncate before truncate on %s for each statement execute function rewind.journal_%s_truncate()', m.name, journal_slot);
+    execute format('alter table only %s enable always trigger rewind_journal_truncate', m.name);
+  end if;
+end $$;
+
 create function rewind.start_journal(root rewind.relation) returns void language plpgsql as $$
 declare
   m rewind.relation;
@@ -75,14 +87,7 @@ begin
   execute format('create function rewind.journal_%s_truncate() ' || body, root.slot,
     'execute format(' || quote_literal(format(image, journal_table, -1, replace(root.stored, '%', '%%'), 'only %s')) || ', tg_relid::regclass)');
   for m in select * from rewind.family(root.relid) loop
-    execute format('create trigger rewind_journal_insert after insert on %s referencing new table as new_rows for each statement execute function rewind.journal_%s_insert()', m.name, root.slot);
-    execute format('create trigger rewind_journal_delete after delete on %s referencing old table as old_rows for each statement execute function rewind.journal_%s_delete()', m.name, root.slot);
-    execute format('create trigger rewind_journal_update after update on %s referencing old table as old_rows new table as new_rows for each statement execute function rewind.journal_%s_update()', m.name, root.slot);
-    execute format('alter table only %s enable always trigger rewind_journal_insert, enable always trigger rewind_journal_delete, enable always trigger rewind_journal_update', m.name);
-    if m.kind = 'r' then -- fires for every relation that TRUNCATE, with or without CASCADE, empties
-      execute format('create trigger rewind_journal_truncate before truncate on %s for each statement execute function rewind.journal_%s_truncate()', m.name, root.slot);
-      execute format('alter table only %s enable always trigger rewind_journal_truncate', m.name);
-    end if;
+    perform rewind.arm_journal(m, root.slot);
     if m.copy is not null then execute format('drop table %s', m.copy); end if;
     delete from rewind.capture where relid = m.relid;
     update rewind.relation set journal_root = root.relid, copy = null, restorer = root.slot, journal = case when relid = root.relid then journal_table end
@@ -152,6 +157,12 @@ begin
     update rewind.journal_baseline b set (rows, hash) = (select h.rows, h.hash from rewind.hash_relation(r) h) where relid = r.relid;
   end loop;
 end $$;
+
+-- Journalled tables that are not what the baseline was.
+create function rewind.lost_journals() returns text language sql as $$
+  select string_agg(r.name, ', ' order by r.name) from rewind.relation r join rewind.journal_baseline b using (relid), rewind.hash_relation(r) h
+  where (h.rows, h.hash) is distinct from (b.rows, b.hash)
+$$;
 
 create function rewind.journals_failed() returns boolean language sql as $$
   select pg_sequence_last_value('rewind.journal_failed') is not null

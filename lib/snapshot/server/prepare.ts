@@ -53,8 +53,8 @@ end $$;
 
 -- A row of the copy, to be compared with r.stored: equal texts, and equal record images, are equal contents.
 create function rewind.kept(r rewind.relation) returns text language sql immutable as $$
-  select coalesce(string_agg(format('s.%I', c), ', ' order by n), '') from unnest(r.copied_columns) with ordinality u (c, n)
-  where strpos(', ' || r.columns || ', ', ', ' || quote_ident(c) || ', ') > 0
+  select coalesce(string_agg(format('s.%I', c), ', ' order by place), '')
+  from unnest(r.copied_columns) c, strpos(', ' || r.columns || ', ', ', ' || quote_ident(c) || ', ') place where place > 0
 $$;
 
 create function rewind.insert_into(r rewind.relation) returns text language sql immutable as $$

@@ -82,7 +82,8 @@ begin
     or exists (select from pg_rewrite where ev_class = target and ev_type <> '1' and ev_enabled in ('A', 'R'))
     or rewind.lacks_identity(target);
   r.unchecked := exists (select from pg_constraint where conrelid = target and not convalidated);
-  r.forced := (select relforcerowsecurity from pg_class where oid = target);
+  select relforcerowsecurity, concat_ws(' ', pg_relation_filenode(target), (select string_agg(attnum::text, ' ' order by attnum)
+    from pg_attribute where attrelid = target and attnum > 0 and not attisdropped)) into r.forced, r.form from pg_class where oid = target;
   r.prepared := false;
   r.listed := false;
   r.altered := false;

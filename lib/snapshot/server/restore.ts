@@ -47,6 +47,7 @@ declare
   settled boolean := rewind.all_is_visible();
   here record;
   change text;
+  lost text;
   suspects oid[];
   moved record;
   todo int[];
@@ -63,12 +64,11 @@ begin
     or (target < here.level and exists (select from rewind.object where level > target))
   then
     select * into change, suspects from rewind.look_at_schema(target);
-    -- What is kept is not what was seeded any more.
-    if change is not null then update rewind.state set fingerprint = null; end if;
   end if;
-  if rewind.journals_failed() then
-    change := concat_ws('; ', change, 'a journalled table was altered, and not all of its rows can be brought back');
-    perform rewind.note_journals_failed();
+  -- DDL may have changed rows and left them their age: all are compared.
+  if suspects <> '{}' or (target < here.level and exists (select from rewind.checkpoint where level > target and adopted)) then
+    here.fresh_from := '2';
+    here.own := '{}';
   end if;
   moved := rewind.take_moved();
   todo := moved.restorers;
@@ -86,6 +86,12 @@ begin
       own = array(select x from unnest(c.own || pg_current_xact_id()::xid) x where age(x) <= age(now_running))
     where level = target;
   end if;
+  if rewind.journals_failed() then
+    lost := case when target > 0 then 'a large table' else rewind.lost_journals() end;
+    change := nullif(concat_ws('; ', change, lost || ' was altered, or its triggers were off, and not all of its rows can be brought back'), '');
+    perform rewind.note_journals_failed();
+  end if;
+  if change is not null then update rewind.state set fingerprint = null; end if; -- what is kept is not what was seeded any more
   select array(select seqid from rewind.moved_sequence) as sequences, l.there_are as large_objects, exists (select from rewind.matview) as matviews
   into others from rewind.with_large_objects l;
   if others.sequences <> '{}' then perform rewind.set_sequences(others.sequences); end if;
@@ -118,7 +124,7 @@ begin
       perform rewind.capture(r, new_level);
     else perform rewind.wait_for_writers(r); end if;
   end loop;
-  insert into rewind.checkpoint values (new_level, now_running, '{}', nextval('rewind.journal_position'));
+  insert into rewind.checkpoint values (new_level, now_running, '{}', nextval('rewind.journal_position'), adopted is not null);
   perform rewind.note_sequences(new_level);
   perform rewind.note_large_objects(new_level);
   perform rewind.note_matviews(new_level);

@@ -32,7 +32,8 @@ create table rewind.checkpoint (
   level int primary key,
   fresh_from xid not null,
   own xid[] not null default '{}',
-  journal_position bigint not null
+  journal_position bigint not null,
+  adopted boolean not null default false -- the schema had moved: "fresh_from" of those below tells nothing
 ) with (fillfactor = 50);
 
 -- Counters are bumped by statement triggers. Groups of 32 keep the reading flat in the number of tables.
@@ -69,6 +70,7 @@ create table rewind.relation (
   guarded boolean not null,           -- has triggers or rules that fire in any session
   unchecked boolean not null,         -- has constraints its own rows may violate (NOT VALID)
   forced boolean not null,            -- row security binds its owner too
+  form text not null,                 -- its file, and its columns' numbers: others where DDL may have changed rows
   prepared boolean not null default false, -- the function that restores it is made
   listed boolean not null default false,   -- and may be called: see prepare.ts
   altered boolean not null default false, -- its columns are not those of the copy: restored as far as that goes
