@@ -10,7 +10,7 @@ const BLOCKING = `
   )
   select pid from line where pid <> $1::int and (pid = 0 or pg_catalog.pg_blocking_pids(pid) = '{}')`;
 
-const OPEN_FOR = `coalesce(extract(epoch from clock_timestamp() - since) * 1000, 0)::float8 as "openMs"`;
+const OPEN_FOR = `coalesce(extract(epoch from pg_catalog.clock_timestamp() - since) * 1000, 0)::float8 as "openMs"`;
 
 /** These sessions; of prepared transactions, those that hold more than a reader's lock on a table we watch. */
 const FIND = `

@@ -15,6 +15,7 @@ const SETTINGS = `
   set row_security = off;                    -- what policies would hide from us becomes an error
   set statement_timeout = 0;
   set idle_in_transaction_session_timeout = 0;
+  select set_config(name, '0', false) from pg_catalog.pg_settings where name in ('idle_session_timeout', 'transaction_timeout');
   set default_transaction_isolation = 'read committed';
   set default_transaction_read_only = off;
   set synchronous_commit = off;
@@ -26,6 +27,7 @@ const SETTINGS = `
   set intervalstyle = 'postgres';
   set extra_float_digits = 1;
   set bytea_output = 'hex';
+  set xmloption = 'content';
   set rewind.working = 'on';                 -- our own triggers look away
 `;
 

@@ -48,7 +48,7 @@ $$;
 
 -- What every restore asks is plpgsql: PostgreSQL keeps its plans, and before 18 it plans functions in SQL at each call.
 create view rewind.ddl_watch as
-select count(*) = 2 as sees from pg_catalog.pg_event_trigger where evtname in ('rewind_ddl', 'rewind_drop') and evtenabled = 'A';
+select count(*) = 2 and coalesce(current_setting('event_triggers', true), 'on') = 'on' as sees from pg_catalog.pg_event_trigger where evtname in ('rewind_ddl', 'rewind_drop') and evtenabled = 'A';
 
 create function rewind.sees_ddl() returns boolean language plpgsql as $$
 begin

@@ -57,7 +57,10 @@ create function rewind.start_journal(root rewind.relation) returns void language
 declare
   m rewind.relation;
   journal_table text := 'rewind.journal_' || root.slot;
-  body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog as $f$
+  -- What is kept as text is read by our session, and written here by the app's. Each setting costs time.
+  as_text text := case when root.stored ~ '::text' then
+    $b$ set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 1 set bytea_output = 'hex' set xmloption = 'content' $b$ else '' end;
+  body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog $b$ || as_text || $b$ as $f$
     begin
       if current_setting('rewind.working', true) = 'on' then return null; end if;
       %s;

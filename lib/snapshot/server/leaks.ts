@@ -33,7 +33,7 @@ declare
   outside text := rewind.outside();
   sign text := concat_ws(' ', target, pg_current_wal_insert_lsn(), outside);
   report jsonb;
-  now_is float8 := date_part('epoch', clock_timestamp()) * 1000;
+  now_is float8 := date_part('epoch', pg_catalog.clock_timestamp()) * 1000;
   late_since bigint;
 begin
   if sign = current_setting('rewind.calm', true) then
@@ -53,7 +53,7 @@ end $$;
 -- Whoever begins later is the next test's, also in the same microsecond. Where sequences can't be unlogged it would be written to the log each time.
 create function rewind.note_restored() returns void language plpgsql as $$
 begin
-  ${unlogged && `perform setval('rewind.restored_at', floor(date_part('epoch', clock_timestamp()) * 1000000)::int8);`}
+  ${unlogged && `perform setval('rewind.restored_at', floor(date_part('epoch', pg_catalog.clock_timestamp()) * 1000000)::int8);`}
 end $$;
 
 create function rewind.push_and_read(new_level int) returns text language plpgsql as $$

@@ -55,7 +55,7 @@ begin
   perform rewind.note_large_objects(0);
   perform rewind.note_matviews(0);
   if rewind.schema_moved() or not exists (select from rewind.object where level = 0) then perform rewind.note_schema(0); end if;
-  update rewind.state set status = 'running', level = 0, fingerprint = end_take.fingerprint, taken_at = clock_timestamp();
+  update rewind.state set status = 'running', level = 0, fingerprint = end_take.fingerprint, taken_at = pg_catalog.clock_timestamp();
   perform rewind.note_restored();
 end $$;
 `;

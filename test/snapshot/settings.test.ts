@@ -1,0 +1,108 @@
+// Settings of a role or a database are those of our session too, and of the app's, in which our triggers run.
+import assert from 'node:assert/strict';
+import { type Ground, contents, differences, ground, servers, versionOf } from './support';
+
+const SCHEMA = `
+  create type mixed as (at date, f float8, b bytea, lasting interval, x xml);
+  create table notes (id serial primary key, body text, mixed mixed, x xml);
+  create table lines (line text);
+  insert into lines values ('a\\b');
+  insert into notes (body, mixed, x) values
+    ('a\\b', row('2024-02-03', 0.1::float8 / 3, '\\x5c00ff', '-1 mon 2 days', 'a<b/>c'), 'a<b/>c'), ('b', null, null);
+`;
+
+const UNUSUAL = {
+  statement_timeout: '200ms',
+  lock_timeout: '1ms',
+  idle_session_timeout: '200ms',
+  default_transaction_read_only: 'on',
+  default_transaction_isolation: 'serializable',
+  datestyle: 'SQL, DMY',
+  intervalstyle: 'sql_standard',
+  extra_float_digits: '-10',
+  bytea_output: 'escape',
+  xmloption: 'document',
+  standard_conforming_strings: 'off',
+  quote_all_identifiers: 'on',
+};
+
+for (const server of servers()) {
+  for (const role of ['superuser', 'owner'] as const) {
+    describe(`settings of the database, on ${server.name}, as ${role}`, () => {
+      let place: Ground;
+      let version: number;
+      before(async () => {
+        version = await versionOf(server.url());
+      });
+      beforeEach(async () => {
+        place = await ground({ server: server.url(), role }, SCHEMA);
+      });
+      afterEach(() => place.drop());
+      const set = async (name: string, value: string): Promise<void> => {
+        await place.observer.query(`alter database ${place.database} set ${name} = ${value}`);
+      };
+
+      const ours = async (): Promise<unknown> =>
+        (
+          await place.observer.query(
+            `select pid from pg_stat_activity where datname = current_database() and application_name = 'mocha-rewind'`,
+          )
+        ).rows;
+
+      for (const journalAbove of [20_000, 0]) {
+        it(`leave a restore exact, with ${journalAbove ? 'copies' : 'journals'}`, async () => {
+          for (const [name, value] of Object.entries(UNUSUAL)) await set(name, `'${value}'`);
+          const snapshot = await place.snapshot({ journalAbove });
+          await snapshot.take();
+          const baseline = await contents(place.observer);
+          const app = await place.connect();
+          await app.query(`begin read write; update notes set mixed = null, x = null where id = 1; delete from notes where id = 2;
+            insert into notes (body) values ('c'); delete from lines; insert into lines values ('b'); commit`);
+          await place.observer.query('select pg_sleep(0.3)');
+          await snapshot.restore();
+          assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+          assert.deepEqual(await snapshot.verify(), []);
+        });
+      }
+
+      it('do not end our session while it works or waits', async function () {
+        if (version < 170000) return this.skip();
+        await set('transaction_timeout', `'100ms'`);
+        const snapshot = await place.snapshot({ patienceMs: 5000 });
+        await snapshot.take();
+        const baseline = await contents(place.observer);
+        const session = await ours();
+        const app = await place.connect();
+        await app.query(`set transaction_timeout = 0; begin; delete from notes`);
+        const committed = place.observer.query('select pg_sleep(0.4)').then(() => app.query('commit'));
+        await snapshot.restore();
+        await committed;
+        assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+        assert.deepEqual(await ours(), session);
+      });
+
+      it('do not hide a change of the schema', async function () {
+        if (version < 170000) return this.skip();
+        await set('event_triggers', 'off');
+        const snapshot = await place.snapshot();
+        await snapshot.take();
+        await (await place.connect()).query('create table newt (id int)');
+        assert.match((await snapshot.restore()).schemaChange ?? '', /table public.newt was created/);
+      });
+
+      it('do not make work late that is not, where they lead to another clock', async () => {
+        await place.observer.query(
+          `create schema clock; grant usage on schema clock to public;
+           create function clock.clock_timestamp() returns timestamptz language sql as $$ select timestamptz '2100-01-01' $$`,
+        );
+        await set('search_path', 'clock, pg_catalog, public');
+        const snapshot = await place.snapshot();
+        await snapshot.take();
+        for (let i = 0; i < 2; i++) {
+          await (await place.connect()).query('delete from lines');
+          assert.equal((await snapshot.restore()).lateSince, undefined);
+        }
+      });
+    });
+  }
+}
