@@ -72,7 +72,10 @@ for (const server of servers()) {
       it('that could not be written is told once, and leaves the statement alone', async () => {
         await app.query(RENAMED);
         const { schemaChange } = await snapshot.restore();
-        assert.equal(schemaChange, 'a journalled table was altered, and not all of its rows can be brought back');
+        assert.equal(
+          schemaChange,
+          'public.big was altered, or its triggers were off, and not all of its rows can be brought back',
+        );
         assert.equal((await snapshot.restore()).schemaChange, undefined);
         await app.query(`update big set x = 'y' where id = 2`);
         await snapshot.restore();
