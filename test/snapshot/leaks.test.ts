@@ -88,6 +88,9 @@ for (const server of servers()) {
         await app.query(`insert into users (name) values ('cy'); commit`);
         assert.equal(await late(), true);
         assert.equal(await late(), false, 'told once');
+        await place.observer.query(`select setval('rewind.restored_at', 1, false)`);
+        await app.query(`insert into users (name) values ('cy')`);
+        assert.equal(await late(), false, 'unknown, as after a crash of the server');
       });
 
       it('are seen by contents, table by table, whatever they were', async () => {

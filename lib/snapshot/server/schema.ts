@@ -113,7 +113,7 @@ begin
     and (pg_catalog.nextval(own) is null or pg_catalog.nextval(in_group) is null
       or (pg_catalog.current_setting('rewind.sandbox', true) is distinct from 'on'
         and (pg_catalog.nextval('rewind.outside') is null
-          or (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000 < pg_catalog.pg_sequence_last_value('rewind.restored_at')
+          or (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000 < coalesce(pg_catalog.pg_sequence_last_value('rewind.restored_at'), 0)
             and pg_catalog.setval('rewind.late_since', (pg_catalog.date_part('epoch', pg_catalog.now()) * 1000000)::int8) is null))));
 end $$;
 grant execute on function rewind.count_write to public; -- which default privileges may have taken away
