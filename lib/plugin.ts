@@ -6,6 +6,7 @@ import {
   type RewindConfig,
   emptyRules,
   fingerprintOf,
+  hintOnTables,
   resolveInstances,
   resolvePools,
   setUp,
@@ -118,6 +119,8 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
 
   let beforeRunMs = waitedMs;
   let runs = 0;
+  const hintOn = (error: unknown): Promise<string | undefined> =>
+    hintOnTables(settings.config, error, () => isolation.withoutTables());
   const beginRun = (plan: RunPlan): RunHandler => {
     if (plan.role === 'main') refuseToKeep();
     isolation.begin(plan);
@@ -129,7 +132,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     const run = new RewindRun(
       plan,
       isolation,
-      { prepare, setUp: () => setUp(settings.config, settings.instances) },
+      { prepare, hintOn, setUp: () => setUp(settings.config, settings.instances) },
       notes,
       beforeRunMs,
     );
@@ -161,11 +164,16 @@ class RewindRun implements RunHandler {
   readonly prepared;
   readonly closing;
   readonly hookBegan;
+  readonly hintOn;
 
   constructor(
     private readonly plan: RunPlan,
     private readonly isolation: ReturnType<typeof createIsolation>,
-    private readonly steps: { readonly prepare: () => Promise<void>; readonly setUp: () => Promise<void> },
+    private readonly steps: {
+      readonly prepare: () => Promise<void>;
+      readonly hintOn: (error: unknown) => Promise<string | undefined>;
+      readonly setUp: () => Promise<void>;
+    },
     private readonly notes: Set<string>,
     beforeRunMs: number,
   ) {
@@ -182,6 +190,7 @@ class RewindRun implements RunHandler {
     this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
     this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
     this.hookBegan = isolation.hookBegan;
+    this.hintOn = steps.hintOn;
     publishRunFacts(() => this.runFacts());
     if (showsSql())
       this.#stopListening = tapQueries(({ sql, values }) =>

@@ -11,6 +11,7 @@ export { FILE_NAMES, packageRoot } from './find';
 export { fingerprintOf } from './fingerprint';
 export { resolveInstances, resolvePools } from './instances';
 export { setUp } from './set-up';
+export { hintOnTables } from './unmigrated';
 export { type Tagging, emptyRules, taggingOf } from './tagging';
 
 type MaybePromise<T> = T | Promise<T>;

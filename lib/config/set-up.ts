@@ -1,6 +1,7 @@
 import type { Knex } from 'knex';
 import { RewindError, messageOf } from '../errors';
 import type { RewindConfig } from './index';
+import { missesMigrate } from './unmigrated';
 
 /** `migrate`, then `seed`. */
 export async function setUp(
@@ -23,7 +24,9 @@ export async function setUp(
     } catch (cause) {
       throw new RewindError('REWIND_SETUP', {
         problem: `\`${key}\` failed: ${messageOf(cause)}`,
-        remedy: `No test was run. Both \`migrate\` and \`seed\` run before every test run, and have to be repeatable.`,
+        remedy: missesMigrate(config, cause)
+          ? 'No test was run. `migrate` is not set: it runs before `seed`, and makes the tables, e.g. `(db) => db.migrate.latest()`.'
+          : `No test was run. Both \`migrate\` and \`seed\` run before every test run, and have to be repeatable.`,
         cause,
       });
     }

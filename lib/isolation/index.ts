@@ -108,6 +108,8 @@ export interface IsolationRoom {
   caveats(): readonly string[];
   /** In words: who waits for whom just now, in a pool, in the sandbox or for a lock of the server's. */
   waits(): Promise<readonly string[]>;
+  /** Which of the databases has no table, if one has none. */
+  withoutTables(): Promise<string | undefined>;
   /** Ends the run: baselines are back, connections returned. */
   finish(): Promise<readonly Error[]>;
   /** Hooks that cleaned after the last test. Asked for after {@link finish}. */

@@ -1,29 +1,24 @@
-import { type Mode, commits } from '../modes';
+import { commits } from '../modes';
 import { type Admission, type Gate, type ManagedPool, type Sandbox, caveatsOf } from '../sandbox';
-import { type Scope, pathOf } from '../scope';
+import type { Scope } from '../scope';
 import type { Restored } from '../snapshot';
 import { realTimers } from '../timers';
 import type { RunFacts } from '../facts';
 import { CleaningWatch, lookForRows } from './cleaning';
 import { afresh, complaintsOf } from './complaints';
-import { dirty } from './dirty';
 import type { Departure, IsolationOptions, IsolationPlan, IsolationRoom } from './index';
 import { keepStateOf } from './keep';
 import type { LeakWatch } from './leak-watch';
 import { ManagedDatabase } from './managed-database';
-import type { ModeStrategy } from './mode-strategy';
 import { areSeeded } from './kept';
 import { type Need, needFor } from './need';
 import { nodb } from './nodb';
 import { restoreFactsOf } from './restore-facts';
-import { prepareFor, rollback } from './rollback';
-import { schema } from './schema';
+import { prepareFor } from './rollback';
 import { SchemaPlan } from './schema-plan';
-import { truncate } from './truncate';
-import { unmanaged } from './unmanaged';
+import { strategyOf } from './strategy-of';
+import { withoutTables } from './tables';
 import { describeWaits } from './waits';
-
-const STRATEGIES: Readonly<Record<Mode, ModeStrategy>> = { rollback, truncate, nodb, schema, dirty, unmanaged };
 
 /** `idle`: no run, or between runs; `setup`: migrations and seeds; `running`: scopes decide. */
 type Stage = 'idle' | 'setup' | 'running';
@@ -265,6 +260,10 @@ export class Isolation implements IsolationRoom {
     return (await Promise.all([...this.#databases.values()].map(describeWaits))).flat();
   }
 
+  async withoutTables(): Promise<string | undefined> {
+    return (await withoutTables(this.used()))?.label;
+  }
+
   async finish(): Promise<readonly Error[]> {
     this.#stage = 'idle';
     const errors = this.#errors;
@@ -301,18 +300,4 @@ export class Isolation implements IsolationRoom {
   protected used(): ManagedDatabase[] {
     return [...this.#databases.values()].filter((database) => database.wasUsed);
   }
-}
-
-/**
- * Hooks outside of what is tagged @nodb belong to other tests as well, so they may use the database though the test they
- * run for may not; what they write is undone. Root-level hooks are always outside.
- */
-function strategyOf(scope: Scope): ModeStrategy {
-  if (scope.kind === 'root')
-    return scope.mode === 'nodb' || scope.mode === 'schema' ? rollback : STRATEGIES[scope.mode];
-  const user = scope.hookOwner ?? scope;
-  if (user.kind !== 'root' && user.mode === 'nodb') return nodb;
-  // What the hooks of a @schema suite have left is in its own database, whatever the tests are that were kept with it.
-  if (pathOf(scope).some((s) => s.kind === 'suite' && s.mode === 'schema')) return schema;
-  return scope.mode === 'nodb' ? rollback : STRATEGIES[scope.mode];
 }

@@ -17,7 +17,7 @@ import {
   wrapRun,
 } from './mocha-private';
 
-/** How long a time-out waits for its explanation. */
+/** How long a time-out, or a failure, waits for its explanation. */
 const EXPLAINED_WITHIN_MS = 3000;
 
 /**
@@ -67,12 +67,18 @@ export class Attempts {
     const failed = async (): Promise<void> => {
       try {
         addCaveats(verdict, this.handler.explainFailure?.() ?? []);
+        addHint(verdict, await this.#hintOn(verdict));
         if (await this.handler.failed(scope)) bail(runnable);
       } catch (error) {
         this.charge(scope, failureOf(error));
       }
     };
     void failed().then(() => done(verdict));
+  }
+
+  async #hintOn(verdict: unknown): Promise<string | undefined> {
+    const hint = this.handler.hintOn?.(verdict).catch(() => undefined);
+    return hint && within(EXPLAINED_WITHIN_MS, hint);
   }
 
   /** A hook of somebody else's: what goes wrong in one that runs for a suite is its own. */
@@ -176,4 +182,9 @@ export class Attempts {
 function addCaveats(error: unknown, sentences: readonly string[]): void {
   if (sentences.length === 0 || !(error instanceof Error) || !Object.isExtensible(error)) return;
   append(error, ['  mocha-rewind: it may matter that under rollback', ...sentences.map((s) => `  - ${s}`)].join('\n'));
+}
+
+function addHint(error: unknown, sentence: string | undefined): void {
+  if (sentence === undefined || !(error instanceof Error) || !Object.isExtensible(error)) return;
+  append(error, `  mocha-rewind: ${sentence}`);
 }

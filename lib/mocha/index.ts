@@ -59,6 +59,8 @@ export interface RunHandler {
   bodyEnded(scope: Scope): Error | undefined;
   /** A test or a hook has failed, in its last attempt: sentences on what may be why. */
   explainFailure?(): readonly string[];
+  /** What there is to say of the error that it has failed with. It is not waited for long. */
+  hintOn?(error: unknown): Promise<string | undefined>;
   /** A test or a hook has timed out, and is still waiting: sentences on what for. They are not waited for long. */
   explainTimeout(): Promise<readonly string[]>;
   /**

@@ -53,6 +53,7 @@ export interface Restored {
   readonly blockers: readonly Blocker[];
 }
 
+export { hasTables } from './tables';
 export { type ServerSession, type Waiting, findWaiting, isBusy } from './waits';
 
 /** What {@link Snapshot.recover} could not bring back. */

@@ -306,4 +306,40 @@ describe('a run', () => {
       /REWIND_SETUP: `seed` failed: .*relation "nowhere" does not exist/,
     );
   });
+
+  it('says what to do where tables are missing because nothing makes them', async () => {
+    await given.database.query('drop table notes, users');
+    const { failed, output } = await run(
+      {
+        'a.spec.js': `
+          it('rolls back', () => db('users').del());
+          it('makes one, and wants another', async () => {
+            await db.schema.createTable('things', (t) => t.increments());
+            await db('users').del();
+          });
+          describe('S', () => { before(() => db('users').del()); it('never', () => {}); });
+          it('commits @truncate', () => db('users').del());
+          it('wants another, too @truncate', async () => {
+            await db.schema.createTable('things', (t) => t.increments());
+            await db('users').del();
+          });`,
+      },
+      { database: given.database },
+    );
+    const hint =
+      /relation "users" does not exist[^]*mocha-rewind: database "\w+" \(knex\) has no tables, and .* `migrate`/;
+    const hinted = Object.keys(failed).filter((title) => hint.test(failed[title] ?? ''));
+    assert.deepEqual(hinted.sort(), ['S "before all" hook for "never"', 'commits @truncate', 'rolls back'], output);
+    assert.equal(Object.keys(failed).length, 5);
+  });
+
+  it('says that migrating is what a seed lacks, where it finds no table', async () => {
+    const failing = async (migrate: string): Promise<string> => {
+      const config = `{ knex: require('./db'), ${migrate} seed: (k) => k('nowhere').insert({ a: 1 }) }`;
+      const { failed } = await run({ 'a.spec.js': `it('never', () => {});` }, { database: given.database, config });
+      return Object.values(failed).join();
+    };
+    assert.match(await failing(''), /REWIND_SETUP.*\n.*`migrate` is not set/);
+    assert.doesNotMatch(await failing('migrate: () => {},'), /`migrate` is not set/);
+  });
 });
