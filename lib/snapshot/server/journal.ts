@@ -146,10 +146,12 @@ begin
   return roots;
 end $$;
 
--- The present contents of journalled tables become the baseline.
-create function rewind.settle_journals() returns void language plpgsql as $$
+-- The present contents of journalled tables become the baseline. Whoever is writing to one might commit entries later whose
+-- positions come before it.
+create function rewind.settle_journals(moved oid[]) returns void language plpgsql as $$
 declare r rewind.relation;
 begin
+  for r in select * from rewind.journals_of(moved) loop perform rewind.wait_for_writers(r.relid); end loop;
   if rewind.journals_failed() then
     for r in select * from rewind.relation where journal is not null loop perform rewind.stop_journal(r.relid); end loop;
     perform rewind.note_journals_failed();

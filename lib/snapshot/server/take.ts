@@ -13,7 +13,7 @@ begin
   moved := rewind.take_moved();
   if moved.parents then perform rewind.wait_for_routing(moved.relids); end if;
   delete from rewind.capture where relid = any (rewind.holding_rows(moved.relids));
-  perform rewind.settle_journals();
+  perform rewind.settle_journals(moved.relids);
   insert into rewind.alive select true where not exists (select from rewind.alive);
   insert into rewind.checkpoint values (0, now_running, '{}', nextval('rewind.journal_position'))
   on conflict (level) do update set fresh_from = excluded.fresh_from, own = '{}', journal_position = excluded.journal_position;
