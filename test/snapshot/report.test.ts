@@ -15,6 +15,7 @@ const SCHEMA = `
   create table afterwards (id int primary key);
   create table parent (id int primary key, code text unique);
   create table pointing (code text primary key references parent (code) on delete restrict on update restrict);
+  insert into afterwards values (1);
   insert into parent values (1, 'a'), (2, 'b');
   insert into pointing values ('a');
   insert into keyed select g, 'c' || g, 0, 0, 0, 0, 'ok', '{"a":  1}' from generate_series(1, 200) g;
@@ -63,7 +64,7 @@ const CASES: Record<string, [sql: string, report: Report]> = {
     { reserved: { removed: 1, added: 1 } },
   ],
   'a number that was given out anew, before a table that can be changed in place': [
-    `delete from reserved where name = 'a'; insert into reserved (name) values ('a'); insert into afterwards values (1)`,
+    `delete from reserved where name = 'a'; insert into reserved (name) values ('a'); insert into afterwards values (2)`,
     { reserved: { removed: 1, added: 1 }, afterwards: { removed: 1, added: 0 } },
   ],
   'a row that another one points to, and one that has taken its place': [

@@ -129,6 +129,21 @@ describe('a kept snapshot', () => {
     assert.deepEqual(await next.verify(), []);
   });
 
+  it('leaves to an extension what belongs to it', async () => {
+    const members = ['table member', 'sequence member_seq', 'function member()'];
+    await place.observer.query(`
+      create table member (id int); create sequence member_seq; create function member() returns int language sql as 'select 1';
+      ${members.map((member) => `alter extension plpgsql add ${member}`).join(';')}`);
+    const snapshot = await take();
+    await place.observer.query(`insert into member values (1); select nextval('member_seq')`);
+    assert.deepEqual(await snapshot.touched(), []);
+    await place.observer.query(
+      `alter table member add column x int; create or replace function member() returns int language sql as 'select 2'`,
+    );
+    assert.equal((await snapshot.restore()).schemaChange, undefined);
+    assert.equal((await place.observer.query('select from member')).rowCount, 1);
+  });
+
   it('says what it is, what it would do, and what it can’t', async () => {
     const snapshot = await take();
     const { takenAt, bytes, ...status } = await snapshot.status();

@@ -94,6 +94,21 @@ for (const role of ['superuser', 'owner'] as const) {
       await isBaseline();
     });
 
+    it('that are writing when a checkpoint is made, or a baseline, are not in it', async () => {
+      const takeAgain = async (): Promise<void> => {
+        await snapshot.close();
+        await snapshot.take();
+      };
+      for (const step of [() => snapshot.push(), takeAgain]) {
+        const late = await place.connect();
+        await late.query(`begin; insert into users (name) values ('late')`);
+        await step();
+        await assert.rejects(late.query('commit'), 'it has been ended');
+        assert.deepEqual(await snapshot.verify(), []);
+        assert.equal((await place.observer.query('select from users')).rowCount, 2);
+      }
+    });
+
     it('that only read are no trouble', async () => {
       const [reader, app] = [await place.connect(), await place.connect()];
       await reader.query('begin isolation level repeatable read; select * from users');

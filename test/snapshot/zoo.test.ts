@@ -89,7 +89,13 @@ const CHANGES: Record<string, Change> = {
     update parted set v = 'x' where id = 1; delete from parted where id = 2; insert into parted values (3, 'c')`,
   'unique values swapped, beside foreign keys of partitions': `
     delete from swapped_children; update swapped set code = 'tmp' where id = 3; update swapped set code = 'c' where id = 1; update swapped set code = 'a' where id = 3;
-    delete from metrics where id in (4, 5, 6); update metrics_2024 set v = 9 where id = 20`,
+    update metrics set v = 9 where id in (2, 20)`,
+  'rows that a unique index tells apart only in part, or with the help of other columns': `
+    update partial_key set b = 9 where b = 3; delete from partial_key where b = 2; insert into partial_key values (1, 7);
+    update expression_key set b = 9 where b = 2; delete from expression_key where b is null; insert into expression_key values (1, 7);
+    update nullable_key set b = 9 where b = 2; delete from nullable_key where b = 1; insert into nullable_key values (null, 7);
+    update generated_key set a = 11 where a = 1; delete from generated_key where a = 2;
+    update including_key set b = 9 where a = 1; delete from including_key where a = 2; insert into including_key values (3, null)`,
   'a key of an enum type': `update moody set mood = 'ok' where n = 1; insert into moody values ('sad', 3)`,
   'rows that violate a NOT VALID constraint': 'delete from unchecked',
   'a row of a table without columns': 'insert into zero_cols default values',
