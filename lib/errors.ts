@@ -12,6 +12,7 @@ export type RewindErrorCode =
   | 'REWIND_SERVER' // the embedded PostgreSQL could not be found or started
   | 'REWIND_CONNECTION' // a connection of ours could not be opened, or was lost
   | 'REWIND_POOLER' // a pooler shares one session of the server among connections
+  | 'REWIND_PRIVILEGE' // the role may not do what a snapshot needs
   | 'REWIND_NODB' // a @nodb test used the database
   | 'REWIND_INTERLEAVED' // two open transactions that one connection can't reproduce
   | 'REWIND_SESSION' // what one connection has, and another of the same test must not see

@@ -6,6 +6,7 @@ import { Blame } from './blame';
 import { assertRestored, modeMix } from './complaints';
 import { type Leak, LeakWatch, type SchemaLeak } from './leak-watch';
 import type { Need } from './need';
+import { NeededSnapshot } from './needed-snapshot';
 import { openDatabase } from './opening';
 import type { IsolationOptions } from './index';
 import type { UnrestoredSnapshot } from './leftovers';
@@ -31,11 +32,11 @@ export class ManagedDatabase {
   identity = '';
   /** Where there is a snapshot. */
   leaks: LeakWatch | undefined;
+  needed: NeededSnapshot | undefined;
   /** Nothing will undo what root-level hooks have committed, so their `after` hooks have to be able to. */
   keepsRoot = false;
   #ready: Promise<void> | undefined;
   #snapshot: Snapshot | undefined;
-  #askedForKept = false;
   #leakRepaired = false;
   #unsettled = false;
   readonly #blame: Blame;
@@ -88,7 +89,10 @@ export class ManagedDatabase {
   }
 
   async #makeReady(): Promise<void> {
-    ({ identity: this.identity, snapshot: this.#snapshot } = await openDatabase(this.pools, this.options));
+    const { identity, snapshot } = await openDatabase(this.pools, this.options);
+    [this.identity, this.#snapshot] = [identity, snapshot];
+    const note = (sentence: string): void => this.options.note(`${this.label}: ${sentence}`);
+    this.needed = new NeededSnapshot(snapshot, () => this.needsSnapshot(identity), note);
   }
 
   /** What an earlier run may have left: the baseline that `migrate` and `seed` would make. */
@@ -107,11 +111,7 @@ export class ManagedDatabase {
 
   /** The baseline is copied before anything is written to it, and only if need be. */
   async takeIfNeeded(present: Scope | undefined): Promise<void> {
-    const need = this.needsSnapshot(this.identity);
-    if (!this.hasSnapshot && (need === 'yes' || (need === 'if kept' && !this.#askedForKept))) {
-      this.#askedForKept = true;
-      await (need === 'yes' ? this.#snapshot?.take() : this.#snapshot?.adopt());
-    }
+    await this.needed?.take();
     if (this.hasSnapshot && !this.leaks) this.#watchForLeaks(present);
   }
 
@@ -296,7 +296,7 @@ export class ManagedDatabase {
     await this.#snapshot?.close();
     this.#snapshot = undefined;
     this.#ready = undefined;
-    this.#askedForKept = false;
+    this.needed = undefined;
     this.#sequencesNoted = false;
     this.#baselineLost = false;
   }

@@ -5,6 +5,7 @@ import type { ModeStrategy } from './mode-strategy';
 export const schema: ModeStrategy = {
   admit: () => ({ to: 'pool' }),
   async arrive(database, scope) {
+    database.needed?.assertRestorable();
     await database.openForCommits(scope);
     await database.settle();
     await database.own?.enter(scope, database.basis);

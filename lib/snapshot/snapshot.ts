@@ -11,6 +11,7 @@ import type {
   SnapshotOptions,
   SnapshotStatus,
 } from './index';
+import { assertMayTake } from './privileges';
 import { removeSnapshot } from './remove';
 import { type Sequences, readSequences, resetSequences } from './sequences';
 import { eventTriggersSql, serverSide } from './server';
@@ -119,6 +120,7 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#connection.hold();
     const fingerprint = this.#fingerprint;
     const state = await this.#state();
+    await assertMayTake((sql) => this.#connection.query(sql));
     const isUsable = this.options.kept !== 'ignore' && state?.usable && state.status !== 'taking';
     if (!isUsable || state.fingerprint !== fingerprint) {
       await this.remove();

@@ -1,4 +1,5 @@
 import type { SnapshotStatus } from './index';
+import { findSnapshot } from './privileges';
 
 type Run = <Row>(sql: string, values?: readonly unknown[]) => Promise<Row[]>;
 
@@ -13,11 +14,7 @@ export interface State {
 
 /** `version`: of our own server side. Undefined: there is nothing of ours. */
 export async function readState(run: Run, version: string): Promise<State | undefined> {
-  const [ours] = await run(
-    `select from pg_catalog.pg_namespace where nspname = 'rewind'
-       and obj_description(oid, 'pg_namespace') like 'mocha-rewind%' and to_regclass('rewind.state') is not null`,
-  );
-  if (!ours) return undefined;
+  if (!(await findSnapshot(run))) return undefined;
   // In a restored dump the table has another oid, and no oid in it means anything.
   const [state] = await run<State>(
     `select status, level, fingerprint, self = 'rewind.state'::regclass and version = $1 as usable from rewind.state`,

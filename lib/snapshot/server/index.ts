@@ -7,14 +7,14 @@ import { leaksSql } from './leaks';
 import { othersSql } from './others';
 import { ownerSql } from './owner';
 import { prepareSql } from './prepare';
-import { relationsSql } from './relations';
+import { WATCHABLE, relationsSql } from './relations';
 import { restoreSql } from './restore';
 import { schemaSql } from './schema';
 import { takeSql } from './take';
 import { touchedSql } from './touched';
 import { verifySql } from './verify';
 
-export { eventTriggersSql };
+export { WATCHABLE, eventTriggersSql };
 
 export interface ServerSide {
   readonly sql: string;

@@ -1,3 +1,11 @@
+/** Every table there is to watch. Members of extensions are the extension's business. */
+export const WATCHABLE = /* sql */ `
+select c.oid as relid, c.relkind as kind, format('%I.%I', n.nspname, c.relname) as name, pg_has_role(c.relowner, 'USAGE') as ours
+from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+where c.relkind in ('r', 'p') and c.relpersistence <> 't'
+  and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
+  and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')`;
+
 /** What is watched, how it is described, armed with a counter, and copied. */
 export const relationsSql = (unlogged: string): string => /* sql */ `
 -- The type a column is kept as, null for its own. A copy must not depend on a type of the app's: a migration could no
@@ -15,13 +23,7 @@ create function rewind.stored_as(type oid) returns text language sql stable as $
   end from base where typtype <> 'd'
 $$;
 
--- Every table there is to watch. Members of extensions are the extension's business.
-create view rewind.watchable as
-select c.oid as relid, c.relkind as kind, format('%I.%I', n.nspname, c.relname) as name, pg_has_role(c.relowner, 'USAGE') as ours
-from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-where c.relkind in ('r', 'p') and c.relpersistence <> 't'
-  and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
-  and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
+create view rewind.watchable as ${WATCHABLE};
 
 -- Columns that can be inserted: neither dropped nor generated. Of these, the given ones (null: all).
 create function rewind.columns_of(target oid, among text[], out columns text, out types text, out stored text, out restored text, out updatable text, out names text[])
