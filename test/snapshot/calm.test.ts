@@ -106,6 +106,26 @@ describe('a restore that has found nothing to do', () => {
     await other.query('commit');
     assert.match((await snapshot.restore()).schemaChange ?? '', /table public.new was created/);
   });
+  it('does not give out a number twice that somebody has taken while it was set', async () => {
+    await arrange(SCHEMA);
+    const other = await place.connect();
+    const next = async (): Promise<number> => {
+      const { rows } = await other.query<{ n: string }>(`select nextval('used') as n`);
+      return Number(rows[0]?.n);
+    };
+    await ours(`select setval('used', 5); select nextval('used')`);
+    await ours('select rewind.note_sequences(0)');
+    const taken = await next();
+    await ours('select rewind.settle_sequences()');
+    assert.equal(await next(), taken + 1);
+    // With nobody in between, all are set.
+    await ours('select rewind.note_sequences(0)');
+    await ours('select rewind.settle_sequences()');
+    const { rows } = await ours<{ logged: boolean }>(`select bool_and(logged) as logged from rewind.sequence_now`);
+    assert.equal(rows[0]?.logged, true);
+    assert.equal(await next(), taken + 2);
+  });
+
   it('does not set sequences while somebody may be taking numbers', async () => {
     place = await ground({ server: serverUrl(), role: 'superuser' }, SCHEMA);
     const other = await place.connect();

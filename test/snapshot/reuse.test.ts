@@ -195,7 +195,10 @@ describe('a kept snapshot', () => {
     const snapshot = await place.snapshot({ connect: () => own(url.href) });
     await assert.rejects(
       snapshot.take(),
-      (error: unknown) => error instanceof RewindError && /needs CREATE on the database/.test(error.remedy),
+      (error: unknown) =>
+        error instanceof RewindError &&
+        error.code === 'REWIND_PRIVILEGE' &&
+        error.remedy.includes(`GRANT CREATE ON DATABASE ${place.database} TO ${place.appRole};`),
     );
   });
 });

@@ -25,14 +25,26 @@ create function rewind.is_loggable(target oid) returns boolean language sql stab
   select relpersistence = 'p' and not seqcycle from pg_catalog.pg_class c join pg_catalog.pg_sequence on seqrelid = c.oid where c.oid = target
 $$;
 
--- Sets those that would move unlogged to where they are. Not while somebody might be taking a number from one.
-create function rewind.settle_sequences() returns void language plpgsql as $$
+-- Sets those that would move unlogged to where they are. Not while somebody might be taking a number from one, which would
+-- be given out again: ALTER takes a lock that nextval() has to wait for, also where it changes nothing.
+create function rewind.settle_sequences() returns void language plpgsql set lock_timeout = '1ms' as $$
+declare s record;
 begin
   if exists (
     select from pg_catalog.pg_stat_activity
     where datname = current_database() and backend_type = 'client backend' and pid <> pg_backend_pid() and state is distinct from 'idle')
   then return; end if;
-  update rewind.sequence_now set logged = setval(seqid, last_value, is_called) is not null where not logged and rewind.is_loggable(seqid);
+  for s in
+    select n.*, c.relowner::regrole as owner from rewind.sequence_now n join pg_catalog.pg_class c on c.oid = n.seqid
+    where not logged and rewind.is_loggable(seqid) order by seqid
+  loop
+    begin
+      execute format('alter sequence %s owner to %s', s.seqid::regclass, s.owner);
+    exception when lock_not_available then continue; -- somebody has just come
+    end;
+    update rewind.sequence_now n set logged = setval(n.seqid, n.last_value, n.is_called) is not null from rewind.sequence_state(s.seqid) present
+    where n.seqid = s.seqid and (present.last_value, present.is_called) = (n.last_value, n.is_called);
+  end loop;
 end $$;
 
 create function rewind.forget_lost_sequences() returns void language plpgsql as $$
