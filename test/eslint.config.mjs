@@ -9,11 +9,10 @@ const ROOMS = {
   snapshot: [],
   database: [],
   report: [],
-  cli: ['config', 'database', 'snapshot'],
+  cli: ['config', 'database', 'report', 'snapshot'],
 };
-/** Types a room may name although it doesn't use the room they come from: what a callback of the user's is given; the report
- * that a run wrote. */
-const TYPES_ONLY = { config: ['database'], cli: ['report'] };
+/** Types a room may name although it doesn't use the room they come from: what a callback of the user's is given. */
+const TYPES_ONLY = { config: ['database'] };
 /** `lib/*.ts` that put rooms together. A room must not reach up to them; the other `lib/*.ts` are leaf files. */
 const ASSEMBLY = ['index', 'register', 'plugin', 'embedded', 'reporter'];
 

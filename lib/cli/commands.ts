@@ -40,7 +40,8 @@ overwritten. Where cleaning hooks are found, the config starts with default: 'un
   },
   audit: {
     summary: 'run the suite in other ways, and say which tests could have another mode',
-    usage: 'audit [--unmanaged] [--dirty] [--shuffle N] [--alone] [--write [--yes]] [--json] [-- mocha arguments]',
+    usage:
+      'audit [--unmanaged] [--dirty] [--shuffle N] [--alone] [--write [--yes]] [--json] [--html FILE] [-- mocha arguments]',
     details: `Runs mocha as it is; then each @truncate test once more as a rollback test, and each rollback test that failed
 as a @truncate test; and lists which passed, with what another tag would save. A test that passed once in another mode may
 still need its own: look at the list before you write it. Exit code 1: the suite could not be run as it is.
@@ -52,7 +53,8 @@ still need its own: look at the list before you write it. Exit code 1: the suite
   --alone-all      the same for every test
   --write          change the tags in the spec files; shows the changes, and asks
   -y, --yes        write without asking
-  --json           print the findings as JSON`,
+  --json           print the findings as JSON
+  --html FILE      write them to the HTML report of the run as it is`,
     options: {
       unmanaged: { type: 'boolean' },
       dirty: { type: 'boolean' },
@@ -62,6 +64,7 @@ still need its own: look at the list before you write it. Exit code 1: the suite
       write: { type: 'boolean' },
       yes: { type: 'boolean', short: 'y' },
       json: { type: 'boolean' },
+      html: { type: 'string' },
     },
     takesRest: true,
     run: (values, rest) =>
@@ -74,6 +77,7 @@ still need its own: look at the list before you write it. Exit code 1: the suite
           write: values['write'] === true,
           yes: values['yes'] === true,
           json: values['json'] === true,
+          html: values['html'] as string | undefined,
         },
         rest,
       ),

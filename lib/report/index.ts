@@ -27,9 +27,17 @@ export function printSqlOfFailures(tests: readonly ReportedTest[]): void {
   }
 }
 
+/** What other runs have shown, for the page of one. */
+export interface Finding {
+  readonly title: string;
+  /** What all of them have in common. */
+  readonly explanation: string;
+  readonly items: readonly string[];
+}
+
 /** The report as one page that needs nothing else: no network, no other file, no server. */
-export function renderHtml(report: JsonReport): string {
+export function renderHtml(report: JsonReport, findings?: readonly Finding[]): string {
   // Required late: few runs want a page, and every run loads this file.
   // eslint-disable-next-line @typescript-eslint/no-require-imports
-  return (require('./html') as typeof import('./html')).renderHtml(report);
+  return (require('./html') as typeof import('./html')).renderHtml(report, findings);
 }

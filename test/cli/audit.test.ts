@@ -76,8 +76,20 @@ describe('mocha-rewind audit', () => {
         it('are fine', async () => { assert.equal(await names(), 'ann,bob'); });
       });`,
     });
-    const run = await audit(p);
+    const refused = await audit(p, '--html', 'a.spec.js/audit.html');
+    assert.match(refused.output, /REWIND_CONFIG: --html "a\.spec\.js\/audit\.html": .*(?:EEXIST|ENOTDIR)/);
+    assert.deepEqual([refused.code, refused.stdout], [1, '']);
+    const run = await audit(p, '--html', 'reports/audit.html');
     assert.equal(run.code, 0, run.output);
+    const page = fs.readFileSync(path.join(p.dir, 'reports', 'audit.html'), 'utf8');
+    const text = page
+      .replace(/<(script|style)[^]*?<\/\1>/g, '')
+      .replace(/<[^>]+>/g, ' ')
+      .replace(/\s+/g, ' ');
+    assert.match(text, /Could be rolled back: passed once .* less a\.spec\.js: users are added @truncate · [−+]/);
+    assert.match(text, /Have to commit: .* a\.spec\.js: users are seen by others @truncate · \S/);
+    assert.match(text, /Want @truncate: .* a\.spec\.js: users are seen too Fail: .*: users are broken · Expected/);
+    assert.doesNotMatch(text, /Depend on other tests|By hand/);
     assert.match(run.stdout, /^5 tests as they are: 3 passed, 2 failed\.$/m);
     assert.match(run.stdout, /^Could be rolled back: 1 .*\n {2}a\.spec\.js\n {4}users are added @truncate {2}[−+]/m);
     assert.match(run.stdout, /^Have to commit: 1 .*\n {2}a\.spec\.js\n {4}users are seen by others @truncate\n {6}\S/m);

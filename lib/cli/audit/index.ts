@@ -2,12 +2,14 @@
 import fs from 'node:fs';
 import { namedServer, startServer } from '../../database';
 import { RewindError } from '../../errors';
+import { renderHtml } from '../../report';
 import { requiredByMocha } from '../preload';
 import { complain, mayWrite, pc, say, sayDiff } from '../terminal';
 import { type ModeFindings, tryModes } from './modes';
 import { type MochaRun, type RunMocha, mochaRunner } from './mocha-run';
 import { type Dependent, alone, onDirtyData, shuffled } from './neighbours';
-import { type Findings, changedLines, jsonOf, sayFindings } from './render';
+import { pageAt } from './page';
+import { type Findings, changedLines, findingsOf, jsonOf, sayFindings } from './render';
 import { type FileChange, planRetagging } from './retag';
 import { type Subject, subjectsOf } from './subjects';
 
@@ -20,25 +22,29 @@ export interface AuditOptions {
   readonly write: boolean;
   readonly yes: boolean;
   readonly json: boolean;
+  /** Where the page is written, if one is wanted. */
+  readonly html: string | undefined;
 }
 
 /** @param mochaArgs - what stands behind `--`. */
 export async function audit(options: AuditOptions, mochaArgs: readonly string[]): Promise<number> {
   const orders = ordersOf(options.shuffle);
+  const writePage = pageAt(options.html);
   const stop = shareServer(mochaArgs);
   try {
     const mocha = mochaRunner(mochaArgs);
     complain('The suite as it is …');
     const first = await mocha();
     const base = subjectsOf(first.report);
-    if (base.size === 0) return noBase(first);
+    if (base.size === 0 || !first.report) return noBase(first);
     const findings: Findings = {
       base: [...base.values()],
-      failedHooks: first.report?.run.failedHooks ?? [],
+      failedHooks: first.report.run.failedHooks,
       modes: await modes(base, mocha, options),
       dependent: await dependents(base, mocha, options, orders),
     };
     const retagging = planRetagging(base, findings.modes);
+    writePage?.(renderHtml(first.report, findingsOf(findings, retagging)));
     if (options.json) say(JSON.stringify(jsonOf(findings, retagging), null, 2));
     else sayFindings(findings, retagging);
     if (options.write) await write(retagging.files, options);

@@ -1,4 +1,4 @@
-import type { JsonHook } from '../../report';
+import type { Finding, JsonHook } from '../../report';
 import { count, pc, say } from '../terminal';
 import type { ModeFindings, Trial } from './modes';
 import type { Dependent } from './neighbours';
@@ -12,6 +12,13 @@ export interface Findings {
   readonly dependent: readonly Dependent[];
 }
 
+const EXPLANATIONS = {
+  haveToCommit: 'failed as rollback tests',
+  couldTruncate: 'failed as rollback tests, and passed once as @truncate tests',
+  failing: 'as rollback and as @truncate tests',
+  dependent: 'pass as the suite is run, and fail otherwise; or the other way round',
+} as const;
+
 export function sayFindings({ base, failedHooks, modes, dependent }: Findings, retagging: Retagging): void {
   const { couldRollBack, haveToCommit, couldTruncate, failing } = modes;
   const failed = base.filter(({ passed }) => !passed).length;
@@ -23,22 +30,67 @@ export function sayFindings({ base, failedHooks, modes, dependent }: Findings, r
   if (tried === 0) say('No test to try in another mode: none of them commits, and none failed as a rollback test.');
 
   section('Could be rolled back', couldRollBack, `passed once as rollback tests, and took ${ms(saved(modes))} less`);
-  listTests(couldRollBack, ({ savedMs }) => `${savedMs < 0 ? '+' : '−'}${ms(Math.abs(savedMs))}`);
-  section('Have to commit', haveToCommit, 'failed as rollback tests');
+  listTests(couldRollBack, gain);
+  section('Have to commit', haveToCommit, EXPLANATIONS.haveToCommit);
   listTests(haveToCommit, ({ reason }) => reason);
-  section('Want @truncate', couldTruncate, 'failed as rollback tests, and passed once as @truncate tests');
+  section('Want @truncate', couldTruncate, EXPLANATIONS.couldTruncate);
   listTests(couldTruncate, () => '');
-  section('Fail', failing, 'as rollback and as @truncate tests');
+  section('Fail', failing, EXPLANATIONS.failing);
   listTests(failing, ({ reason }) => reason);
-  section('Depend on other tests', dependent, 'pass as the suite is run, and fail otherwise; or the other way round');
-  for (const { test, when, reason, needs } of dependent) {
-    say(`  ${test.file ?? '(no file)'}: ${test.title}`);
-    say(pc.dim(`    fails ${when}${needs === undefined ? '' : `, not after "${needs}"`}: ${reason}`));
+  section('Depend on other tests', dependent, EXPLANATIONS.dependent);
+  for (const found of dependent) {
+    say(`  ${found.test.file ?? '(no file)'}: ${found.test.title}`);
+    say(pc.dim(`    ${failure(found)}`));
   }
   section('In the config', retagging.advice);
   for (const sentence of retagging.advice) say(`  ${sentence}`);
   section('By hand', retagging.byHand);
   for (const { what, why } of retagging.byHand) say(`  ${what}\n${pc.dim(`    ${why}`)}`);
+}
+
+/** The same, for the page of the run that was compared with. */
+export function findingsOf({ modes, dependent }: Findings, retagging: Retagging): readonly Finding[] {
+  const trials = (
+    title: string,
+    explanation: string,
+    among: readonly Trial[],
+    detail: (trial: Trial) => string,
+  ): Finding => ({
+    title,
+    explanation,
+    items: among.map((trial) => sentence(trial.test, detail(trial))),
+  });
+  const { couldRollBack, haveToCommit, couldTruncate, failing } = modes;
+  return [
+    trials(
+      'Could be rolled back',
+      `passed once as rollback tests, and took ${ms(saved(modes))} less`,
+      couldRollBack,
+      gain,
+    ),
+    trials('Have to commit', EXPLANATIONS.haveToCommit, haveToCommit, ({ reason }) => reason),
+    trials('Want @truncate', EXPLANATIONS.couldTruncate, couldTruncate, () => ''),
+    trials('Fail', EXPLANATIONS.failing, failing, ({ reason }) => reason),
+    {
+      title: 'Depend on other tests',
+      explanation: EXPLANATIONS.dependent,
+      items: dependent.map((found) => sentence(found.test, failure(found))),
+    },
+    { title: 'In the config', explanation: '', items: retagging.advice },
+    { title: 'By hand', explanation: '', items: retagging.byHand.map(({ what, why }) => `${what}: ${why}`) },
+  ];
+}
+
+function sentence({ file, title }: Subject, detail: string): string {
+  return `${file ?? '(no file)'}: ${title}${detail && ` · ${detail}`}`;
+}
+
+function gain({ savedMs }: Trial): string {
+  return `${savedMs < 0 ? '+' : '−'}${ms(Math.abs(savedMs))}`;
+}
+
+function failure({ when, needs, reason }: Dependent): string {
+  return `fails ${when}${needs === undefined ? '' : `, not after "${needs}"`}: ${reason}`;
 }
 
 function saved({ couldRollBack }: ModeFindings): number {

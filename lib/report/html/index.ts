@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto';
+import type { Finding } from '../index';
 import type { JsonReport } from '../json';
 import { digestOf } from './digest';
 import { hints } from './hints';
@@ -8,7 +9,7 @@ import { cards, costs, header, list, notes, testTable, timeline, verdictOf } fro
 import { style } from './style';
 
 /** The report as one page that needs nothing else: no network, no other file, no server. */
-export function renderHtml(report: JsonReport): string {
+export function renderHtml(report: JsonReport, findings: readonly Finding[] = []): string {
   const digest = digestOf(report);
   // Nothing may be loaded, and no script but ours may run, whatever a title has in it.
   const policy = `default-src 'none'; style-src 'unsafe-inline'; img-src data:; script-src 'sha256-${sha256(script)}'`;
@@ -27,6 +28,7 @@ ${cards(report, digest)}
 ${notes(report, digest)}
 ${timeline(report)}
 ${list('', 'Hints', hints(report))}
+${findings.map(({ title, explanation, items }) => list('', explanation ? `${title}: ${explanation}` : title, items))}
 ${costs(digest)}
 ${testTable(report)}
 <script type="application/json" id="data">${jsonFor(report.tests)}</script>
