@@ -48,6 +48,12 @@ const CORNERS: Record<string, Corner> = {
   },
 };
 
+const VIEWS = `
+  create table users (name text); insert into users values ('ann');
+  create materialized view filled as select * from users;
+  create materialized view empty as select * from users with no data;
+`;
+
 for (const server of servers()) {
   for (const role of ['superuser', 'owner'] as const) {
     describe(`a restore, on ${server.name}, as ${role}, brings back`, () => {
@@ -82,6 +88,35 @@ for (const server of servers()) {
           assert.deepEqual(missed.length, lost.length, String(missed));
         });
       }
+
+      it('materialized views that were emptied, or filled for the first time', async () => {
+        place = await ground({ server: server.url(), role }, VIEWS);
+        const snapshot = await place.snapshot();
+        await snapshot.take();
+        const app = await place.connect();
+        await app.query('refresh materialized view filled with no data; refresh materialized view empty');
+        assert.deepEqual(
+          (await snapshot.verify()).map((d) => d.name),
+          ['materialized view public.empty', 'materialized view public.filled'],
+        );
+        await snapshot.restore();
+        assert.deepEqual(await snapshot.verify(), []);
+        assert.deepEqual((await app.query('select * from filled')).rows, [{ name: 'ann' }]);
+        await assert.rejects(app.query('select * from empty'), /has not been populated/);
+      });
+
+      it('nothing of what a subscription brings, and says so', async () => {
+        place = await ground({ server: server.url(), role }, VIEWS);
+        await place.observer.query(
+          `create subscription feed connection 'dbname=none' publication p with (connect = false, slot_name = none)`,
+        );
+        try {
+          await (await place.snapshot()).take();
+          assert.match(place.notes.join(), /neither noticed nor restored: what comes by subscription \(feed\)/);
+        } finally {
+          await place.observer.query('drop subscription feed');
+        }
+      });
     });
   }
 }

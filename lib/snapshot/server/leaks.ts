@@ -109,7 +109,7 @@ begin
     differences := differences || coalesce((
       select jsonb_agg(jsonb_build_object('name', 'materialized view ' || m.name, 'extra', 1, 'missing', 1) order by m.name)
       from rewind.moved_matviews() m join pg_catalog.pg_class c on c.oid = m.relid
-      left join lateral rewind.matview_contents(m.name) h on c.relispopulated
+      cross join lateral rewind.matview_contents(case when c.relispopulated then m.name end) h
       where (c.relispopulated, h.rows, h.hash) is distinct from (m.populated, m.rows, m.hash)), '[]');
   exception when lock_not_available then open := true;
   end;

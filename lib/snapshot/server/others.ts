@@ -123,7 +123,8 @@ create function rewind.moved_matviews() returns setof rewind.matview language sq
   ) m join pg_catalog.pg_class c on c.oid = m.relid where c.xmin <> m.seen
 $$;
 
-create function rewind.matview_contents(name text, out rows bigint, out hash numeric) language plpgsql as $$
+-- Null of null: one that is not populated can't be read.
+create function rewind.matview_contents(name text, out rows bigint, out hash numeric) language plpgsql strict as $$
 begin
   execute format('select count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from %s t', name) into rows, hash;
 end $$;
@@ -134,7 +135,7 @@ begin
   insert into rewind.matview
   select at_level, c.oid, format('%I.%I', n.nspname, c.relname), c.xmin, c.relispopulated, h.rows, h.hash
   from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  left join lateral rewind.matview_contents(format('%I.%I', n.nspname, c.relname)) h on c.relispopulated
+  cross join lateral rewind.matview_contents(case when c.relispopulated then format('%I.%I', n.nspname, c.relname) end) h
   where c.relkind = 'm' and pg_has_role(c.relowner, 'USAGE')
     and not exists (
       select from rewind.matview m where m.relid = c.oid and m.level = (select max(level) from rewind.matview x where x.relid = c.oid) and m.seen = c.xmin)

@@ -51,8 +51,9 @@ begin
   return query select 'large object ' || d.loid, (d.present is not null)::int::bigint, (d.wanted is not null)::int::bigint from rewind.large_object_differences(at_level) d;
   return query
     select 'materialized view ' || m.name, 1::bigint, 1::bigint
-    from (select distinct on (relid) * from rewind.matview where level <= at_level order by relid, level desc) m, rewind.matview_contents(m.name) h
-    where m.populated and (h.rows, h.hash) is distinct from (m.rows, m.hash);
+    from (select distinct on (relid) * from rewind.matview where level <= at_level order by relid, level desc) m
+    join pg_catalog.pg_class c on c.oid = m.relid cross join lateral rewind.matview_contents(case when c.relispopulated then m.name end) h
+    where (c.relispopulated, h.rows, h.hash) is distinct from (m.populated, m.rows, m.hash);
 end $$;
 
 -- What can't be brought back, by name, in sentences.
@@ -67,6 +68,9 @@ create function rewind.limits() returns setof text language sql stable set searc
   union all
   select format('not restored in sessions that hold values in their cache: %s (sequences with CACHE above 1)', string_agg(name, ', ' order by name))
   from rewind.sequence_now join pg_sequence on seqrelid = seqid where seqcache > 1 having count(*) > 0
+  union all
+  select format('neither noticed nor restored: what comes by subscription (%s), which fires no statement triggers', string_agg(quote_ident(subname), ', ' order by subname))
+  from pg_subscription where subdbid = (select oid from pg_database where datname = current_database()) having count(*) > 0
   union all
   select 'while tests roll back, a large object whose bytes are changed from outside is noticed before the next committing test, or at the end'
   where exists (select from rewind.large_object where data is not null)
