@@ -9,6 +9,8 @@ const LOCK_NOT_AVAILABLE = '55P03';
 const DEADLOCK_DETECTED = '40P01';
 /** What PostgreSQL answers when its lock table is full (manual, "Lock Management"). */
 const OUT_OF_MEMORY = '53200';
+/** Of ours: nothing else is named with a schema. */
+const NO_SCHEMA = '3F000';
 const RECONNECT_MS = 5000;
 
 /** One session after another, if need be: it survives a lost connection, and other sessions' locks. */
@@ -179,6 +181,8 @@ function remedyFor(code: string | undefined): string {
       return 'The role of the tests has to own the tables, and needs CREATE on the database for a schema of our own.';
     case OUT_OF_MEMORY:
       return 'Raise max_locks_per_transaction of the test server: a restore locks every touched table.';
+    case NO_SCHEMA:
+      return 'A test has dropped schema "rewind", where the baseline was kept. Tag tests that drop schemas @schema, so that each has a database of its own, and recreate the test database.';
     default:
       return 'Recreate the test database; the cause below says which statement failed.';
   }

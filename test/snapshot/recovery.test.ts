@@ -124,7 +124,7 @@ describe('a run that is killed', () => {
       await app.query(`update users set name = name || '?'; truncate log`);
       // What crash recovery does to unlogged relations.
       await place.observer.query(`
-        truncate rewind.alive;
+        set rewind.working = 'on'; truncate rewind.alive;
         do $$ declare s regclass; begin
           for s in select oid from pg_class where relnamespace = 'rewind'::regnamespace and relkind = 'S' and relpersistence = 'u' loop
             perform setval(s, 1, false);

@@ -72,6 +72,7 @@ declare
   image text := 'insert into %s select rewind_n, %s, %s from nextval(''rewind.journal_position'') rewind_n, %s t';
 begin
   execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal_table, root.stored, root.name);
+  perform rewind.guard(journal_table::regclass);
   execute format('alter table %s replica identity full', journal_table); -- as that of a copy
   -- Dead rows would slow down every later undo: they go with their file, if no level below needs the journal.
   execute format($c$

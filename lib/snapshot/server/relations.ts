@@ -185,6 +185,7 @@ begin
     if n > 0 then
       r.copy := 'rewind.copy_' || r.slot;
       execute format('create table %s as select null::int as rewind_level %s from only %s t limit 0', r.copy, ', ' || nullif(r.stored, ''), r.name);
+      perform rewind.guard(r.copy::regclass);
       execute format('alter table %s replica identity full', r.copy); -- or a publication FOR ALL TABLES forbids deleting
       if r.key_columns is not null then execute format('create index on %s (%s, rewind_level)', r.copy, r.key_columns); end if;
       update rewind.relation set copy = r.copy where relid = target;

@@ -118,6 +118,21 @@ begin
 end $$;
 grant execute on function rewind.count_write to public; -- which default privileges may have taken away
 
+-- Who cleans all tables of all schemas would leave us without a baseline.
+create function rewind.refuse() returns trigger language plpgsql as $$
+begin
+  raise '% of rewind.% refused: mocha-rewind keeps the baseline in schema "rewind". Leave that out of what you clean', lower(tg_op), tg_table_name;
+end $$;
+
+create function rewind.guard(target regclass) returns void language plpgsql as $$
+begin
+  execute format(
+    $t$ create trigger guard before delete or truncate on %s for each statement
+      when (current_setting('rewind.working', true) is distinct from 'on') execute function rewind.refuse() $t$, target);
+  execute format('alter table %s enable always trigger guard', target);
+end $$;
+select rewind.guard(oid) from pg_catalog.pg_class where relnamespace = 'rewind'::regnamespace and relkind = 'r';
+
 -- Of the counting triggers, which never call it: their condition does the counting, and is never true.
 create function rewind.never() returns trigger language plpgsql as $$ begin return null; end $$;
 `;
