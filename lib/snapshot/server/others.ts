@@ -2,17 +2,6 @@
 export const othersSql = (serverVersion: number): string => /* sql */ `
 ${serverVersion >= 180000 ? sequences18 : sequencesBefore18}
 
-create function rewind.set_sequences(moved oid[]) returns void language plpgsql as $$
-declare all_logged boolean;
-begin
-  select bool_and(logged) into all_logged
-  from (
-    select logged, setval(seqid, last_value, is_called) from rewind.sequence_now join pg_catalog.pg_sequence on seqrelid = seqid
-    where seqid = any (moved) and last_value between seqmin and seqmax -- the bounds may have been altered, which is reported as such
-    offset 0) s;
-  if not all_logged then update rewind.sequence_now set logged = rewind.is_loggable(seqid) where seqid = any (moved) and not logged; end if;
-end $$;
-
 -- Whether the next move of a sequence is written to the server's log: nextval() writes there once for 32 numbers to come,
 -- setval() always, after which nextval() begins anew (PostgreSQL, sequence.c). One that CYCLEs may be back where it was.
 create function rewind.sequence_state(target oid, out last_value bigint, out is_called boolean, out logged boolean) language plpgsql as $$
@@ -169,7 +158,7 @@ end $$;
 // others it says what pg_get_sequence_data() does, in half the time.
 const sequences18 = /* sql */ `
 create view rewind.moved_sequence as
-select seqid from rewind.sequence_now s
+select * from rewind.sequence_now s
 where case when is_called then pg_sequence_last_value(seqid) is distinct from last_value
   else (select d.last_value <> s.last_value or d.is_called from pg_get_sequence_data(seqid) d) end;
 create function rewind.prepare_sequences() returns void language sql as '';
@@ -181,10 +170,10 @@ create function rewind.uncalled_sequences() returns table (seqid oid, last_value
 begin end $$;
 
 create view rewind.moved_sequence as
-select seqid from rewind.sequence_now
+select * from rewind.sequence_now
 where pg_sequence_last_value(seqid) is distinct from case when is_called then last_value end
 union
-select s.seqid from rewind.sequence_now s join rewind.uncalled_sequences() u using (seqid)
+select s.* from rewind.sequence_now s join rewind.uncalled_sequences() u using (seqid)
 where not s.is_called and (u.last_value <> s.last_value or u.is_called <> s.is_called);
 
 create function rewind.prepare_sequences() returns void language plpgsql as $$

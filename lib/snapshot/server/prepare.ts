@@ -116,8 +116,16 @@ begin
       case when r.altered then 'false' else format('row(%s)::record *= row(%s)::record', r.stored, rewind.kept(r)) end,
       rewind.insert_into(r));
   end if;
-  -- Where no row of the checkpoint is missing, all others are too many.
-  work := format('if n - coalesce(cardinality(strangers), 0) = expected then delete from only %s t using unnest(strangers) u (place) where t.ctid = u.place; get diagnostics removed = row_count; else %s end if;', r.name, work);
+  -- Where no row of the checkpoint is missing, all others are too many. A few are found without a join.
+  work := format($p$
+    if n - coalesce(cardinality(strangers), 0) <> expected then %2$s
+    elsif n - expected <= 100 then
+      delete from only %1$s t where t.ctid = any (strangers);
+      removed := n - expected;
+    else
+      delete from only %1$s t using unnest(strangers) u (place) where t.ctid = u.place;
+      removed := n - expected;
+    end if; $p$, r.name, work);
   -- TRUNCATE costs files, DELETE costs rows: only for many rows in a table that was empty, and that nothing references.
   if r.truncatable and not r.guarded and not lifts then
     work := format('if expected = 0 and n > 10000 then truncate only %s; removed := n; else %s end if;', r.name, work);
@@ -136,7 +144,7 @@ begin
       n bigint;
       strangers tid[];
       undo text[] := '{}';
-      undo_checks text[] := '{}';
+      undo_checks text[];
     begin
       if at_level > 0 or expected is null then
         select c.level, c.rows into at_level, expected from rewind.capture c where c.relid = %7$s and c.level <= at_level order by c.level desc limit 1;
@@ -224,8 +232,7 @@ begin
     from (select distinct group_slot from rewind.relation where listed) g));
 end $$;
 
-create function rewind.done(name text, removed bigint, added bigint) returns jsonb language plpgsql as $$
-begin
-  return case when removed > 0 or added > 0 then jsonb_build_object('name', name, 'removed', removed, 'added', added) end;
-end $$;
+create function rewind.done(name text, removed bigint, added bigint) returns jsonb language sql as $$
+  select case when removed > 0 or added > 0 then jsonb_build_object('name', name, 'removed', removed, 'added', added) end
+$$;
 `;

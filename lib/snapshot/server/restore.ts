@@ -11,15 +11,25 @@ end $$;
 create function rewind.bring_back_freely(restorers int[], at_level int, fresh_from xid, own xid[]) returns jsonb language plpgsql as $$
 declare
   slot int;
-  one jsonb;
   done jsonb := '[]';
 begin
   if cardinality(restorers) > 4 then perform rewind.prepare(restorers); end if; -- together, those that have to be
   foreach slot in array restorers loop
-    one := rewind.bring_back_one(slot, fresh_from, own, at_level);
-    if one is not null then done := done || one; end if;
+    done := done || coalesce(rewind.bring_back_one(slot, fresh_from, own, at_level), '[]');
   end loop;
   return done;
+end $$;
+
+-- Those of these transactions that are no older than this one.
+create function rewind.not_before(oldest xid, transactions xid[]) returns xid[] language plpgsql as $$
+declare
+  x xid;
+  kept xid[];
+begin
+  foreach x in array transactions loop
+    if age(x) <= age(oldest) then kept := kept || x; end if;
+  end loop;
+  return kept;
 end $$;
 
 create function rewind.drop_levels_above(target int) returns void language plpgsql as $$
@@ -40,25 +50,25 @@ begin
   update rewind.state set level = target;
 end $$;
 
--- Back to the checkpoint of a level, dropping those above. Few statements: each costs what some rows do.
-create function rewind.restore(target int, sign text default null) returns jsonb language plpgsql as $$
+-- Back to the checkpoint of a level, dropping those above. In few steps: what each expression costs when a transaction
+-- evaluates it for the first time is what some rows do, and a statement costs ten times that.
+create function rewind.restore(target int, sign text default null, outside text default null) returns jsonb language plpgsql as $$
 declare
-  now_running xid;
-  settled boolean := rewind.all_is_visible();
   here record;
   change text;
   lost text;
   suspects oid[];
   moved record;
-  todo int[];
-  done jsonb := '[]';
-  others record;
-  stale text[] := '{}';
+  ours xid[];
+  done jsonb;
+  sequences record;
+  stale text[];
 begin
-  -- Before the counters are read: whoever writes after this has this transaction id or a later one.
-  now_running := rewind.oldest_writer();
-  select s.level, s.ddl_seen, c.fresh_from, c.own, w.sees, exists (select from rewind.alive) as alive into strict here
-  from rewind.state s cross join rewind.ddl_watch w left join rewind.checkpoint c on c.level = target;
+  -- Before the counters are read: whoever writes after this has the transaction id "now_running" or a later one.
+  select s.level, s.ddl_seen, c.fresh_from, c.own, w.sees, l.there_are as large_objects, exists (select from rewind.alive) as alive,
+    exists (select from rewind.matview) as matviews, rewind.oldest_writer() as now_running, rewind.all_is_visible() as settled
+  into strict here
+  from rewind.state s cross join rewind.ddl_watch w cross join rewind.with_large_objects l left join rewind.checkpoint c on c.level = target;
   if target > here.level then raise 'there is no checkpoint % (the highest is %)', target, here.level; end if;
   if (here.sees and pg_sequence_last_value('rewind.ddl') is distinct from here.ddl_seen) or (not here.sees and rewind.schema_moved())
     or (target < here.level and exists (select from rewind.object where level > target))
@@ -70,21 +80,19 @@ begin
     here.fresh_from := '2';
     here.own := '{}';
   end if;
-  moved := rewind.take_moved();
-  todo := moved.restorers;
+  moved := rewind.take_moved(here.alive);
   if not here.alive then insert into rewind.alive values (true); end if;
   if moved.parents then perform rewind.wait_for_routing(moved.relids); end if;
-  if moved.parents or suspects <> '{}' then todo := rewind.restorers_of(rewind.holding_rows(moved.relids || suspects)); end if;
+  if moved.parents or suspects <> '{}' then moved.restorers := rewind.restorers_of(rewind.holding_rows(moved.relids || suspects)); end if;
   if target < here.level then
-    todo := array(select unnest(todo) union select unnest(rewind.restorers_of(
+    moved.restorers := array(select unnest(moved.restorers) union select unnest(rewind.restorers_of(
       array(select relid from rewind.capture where level > target) || rewind.filled_journals())) order by 1);
     perform rewind.drop_levels_above(target);
   end if;
-  if todo <> '{}' then
-    done := rewind.bring_back(todo, target, here.fresh_from, here.own);
-    update rewind.checkpoint c set fresh_from = now_running,
-      own = array(select x from unnest(c.own || pg_current_xact_id()::xid) x where age(x) <= age(now_running))
-    where level = target;
+  if moved.restorers <> '{}' then
+    done := rewind.bring_back(moved.restorers, target, here.fresh_from, here.own);
+    ours := rewind.not_before(here.now_running, here.own || pg_current_xact_id()::xid);
+    update rewind.checkpoint set fresh_from = here.now_running, own = ours where level = target;
   end if;
   if rewind.journals_failed() then
     lost := case when target > 0 then 'a large table' else rewind.lost_journals() end;
@@ -92,15 +100,21 @@ begin
     perform rewind.note_journals_failed();
   end if;
   if change is not null then update rewind.state set fingerprint = null; end if; -- what is kept is not what was seeded any more
-  select array(select seqid from rewind.moved_sequence) as sequences, l.there_are as large_objects, exists (select from rewind.matview) as matviews
-  into others from rewind.with_large_objects l;
-  if others.sequences <> '{}' then perform rewind.set_sequences(others.sequences); end if;
-  if others.large_objects then perform rewind.restore_large_objects(target); end if;
-  if others.matviews then stale := rewind.restore_matviews(target); end if;
-  if settled and pg_current_xact_id_if_assigned() is null and not exists (select from rewind.sequence_now where not logged) then
+  -- The bounds may have been altered, which is reported as such.
+  select array_agg(seqid) filter (where not logged) as unlogged, count(case
+    when last_value between (pg_sequence_parameters(seqid)).minimum_value and (pg_sequence_parameters(seqid)).maximum_value
+    then setval(seqid, last_value, is_called) end) as n
+  into sequences from rewind.moved_sequence;
+  if sequences.unlogged is not null then
+    update rewind.sequence_now set logged = true where seqid = any (sequences.unlogged) and rewind.is_loggable(seqid);
+  end if;
+  if here.large_objects then perform rewind.restore_large_objects(target); end if;
+  if here.matviews then stale := rewind.restore_matviews(target); end if;
+  if here.settled and pg_current_xact_id_if_assigned() is null and not exists (select from rewind.sequence_now where not logged) then
     perform set_config('rewind.calm', sign, false);
   end if;
-  return jsonb_build_object('tables', done, 'sequences', cardinality(others.sequences), 'schemaChange', change, 'stale', stale);
+  return jsonb_build_object('outside', outside, 'tables', coalesce(done, '[]'), 'sequences', sequences.n, 'schemaChange', change,
+    'stale', coalesce(stale, '{}'));
 end $$;
 
 -- Makes the present contents a checkpoint. Only what was touched since the level below is copied.
@@ -116,7 +130,7 @@ begin
   if present_level = new_level then return; end if; -- the answer to the first call was lost
   if present_level <> new_level - 1 then raise 'checkpoint % can''t be made on top of %', new_level, present_level; end if;
   if rewind.schema_moved() then adopted := rewind.adopt_schema(new_level); end if;
-  moved := rewind.take_moved();
+  moved := rewind.take_moved(exists (select from rewind.alive));
   if moved.parents then perform rewind.wait_for_routing(moved.relids); end if;
   for r in select unnest(rewind.holding_rows(moved.relids || adopted)) loop
     if (select journal_root is null from rewind.relation where relid = r) then

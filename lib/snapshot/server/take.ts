@@ -10,7 +10,7 @@ begin
   perform rewind.drop_levels_above(0);
   update rewind.state set status = 'taking';
   if rewind.schema_moved() then perform rewind.discard_outdated(); end if;
-  moved := rewind.take_moved();
+  moved := rewind.take_moved(exists (select from rewind.alive));
   if moved.parents then perform rewind.wait_for_routing(moved.relids); end if;
   delete from rewind.capture where relid = any (rewind.holding_rows(moved.relids));
   perform rewind.settle_journals(moved.relids);

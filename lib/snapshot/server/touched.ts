@@ -11,30 +11,23 @@ begin
       or not exists (select from rewind.alive));
 end $$;
 
--- The same, noted, in the fewest statements. Comes before anything is locked or restored: a bump that comes later is found
--- next time. "parents": rows may be in descendants, too.
-create function rewind.take_moved(out relids oid[], out restorers int[], out parents boolean) language plpgsql as $$
-declare
-  alive boolean := exists (select from rewind.alive);
-  g rewind.counter_group;
-  reading bigint;
+-- The same, noted, in the fewest steps; null where nothing did. Comes before anything is locked or restored: a bump that comes
+-- later is found next time. "alive": the counters can be trusted. "parents": rows may be in descendants, too.
+create function rewind.take_moved(alive boolean, out relids oid[], out restorers int[], out parents boolean) language plpgsql as $$
+declare g rewind.counter_group;
 begin
-  relids := '{}';
-  restorers := '{}';
   for g in select * from rewind.counter_group order by slot loop
-    reading := pg_sequence_last_value(g.counter);
-    continue when alive and reading is not distinct from g.seen;
-    g.seen := reading;
+    continue when alive and pg_sequence_last_value(g.counter) is not distinct from g.seen;
+    g.seen := pg_sequence_last_value(g.counter);
     for n in 1 .. cardinality(g.relids) loop
-      reading := pg_sequence_last_value(g.counters[n]);
-      continue when alive and reading is not distinct from g.members_seen[n];
-      g.members_seen[n] := reading;
+      continue when alive and pg_sequence_last_value(g.counters[n]) is not distinct from g.members_seen[n];
+      g.members_seen[n] := pg_sequence_last_value(g.counters[n]);
       relids := relids || g.relids[n];
-      if g.restorers[n] <> all (restorers) then restorers := restorers || g.restorers[n]; end if;
+      if g.restorers[n] is not null and array_position(restorers, g.restorers[n]) is null then restorers := restorers || g.restorers[n]; end if;
     end loop;
-    update rewind.counter_group set seen = g.seen, members_seen = g.members_seen where slot = g.slot;
+    update rewind.counter_group set seen = g.seen, members_seen = g.members_seen where slot = g.slot
+    returning take_moved.parents or exists (select from pg_catalog.pg_inherits where inhparent = any (take_moved.relids)) into parents;
   end loop;
-  parents := relids <> '{}' and exists (select from pg_catalog.pg_inherits where inhparent = any (relids));
 end $$;
 
 -- Whoever inserts by way of a partitioned table is counted, and has locked it, before he locks the partition it is for.
@@ -55,7 +48,7 @@ end $$;
 -- it names, and its rows may be in any descendant.
 create function rewind.holding_rows(relids oid[]) returns oid[] language plpgsql as $$
 begin
-  if relids = '{}' then return relids; end if;
+  if relids = '{}' or relids is null then return '{}'; end if;
   if exists (select from pg_catalog.pg_inherits where inhparent = any (relids)) then
     return array(
       with recursive tree (relid) as (
@@ -66,12 +59,10 @@ begin
   return array(select relid from rewind.relation where relid = any (relids) and kind = 'r');
 end $$;
 
--- Whoever writes to this database from now on has this transaction id or a later one. Transactions of other databases of
--- the server are left out where we can see whose they are: they would make untouched rows look new, for no reason.
-create function rewind.oldest_writer() returns xid language plpgsql as $$
-declare s pg_snapshot := pg_current_snapshot();
+-- The oldest that is writing: transactions of other databases of the server are left out where we can see whose
+-- they are, for they would make untouched rows look new, for no reason.
+create function rewind.oldest_of(s pg_snapshot) returns xid language plpgsql as $$
 begin
-  if pg_snapshot_xmin(s) = pg_snapshot_xmax(s) then return pg_snapshot_xmax(s)::xid; end if;
   return coalesce((
     select x from pg_snapshot_xip(s) x
     where not exists (
@@ -80,12 +71,18 @@ begin
     order by x limit 1), pg_snapshot_xmax(s))::xid;
 end $$;
 
+-- Whoever writes to this database from now on has this transaction id or a later one.
+create function rewind.oldest_writer() returns xid language sql as $$
+  select case when pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot())
+    then pg_snapshot_xmax(pg_current_snapshot())::xid
+    else rewind.oldest_of(pg_current_snapshot()) end
+$$;
+
 -- Whether every transaction that has an id is over, and its work to be seen. age() counts from the next id to be given.
-create function rewind.all_is_visible() returns boolean language plpgsql as $$
-declare s pg_snapshot := pg_current_snapshot();
-begin
-  return pg_snapshot_xmin(s) = pg_snapshot_xmax(s) and age(pg_snapshot_xmax(s)::xid) <= 0;
-end $$;
+create function rewind.all_is_visible() returns boolean language sql as $$
+  select pg_snapshot_xmin(pg_current_snapshot()) = pg_snapshot_xmax(pg_current_snapshot())
+    and age(pg_snapshot_xmax(pg_current_snapshot())::xid) <= 0
+$$;
 
 -- For people and for deciding whether a checkpoint is worth making: never a false "no".
 create function rewind.touched() returns text[] language plpgsql as $$
@@ -93,7 +90,7 @@ declare names text[] := array(select name from rewind.relation where relid = any
 begin
   if rewind.schema_moved() then return names || 'the schema'::text; end if; -- some of the others may be gone
   return names
-    || array(select 'sequence ' || name from rewind.moved_sequence join rewind.sequence_now using (seqid) order by name)
+    || array(select 'sequence ' || name from rewind.moved_sequence order by name)
     || array(select 'large objects' where rewind.large_objects_moved())
     || array(select 'materialized view ' || name from rewind.moved_matviews() order by name);
 end $$;
