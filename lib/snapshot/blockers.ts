@@ -78,13 +78,14 @@ export async function endBlockers(query: Query, found: readonly Found[]): Promis
   }
 }
 
+/** Of another role's session we may not know the state. */
 export function describeBlockers(found: readonly Found[]): string {
   if (found.length === 0) return 'a lock, though no session was seen to hold it';
   return found
     .map(({ pid, application, state, query, prepared }) =>
       prepared
         ? `prepared transaction "${prepared.gid}" of role "${prepared.owner}", prepared at ${prepared.at}`
-        : `session ${pid} ("${application}", ${state}): ${query}`,
+        : `session ${pid} ("${application}"${state && `, ${state}`}): ${query}`,
     )
     .join('; ');
 }

@@ -109,6 +109,24 @@ for (const role of ['superuser', 'owner'] as const) {
       }
     });
 
+    if (role === 'owner')
+      it('that our role may not end are named, and not waited for for ever', async () => {
+        const app = await place.connect();
+        await app.query(`update users set name = name || '!'`);
+        await place.observer.query('begin; lock table users in share mode');
+        await assert.rejects(snapshot.restore(), (error: unknown) => {
+          assert.ok(error instanceof RewindError && error.code === 'REWIND_RESTORE');
+          assert.match(
+            error.problem,
+            /^A table could not be locked, because of session \d+ \("app"\): <insufficient privilege>$/,
+          );
+          return true;
+        });
+        await place.observer.query('rollback');
+        await snapshot.restore();
+        await isBaseline();
+      });
+
     it('that only read are no trouble', async () => {
       const [reader, app] = [await place.connect(), await place.connect()];
       await reader.query('begin isolation level repeatable read; select * from users');

@@ -1,5 +1,6 @@
 /** A schema with one of every kind of relation, column, key, constraint and trigger a restore has to cope with. */
 export const ZOO = `
+alter default privileges revoke execute on functions from public;
 create schema app2;
 create type mood as enum ('sad', 'ok', 'happy');
 create type addr as (street text, zip numeric(7, 2));

@@ -54,7 +54,7 @@ create function rewind.key_of(target oid, among text[], out columns text, out ma
     where i.indrelid = target and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null
       and not exists (
         select from pg_attribute a where a.attrelid = target and a.attnum = any ((i.indkey::int2[])[0:i.indnkeyatts - 1])
-          and (not a.attnotnull or a.attgenerated <> '' or a.attname <> all (among)
+          and (not a.attnotnull or a.attname <> all (among)
             or exists (select from pg_constraint k where k.conrelid = target and k.contype = 'n' and not k.convalidated and a.attnum = any (k.conkey))))
     order by i.indisprimary desc, i.indnkeyatts, i.indexrelid limit 1
   ) i

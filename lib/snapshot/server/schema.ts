@@ -102,7 +102,6 @@ create ${unlogged} sequence rewind.outside; -- bumped with the counters by all w
 -- microseconds. Nobody who writes has to wait for it, as one would for a row.
 create ${unlogged} sequence rewind.restored_at;
 create ${unlogged} sequence rewind.late_since;
-grant usage on sequence rewind.journal_failed, rewind.journal_position to public;
 
 -- For whoever writes: the table's own counter comes first, since whoever reads a group as moved must find the table moved
 -- too. Our own writes don't count; a sandbox's do (they may be committed after all), but are not from outside. Never true.
