@@ -112,7 +112,7 @@ async function hasBaseline(snapshot: Snapshot, label: string): Promise<boolean> 
 const MEANINGS: Readonly<Record<SnapshotStatus['state'], string>> = {
   none: 'nothing of ours is in it.',
   taking:
-    'a run was killed while it made its baseline; nothing was written by tests, and the next run makes a new one.',
+    'its baseline is of no use: a run was killed while it made it, or has left what its tests wrote. The next run makes a new one.',
   running: 'a run is on, or was killed: the next run, or mocha-rewind restore, brings its baseline back.',
   kept: 'a baseline is kept for the next run',
 };

@@ -158,7 +158,7 @@ export interface Snapshot {
   status(): Promise<SnapshotStatus>;
   /**
    * The baseline is not worth keeping any more (dirty or unmanaged tests ran). The present contents are left alone; the
-   * counters stay, so that the next run copies only what has changed.
+   * counters stay, so that the next run copies only what has changed, unless there are checkpoints.
    */
   forget(): Promise<void>;
   /**

@@ -227,8 +227,8 @@ export class DatabaseSnapshot implements Snapshot {
   }
 
   async forget(): Promise<void> {
-    await this.#connection.insist('select rewind.drop_levels_above(0)');
-    await this.#mark('kept');
+    // What a checkpoint has noted as changed no counter tells any more, and the copies below are of before that.
+    await this.#mark(this.#depth > 0 ? 'taking' : 'kept');
     this.#taken = false;
     this.#depth = 0;
   }

@@ -109,6 +109,7 @@ describe('a run that is killed', () => {
       assert.notDeepEqual(differences(baseline, await contents(place.observer)), []);
       const next = await place.snapshot();
       assert.deepEqual(await next.recover(), { schemaChange: undefined });
+      assert.equal((await next.status()).state, 'kept');
       assert.deepEqual(differences(baseline, await contents(place.observer)), []);
     } finally {
       await place.drop();

@@ -104,6 +104,21 @@ describe('a kept snapshot', () => {
     assert.equal((await place.observer.query('select from users')).rowCount, 4);
   });
 
+  it('is not used again after forget() where checkpoints were above it: nothing counts what they had noted', async () => {
+    const snapshot = await take({ fingerprint: 'a' });
+    await place.observer.query(`update big set v = 'suite' where id = 1`);
+    await snapshot.push();
+    await snapshot.forget();
+    await snapshot.close();
+    const next = await place.snapshot({ fingerprint: 'a' });
+    assert.equal(await next.holdsKept(), false);
+    await next.take();
+    assert.deepEqual(await next.verify(), []);
+    await place.observer.query(`delete from big where id = 1`);
+    await next.restore();
+    assert.deepEqual((await place.observer.query('select v from big where id = 1')).rows, [{ v: 'suite' }]);
+  });
+
   it('never journals unlogged tables: a crash of the server empties them, and no trigger sees it', async () => {
     await place.observer.query(
       'create unlogged table fleeting (id int primary key); insert into fleeting select generate_series(1, 3000)',

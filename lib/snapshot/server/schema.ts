@@ -9,7 +9,7 @@ create schema rewind;
 comment on schema rewind is 'mocha-rewind: copy of the test baseline. "drop schema rewind cascade" removes every trace.';
 
 -- One row: what this snapshot is, and in what state the last run left it.
---   taking   a baseline is being made; what is here is worth nothing yet
+--   taking   a baseline is being made, or was given up; what is here is worth nothing
 --   running  a run may have changed the database since the checkpoint
 --   kept     no run is on; what changes now belongs to the next baseline
 create table rewind.state (
