@@ -91,6 +91,26 @@ describe('a run that is killed', () => {
     }
   });
 
+  it('is no other than one that ends with rows it has not restored, or above its baseline', async () => {
+    const place = await ground({ server: serverUrl(), role: 'superuser' }, SCHEMA);
+    try {
+      const baseline = await contents(place.observer);
+      for (const isCheckpoint of [false, true]) {
+        const snapshot = await kept(place);
+        await place.observer.query(`insert into notes (body) values ('left')`);
+        if (isCheckpoint) await snapshot.push();
+        await snapshot.close();
+        const next = await place.snapshot();
+        assert.equal((await next.status()).state, 'running');
+        await next.recover();
+        assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+        await next.close();
+      }
+    } finally {
+      await place.drop();
+    }
+  });
+
   it('is recovered after a SIGKILL of the whole process', async function () {
     this.timeout(30_000);
     const place = await ground({ server: serverUrl(), role: 'superuser' }, SCHEMA);
