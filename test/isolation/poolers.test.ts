@@ -1,5 +1,6 @@
 // A pooler between the tests and the server.
 import assert from 'node:assert/strict';
+import { Client } from 'pg';
 import { type Pooler, poolerTo } from '../support/pooler';
 import { project } from '../support/project';
 import { run } from '../support/run';
@@ -50,7 +51,7 @@ describe('behind a pooler', () => {
     }
   });
 
-  it('that keeps sessions for as long as one is connected all is as without it', async () => {
+  it('that keeps sessions for as long as one is connected all is as without it, and nothing stays in them', async () => {
     pooler = await poolerTo(given.database, 'session');
     const database = { ...given.database, url: pooler.url };
     const { passed, failed, output } = await run(
@@ -86,5 +87,23 @@ describe('behind a pooler', () => {
       failed['leaves a transaction open @truncate'] ?? '',
       /REWIND_LEFT_OPEN: .* left a transaction open .* pid \d+ \(idle in transaction\), last statement: begin; delete from users/,
     );
+    const next = await Promise.all(Array.from({ length: 4 }, () => connected(pooler.url)));
+    for (const client of next) {
+      const { rows } = await client.query(LEFT_IN_SESSION);
+      assert.deepEqual(rows, [{ settings: null, locks: '0' }]);
+      await client.end();
+    }
   });
 });
+
+const LEFT_IN_SESSION = `
+  select (select count(*) from pg_locks where locktype = 'advisory' and pid = pg_backend_pid()) as locks,
+    (select string_agg(name || '=' || setting, ' ') from pg_settings
+      where source = 'session' and setting <> boot_val and name <> 'client_encoding') as settings`;
+
+async function connected(url: string): Promise<Client> {
+  const client = new Client({ connectionString: url });
+  client.on('error', () => {});
+  await client.connect();
+  return client;
+}

@@ -141,15 +141,12 @@ class PooledClient {
     this.giveBack(session);
   }
 
-  /** What it has left open goes with its session; an idle one is cleaned for the next client. */
+  /** What it has left open goes with its session. Nothing else is reset: the next client gets the session as it is. */
   async #leave(): Promise<void> {
     const session = await this.#session;
     if (!session) return;
-    if (this.#unanswered > 0 || !this.#isIdle) return session.end();
-    session.receive = (message) => {
-      if (message[0] === READY) this.#unlink(session);
-    };
-    session.stream.write(packet('Q', 'discard all\0'));
+    if (this.#unanswered > 0 || !this.#isIdle) await session.end();
+    else this.#unlink(session);
   }
 }
 
