@@ -19,10 +19,11 @@ describe('behind a pooler', () => {
   let pooler: Pooler;
   afterEach(() => pooler.close());
 
-  for (const config of [MANAGED, undefined]) {
-    const found = config ? 'named in the config' : 'found at its first query';
-    it(`that hands out sessions by the transaction nothing runs: a database ${found}`, async () => {
-      pooler = await poolerTo(given.database, 'transaction');
+  for (const mode of ['transaction', 'transaction, in turn'] as const) {
+    const [found, config] =
+      mode === 'transaction' ? ['named in the config', MANAGED] : ['found at its first query', undefined];
+    it(`that hands out sessions by the transaction nothing runs: ${mode}, a database ${found}`, async () => {
+      pooler = await poolerTo(given.database, mode);
       const { code, passed, output } = await run(
         { 'a.spec.js': ROLLED_BACK + COMMITTING },
         { database: { ...given.database, url: pooler.url }, ...(config && { config }) },

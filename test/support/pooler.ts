@@ -16,13 +16,20 @@ const SSL_REQUEST = 80877103;
 const [READY, IDLE] = ['Z', 'I'].map((letter) => letter.charCodeAt(0));
 const PARAMETERS = { server_version: '15.0', client_encoding: 'UTF8', standard_conforming_strings: 'on' };
 
-/** `transaction` hands the session that was given back last to whoever asks first. */
-export async function poolerTo(database: TestDatabase, mode: 'session' | 'transaction'): Promise<Pooler> {
+/**
+ * `transaction`: the session that was given back last is handed to whoever asks next; `transaction, in turn`: the one that was
+ * given back first, of three (PgBouncer's `server_round_robin`).
+ */
+type Mode = 'session' | 'transaction' | 'transaction, in turn';
+
+export async function poolerTo(database: TestDatabase, mode: Mode): Promise<Pooler> {
   const idle: Session[] = [];
   const sessions = new Set<Session>();
   const clients = new Set<net.Socket>();
   const opened = async (): Promise<Session> => {
-    const session = idle.pop() ?? (await Session.open(database.url));
+    const inTurn = mode === 'transaction, in turn';
+    const free = inTurn ? (sessions.size < 3 ? undefined : idle.shift()) : idle.pop();
+    const session = free ?? (await Session.open(database.url));
     sessions.add(session);
     return session;
   };
@@ -89,7 +96,7 @@ class PooledClient {
 
   constructor(
     private readonly socket: net.Socket,
-    private readonly mode: 'session' | 'transaction',
+    private readonly mode: Mode,
     private readonly opened: () => Promise<Session>,
     private readonly giveBack: (session: Session) => void,
   ) {
@@ -129,7 +136,7 @@ class PooledClient {
       if (message[0] !== READY) return;
       this.#unanswered--;
       this.#isIdle = this.#unanswered === 0 && message[5] === IDLE;
-      if (this.#isIdle && this.mode === 'transaction') this.#unlink(session);
+      if (this.#isIdle && this.mode !== 'session') this.#unlink(session);
     };
     return session;
   }
