@@ -91,7 +91,7 @@ export async function connectOwn(
   try {
     await query('select pg_catalog.set_config($1, $2, false)', ['application_name', applicationName]);
     const connection = await asOwn(query, client, async () => client.end());
-    open.set(client, connection.pid);
+    if (open.has(client)) open.set(client, connection.pid);
     return connection;
   } catch (error) {
     await Promise.resolve(client.end()).catch(() => {});
