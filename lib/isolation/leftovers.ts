@@ -50,9 +50,7 @@ async function openUnrestored(options: SnapshotOptions): Promise<UnrestoredSnaps
     resume: () => snapshot.resume(),
     holdsKept: () => snapshot.holdsKept(),
     useKept: () => snapshot.useKept(),
-    take: async () => {
-      if (!foundLeftovers) await snapshot.take();
-    },
+    take: () => snapshot.take(),
     adopt: async () => false,
     adopted: false,
     push: async () => [],
