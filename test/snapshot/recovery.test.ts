@@ -182,6 +182,8 @@ describe('a lost connection', () => {
       );
       await snapshot.pop();
       assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+      const other = await place.snapshot({ patienceMs: 100 });
+      await assert.rejects(other.take(), /Another run is using this database/);
     } finally {
       await place.drop();
     }
