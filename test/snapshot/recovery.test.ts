@@ -184,6 +184,8 @@ describe('a lost connection', () => {
       assert.deepEqual(differences(baseline, await contents(place.observer)), []);
       const other = await place.snapshot({ patienceMs: 100 });
       await assert.rejects(other.take(), /Another run is using this database/);
+      await snapshot.aside(async () => {});
+      await assert.rejects(other.take(), /Another run is using this database/);
     } finally {
       await place.drop();
     }
