@@ -105,6 +105,16 @@ for (const server of servers()) {
         await assert.rejects(app.query('select * from empty'), /has not been populated/);
       });
 
+      it('a large object without its grants, and says so', async () => {
+        place = await ground({ server: server.url(), role }, VIEWS);
+        const app = await place.connect();
+        await app.query(
+          `select lo_from_bytea(70001, 'a'); select lo_from_bytea(70002, 'b'); grant select on large object 70002 to public`,
+        );
+        await (await place.snapshot()).take();
+        assert.match(place.notes.join(), /given to our own role, without grants, .*: 1 large objects/);
+      });
+
       it('nothing of what a subscription brings, and says so', async () => {
         place = await ground({ server: server.url(), role }, VIEWS);
         await place.observer.query(
