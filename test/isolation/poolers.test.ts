@@ -58,7 +58,14 @@ describe('behind a pooler', () => {
     const { passed, failed, output } = await run(
       {
         'a.spec.js': `${ROLLED_BACK}${COMMITTING}
-          it('does not wait', () => void db.raw('select pg_sleep(100)').catch(() => {}));
+          it('does not wait', async () => {
+            const client = new (require('pg').Client)(process.env.DATABASE_URL);
+            await client.connect();
+            db.raw('select pg_sleep(100)').catch(() => {});
+            const running = "select from pg_stat_activity where state = 'active' and query = 'select pg_sleep(100)'";
+            while ((await client.query(running)).rowCount === 0);
+            await client.end();
+          });
           it('is on time', async () => assert.equal(await names(), 'ann,bob'));
           it('leaves a transaction open @truncate', async () => {
             const client = new (require('pg').Client)(process.env.DATABASE_URL);
