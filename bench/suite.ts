@@ -97,7 +97,7 @@ async function report(admin: Client): Promise<void> {
     `\nPostgreSQL ${rows[0]?.version}, fsync ${rows[0]?.fsync}, Node.js ${process.version}, ${os.cpus().length} cores:\n`,
   );
   const titles = ['CPU, cold', 'CPU, warm', 'wall, cold', 'wall, warm', 'more a test, ms: CPU', 'wall'];
-  console.log(`| | isolation | ${titles.join(' | ')} | isolation's share as the run says it | as measured |`);
+  console.log(`| | isolation | ${titles.join(' | ')} | said | measured |`);
   console.log(`|--|--|${'--:|'.repeat(titles.length + 2)}`);
 }
 
