@@ -4,8 +4,9 @@ import type { Pool } from 'pg';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import type { SandboxOptions } from './options';
-import type { RealSource } from './pinned';
+import type { ManagedPgPool } from './pgpool';
 import { RollbackSandbox } from './sandbox';
+import type { ManagedTarnPool } from './tarn';
 import { waitsIn } from './waits';
 
 /** One pool of the app's (of a Knex instance, or a `pg.Pool`) that goes through us. */
@@ -116,7 +117,9 @@ export function createSandbox(options?: SandboxOptions): Sandbox {
 
 /** Takes the real connection, and learns what has to be known of the database, before the first statement asks for it. */
 export async function prepareSandbox(sandbox: Sandbox, pool: ManagedPool): Promise<void> {
-  await (sandbox as RollbackSandbox).welcome(pool as ManagedPool & RealSource);
+  const source = pool as ManagedTarnPool | ManagedPgPool;
+  source.join(sandbox as RollbackSandbox);
+  await (sandbox as RollbackSandbox).welcome(source);
 }
 
 /** In words: statements of the app's that wait their turn. */

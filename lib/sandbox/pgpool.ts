@@ -50,7 +50,7 @@ function clientsOf(pool: PgPool): readonly PgClient[] {
   return pool._clients ?? [];
 }
 
-class ManagedPgPool implements ManagedPool, RealSource {
+export class ManagedPgPool implements ManagedPool, RealSource {
   readonly key: string;
   readonly label: string;
   readonly knexClient: Knex.Client | undefined;
@@ -258,6 +258,11 @@ class ManagedPgPool implements ManagedPool, RealSource {
 
   private nowhere(error: Error): PooledClient {
     return Object.assign(nowhere(this.pool.Client, () => error).client, { release: () => {} });
+  }
+
+  /** The sandbox may take connections from now on, whether or not a query comes: the pool's end gives them back. */
+  join(sandbox: RollbackSandbox): void {
+    this.shadowFor(sandbox);
   }
 
   /** A pool of the same kind with the same limits, whose clients are virtual connections. */

@@ -240,6 +240,11 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     return client;
   }
 
+  /** The sandbox may take connections from now on, whether or not a query comes: the pool's end gives them back. */
+  join(sandbox: RollbackSandbox): void {
+    this.shadowFor(sandbox);
+  }
+
   /** Limits, waiting, time-outs and the order of reuse are the app's pool's own, because this is one of its kind. */
   private shadowFor(sandbox: RollbackSandbox): TarnPool {
     let shadow = this.shadows.get(sandbox);

@@ -125,7 +125,7 @@ describe('a suite with cleaning of its own', () => {
   }).timeout(120_000);
 
   for (const step of [1, 2, 3, 4]) {
-    it(`is green on a new database after step ${step}`, async () => {
+    it(`is green on a new database after step ${step} @full`, async () => {
       app.write(after(step));
       await assertGreen(step);
       if (step > 1) await assertSeeded();
@@ -160,7 +160,7 @@ describe('a suite with cleaning of its own', () => {
     assert.deepEqual([...new Set(failures.map((test) => path.basename(test.file)))], ['checkout-flow.test.js']);
   });
 
-  it('shows in step 3 which tests have to commit: no others fail without the tags', async () => {
+  it('shows in step 3 which tests have to commit: no others fail without the tags @full', async () => {
     app.write(after(3));
     app.write({ 'test/worker.test.js': legacyApp()['test/worker.test.js'] ?? '' });
     const run = await mocha('--reporter', 'json');
@@ -172,7 +172,7 @@ describe('a suite with cleaning of its own', () => {
     );
   });
 
-  it('is told by the audit in step 2 which tests have to commit, and has them tagged', async () => {
+  it('is told by the audit in step 2 which tests have to commit, and has them tagged @full', async () => {
     app.write(after(2));
     const run = await cli('audit', '--write', '--yes');
     assert.equal(run.code, 0, run.output);
@@ -198,7 +198,7 @@ describe('a suite with cleaning of its own', () => {
     assert.doesNotMatch((await mocha()).stderr, /undone anyway/);
   });
 
-  it('depends on its order at first, and on none at the end', async () => {
+  it('depends on its order at first, and on none at the end @full', async () => {
     const alone = ['--grep', 'has tea on the shelf again'];
     assert.equal((await mocha(...alone)).code, 1);
     app.write(after(4));
@@ -214,7 +214,7 @@ describe('a suite with cleaning of its own', () => {
     assert.match(reversed.stdout, /^ {2}40 passing/m);
   });
 
-  it('can go back from any step in which it still cleans', async () => {
+  it('can go back from any step in which it still cleans @full', async () => {
     app.write(after(3));
     await assertGreen(3);
     const removed = await cli('remove');

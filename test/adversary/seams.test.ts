@@ -1,6 +1,7 @@
 // What goes wrong between the rooms: hooks that people really write, and runs that meet one another.
 import assert from 'node:assert/strict';
 import { type Outcome, type RunOptions, assertGreen, run } from '../support/run';
+import { full } from '../support/tiers';
 import { MANAGED, eachWithUsers } from '../support/users';
 
 describe('people who', () => {
@@ -16,6 +17,19 @@ describe('people who', () => {
         'z.spec.js': `describe('last', () => { after(() => db.destroy()); it('rolls back', () => db('users').del()); });`,
       }),
     );
+  });
+
+  it('destroy the shared instance or pool at the end come to it, where no test has asked for anything', async () => {
+    for (const [hook, config] of Object.entries({
+      'after(() => db.destroy())': MANAGED,
+      'after(() => db.pool.end())': `{ pools: [require('./db').pool], knex: require('./db') }`,
+    })) {
+      const db = `const db = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL });
+        db.pool = new (require('pg').Pool)({ connectionString: process.env.DATABASE_URL }); module.exports = db;`;
+      assertGreen(
+        await go({ 'a.spec.js': `it('asks for nothing', () => {}); ${hook};` }, { config, files: { 'db.js': db } }),
+      );
+    }
   });
 
   it('destroy the shared instance in the after hook of a describe can migrate first thing in the next one', async () => {
@@ -42,7 +56,7 @@ describe('people who', () => {
     assert.match(outcome.stderr, /suite "first" had destroyed in its after hook was used again, and got a new pool/);
   });
 
-  it('make an instance in a describe and destroy it in its after hook can have both kinds of test in it', async () => {
+  it('make an instance in a describe and destroy it in its after hook can have both kinds of test in it @full', async () => {
     const outcome = await run(
       {
         'a.spec.js': `
@@ -120,7 +134,7 @@ describe('people who', () => {
     assertGreen(await go(specs));
   });
 
-  it('query and destroy in mochaGlobalTeardown get to its end, and keep a green run green', async () => {
+  it('query and destroy in mochaGlobalTeardown get to its end, and keep a green run green @full', async () => {
     const outcome = await go(
       {
         'a.spec.js': `
@@ -140,7 +154,7 @@ describe('people who', () => {
   });
 
   for (const tag of ['@dirty', '@unmanaged']) {
-    it(`clean up in a root-level after hook what a root-level before hook wrote find it gone, beside ${tag} tests too`, async () => {
+    it(`clean up in a root-level after hook what a root-level before hook wrote find it gone, beside ${tag} tests too${full(tag !== '@dirty')}`, async () => {
       const specs = {
         'a.spec.js': `
           before(() => db('users').insert({ name: 'root' }));
@@ -189,7 +203,7 @@ describe('people who', () => {
     assert.doesNotMatch(second, /from "users"/);
   });
 
-  it('have no DATABASE_URL, and no embedded server, are told of both', async () => {
+  it('have no DATABASE_URL, and no embedded server, are told of both @full', async () => {
     const outcome = await go(
       { 'a.spec.js': `it('asks', () => db('users').first());` },
       { env: { DATABASE_URL: '', PGHOST: '127.0.0.1', PGPORT: '1' } },
@@ -225,7 +239,7 @@ describe('people who', () => {
       assert.match(Object.values(outcome.failed).join(), message);
     });
 
-  it('misspell the folder of a rule are told so', async () => {
+  it('misspell the folder of a rule are told so @full', async () => {
     const rules = `[{ files: '*.spec.js', mode: 'rollback' }, { files: 'tets/legacy/**', mode: 'unmanaged' }, { title: 'x', mode: 'nodb' }]`;
     const { code, stderr } = await go(
       { 'a.spec.js': `it('asks', () => db('users').first());` },

@@ -155,7 +155,7 @@ describe('mixed', () => {
     assert.match(after.stderr, /rewind: 4 rolled back · 6 committed/);
   });
 
-  it('knows what the mode would be without the tag', async () => {
+  it('knows what the mode would be without the tag @full', async () => {
     const p = suite({ 'a.spec.js': `it('adds @truncate', async () => { ${ADD} });` }, `default: 'truncate'`);
     const { changes } = await found(p);
     assert.deepEqual(
@@ -164,7 +164,7 @@ describe('mixed', () => {
     );
   });
 
-  it('lets the config go where tags can say it', async () => {
+  it('lets the config go where tags can say it @full', async () => {
     const p = suite(
       {
         'a.spec.js': `it('could', async () => { ${ADD} });\nit('could not', async () => { ${COMMITTED} });`,
@@ -184,7 +184,7 @@ describe('mixed', () => {
     assert.equal(after.code, 0, after.output);
   });
 
-  it('tries unmanaged tests on request, and takes no file apart', async () => {
+  it('tries unmanaged tests on request, and takes no file apart @full', async () => {
     const p = suite({
       'a.spec.js': `describe('chain', () => {
         it('begins @unmanaged', async () => { ${ADD} });
@@ -218,7 +218,7 @@ describe('mixed', () => {
     );
   });
 
-  it('finds tests that fail in another order, and looks at them alone', async () => {
+  it('finds tests that fail in another order, and looks at them alone @full', async () => {
     const p = suite({
       'a.spec.js': `let begun = 0; before(() => { begun = 0; });
         describe('a', () => { it('begins', () => { begun++; }); });
@@ -245,7 +245,7 @@ describe('mixed', () => {
     assert.equal((await database.query('select from users')).length, 2);
   });
 
-  it('shares an embedded server among its runs', async () => {
+  it('shares an embedded server among its runs @full', async () => {
     const p = suite(
       {
         'a.spec.js': `it('counts', async () => { assert.equal((await db('users')).length, 0); });

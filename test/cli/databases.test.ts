@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
-import { Client } from 'pg';
-import { type TestDatabase, createDatabase, serverUrl, urlOf } from '../support/database';
+import { type TestDatabase, createDatabase } from '../support/database';
+import { startPlainServer } from '../support/plain-server';
 import { type Finished, type Project, type ProjectOptions, project } from '../support/project';
 
 const SCHEMA = `
@@ -235,18 +235,17 @@ describe('mocha-rewind', () => {
     assert.doesNotMatch(stderr, /^ +at /m);
   });
 
-  it('refuses a database that is not one for tests, whatever the command, before anything is done', async function () {
-    if (await isEmbedded()) this.skip(); // all databases of such a server are for tests
-    const name = database.name.replace('test', 'shop');
-    await onServer(`create database ${name}`);
+  it('refuses a database that is not one for tests, whatever the command, before anything is done', async () => {
+    const server = await startPlainServer(); // all databases of the embedded one are for tests
     try {
+      const shop = await createDatabase('', { server: server.url, name: 'shop' });
       for (const command of ['status', 'restore', 'verify', 'remove']) {
-        const { code, stdout, stderr } = await app.cli([command], { DATABASE_URL: urlOf(name) });
+        const { code, stdout, stderr } = await app.cli([command], { DATABASE_URL: shop.url });
         assert.deepEqual([code, stdout], [1, ''], command);
-        assert.match(stderr, new RegExp(`^REWIND_UNSAFE_DATABASE: Database "${name}"`));
+        assert.match(stderr, /^REWIND_UNSAFE_DATABASE: Database "shop"/);
       }
     } finally {
-      await onServer(`drop database ${name}`);
+      await server.stop();
     }
   });
 
@@ -295,19 +294,4 @@ async function traces(database: TestDatabase): Promise<string[]> {
     union all select 'event trigger ' || evtname from pg_event_trigger where evtname like '%rewind%'
     union all select 'function ' || proname from pg_proc where proname like '%rewind%'`);
   return rows.map((row) => row.what);
-}
-
-async function onServer(sql: string): Promise<Record<string, unknown>[]> {
-  const client = new Client({ connectionString: serverUrl() });
-  await client.connect();
-  try {
-    return (await client.query(sql)).rows;
-  } finally {
-    await client.end();
-  }
-}
-
-async function isEmbedded(): Promise<boolean> {
-  const [row] = await onServer('show cluster_name');
-  return row?.['cluster_name'] === 'mocha-rewind-embedded';
 }

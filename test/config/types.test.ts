@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import ts from 'typescript';
 import { project, repo } from '../support/project';
+import { full } from '../support/tiers';
 
 const CONFIGS = `
 import { defineConfig, rewind, type RewindConfig } from 'mocha-rewind';
@@ -85,7 +86,7 @@ describe('the types', () => {
     ['of the reporter', 'reporter.cts', REPORTER],
     ['of a default export, and of the reporter for Mocha, for ES modules', 'default.mts', ESM],
   ] as const) {
-    it(`${what} let right ones pass and stop wrong ones`, function () {
+    it(`${what} let right ones pass and stop wrong ones${full(what.includes('ES modules'))}`, function () {
       this.timeout(60_000);
       const p = project({ files: { [file]: text } });
       try {

@@ -119,7 +119,7 @@ describe('the embedded server’s programs', () => {
     assertNoTrace(ended);
   });
 
-  it('run from a project that is closed to other users', async () => {
+  it('run from a project that is closed to other users @full', async () => {
     const platform = withOwnCopy();
     fs.chmodSync(l.project.dir, 0o700);
     const ended = await l.run();
@@ -128,7 +128,7 @@ describe('the embedded server’s programs', () => {
     assert.equal((await l.run()).code, 0);
   });
 
-  it('run where the install was made with umask 077', async () => {
+  it('run where the install was made with umask 077 @full', async () => {
     const platform = withOwnCopy();
     for (const entry of fs.readdirSync(platform, { recursive: true, withFileTypes: true })) {
       const file = path.join(entry.parentPath, entry.name);

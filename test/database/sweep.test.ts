@@ -64,7 +64,7 @@ describe('the next start', () => {
     await assertNoTraceSoon(killed);
   });
 
-  it('leaves a run alone whose process lives, though its keeper was killed', async () => {
+  it('leaves a run alone whose process lives, though its keeper was killed @full', async () => {
     const running = l.start(['waits.js']);
     await running.says('READY');
     const { directory } = await running.sees();
@@ -78,7 +78,7 @@ describe('the next start', () => {
   });
 });
 
-describe('a run whose keeper was killed', () => {
+describe('a run whose keeper was killed @full', () => {
   it('ends its server itself', async () => {
     const l = lab(SPECS);
     const running = l.start(['lingers.js']);

@@ -72,7 +72,7 @@ describe('the example app', function () {
     ]);
   });
 
-  it('has the same results in any order of files', async () => {
+  it('has the same results in any order of files @full', async () => {
     const random = randomFrom(seed);
     for (let round = 0; round < Math.max(1, rounds); round++) {
       const files = shuffled(specFiles(), random);
@@ -80,14 +80,14 @@ describe('the example app', function () {
     }
   });
 
-  it('has the same results when another plugin moves what commits to the front', async () => {
+  it('has the same results when another plugin moves what commits to the front @full', async () => {
     const run = await runExample({ databaseUrl: database.url, plugin: COMMITTING_FIRST });
     assertSame(run, plain);
     const managed = run.tests.filter((test) => test.mode !== 'unmanaged').map((test) => test.mode === 'truncate');
     assert.ok(managed.lastIndexOf(true) < managed.indexOf(false), 'the other plugin did not do its part');
   });
 
-  it(`has the same result for ${rounds > 0 ? 'every test' : 'a test'} that is run alone`, async () => {
+  it(`has the same result for ${rounds > 0 ? 'every test' : 'a test'} that is run alone @full`, async () => {
     const chosen = rounds > 0 ? plain.tests : shuffled(plain.tests, randomFrom(seed)).slice(0, ALONE);
     for (const { title } of chosen) {
       const grep = `^${title.replaceAll(/[.*+?^${}()|[\]\\]/g, '\\$&')}$`;

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { eachWithUsers, MANAGED } from '../support/users';
 import { frailNetworkTo } from '../support/frail-network';
 import { assertGreen, run } from '../support/run';
+import { full } from '../support/tiers';
 
 describe('a test with a fake clock', function () {
   this.timeout(60_000);
@@ -57,7 +58,7 @@ describe('a test with a fake clock', function () {
     });
 
   for (const tag of ['', ' @truncate'])
-    it(`that it leaves installed is named with the test where the run stands still for it${tag}`, async () => {
+    it(`that it leaves installed is named with the test where the run stands still for it${tag}${full(tag !== '')}`, async () => {
       const network = await frailNetworkTo(given.database);
       try {
         const outcome = await run(
@@ -70,7 +71,7 @@ describe('a test with a fake clock', function () {
           },
           {
             database: given.database,
-            config: `{ knex: require('./db'), hookTimeout: 800 }`,
+            config: `{ knex: require('./db'), hookTimeout: 3000 }`,
             env: { DATABASE_URL: network.url, REWIND_VERIFY: '' },
           },
         );

@@ -6,6 +6,7 @@ import path from 'node:path';
 import { type Finished, project } from '../support/project';
 import { SPEC, assertGreen, run } from '../support/run';
 import { MANAGED, eachWithUsers } from '../support/users';
+import { full } from '../support/tiers';
 
 const TAGS: Readonly<Record<string, string>> = { rollback: '', truncate: ' @truncate', schema: ' @schema' };
 const PARALLEL = ['--parallel', '--jobs', '2'];
@@ -107,7 +108,7 @@ describe('a run that is ended by', function () {
     );
 
   for (const [what, ending] of Object.entries(ENDINGS)) {
-    it(what, async () => {
+    it(`${what}${full(ending.args !== undefined && what !== 'SIGKILL of a worker')}`, async () => {
       const ended = await end(ending);
       assert.ok(ended.code !== 0, ended.output);
       if (ending.signal === 'SIGKILL') assert.equal(ended.signal, 'SIGKILL');

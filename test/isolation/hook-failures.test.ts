@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { MOCHAS } from '../support/project';
 import { type Outcome, run } from '../support/run';
 import { MANAGED, eachWithUsers } from '../support/users';
+import { full } from '../support/tiers';
 
 interface Row {
   /** Inside a describe of its own. `write` inserts a row nobody may see later; `boom` does, and throws. */
@@ -164,7 +165,7 @@ function assertFailures(failed: Outcome['failed'], expected: Row['fails'], about
 }
 
 for (const mocha of VERSIONS) {
-  describe(`what fails around a test, on mocha ${mocha}`, function () {
+  describe(`what fails around a test, on mocha ${mocha}${full(mocha !== '12')}`, function () {
     this.timeout(120_000);
     const given = eachWithUsers();
 

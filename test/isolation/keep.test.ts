@@ -85,7 +85,7 @@ describe('REWIND_KEEP=failed', () => {
     assert.equal(await keptUsers(outcome), 'ann,attempt 2,bob');
   });
 
-  it('says what can’t be kept: a transaction that is open, a database that somebody is connected to', async () => {
+  it('says what can’t be kept: a transaction that is open, a database that somebody is connected to @full', async () => {
     for (const mode of ['@rollback', '@truncate']) {
       const outcome = await keep({
         'a.spec.js': `it('fails ${mode}', async () => {
@@ -149,7 +149,7 @@ describe('REWIND_KEEP=failed', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
-  it('keeps nothing of a rolled-back test that has changed the schema, or lost its connection: it could not be undone', async () => {
+  it('keeps nothing of a rolled-back test that has changed the schema, or lost its connection: it could not be undone @full', async () => {
     for (const [statement, why] of [
       ['alter table users add column age int', /could not be kept: it has changed the schema/],
       ['select pg_terminate_backend(pg_backend_pid())', /^(?![^]*had left when it failed is in)|could not be kept: /],
@@ -164,14 +164,14 @@ describe('REWIND_KEEP=failed', () => {
     }
   });
 
-  it('is refused with REWIND_DIRTY, where nothing that it commits would be undone', async () => {
+  it('is refused with REWIND_DIRTY, where nothing that it commits would be undone @full', async () => {
     const outcome = await keep({ 'a.spec.js': `it('fails', () => assert.fail());` }, { env: { REWIND_DIRTY: '1' } });
     assert.notEqual(outcome.code, 0);
     assert.match(outcome.output, /REWIND_CONFIG: REWIND_KEEP commits .* with REWIND_DIRTY nothing/);
     assert.deepEqual(outcome.ran, []);
   });
 
-  it('takes no database that is not ours', async () => {
+  it('takes no database that is not ours @full', async () => {
     await given.database.query(`create database ${kept()}`);
     const outcome = await keep({
       'a.spec.js': `it('fails', async () => { await db('users').del(); assert.fail(); });`,
@@ -187,7 +187,7 @@ describe('REWIND_KEEP=failed', () => {
     assert.deepEqual(outcome.ran, []);
   });
 
-  it('lets the embedded server go on, and says how to end it', async () => {
+  it('lets the embedded server go on, and says how to end it @full', async () => {
     const p = project({
       files: {
         'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.DATABASE_URL });`,

@@ -53,7 +53,7 @@ describe('a run on dirty data', () => {
     assertGreen(await clean());
   });
 
-  it('does not take a database for clean whose baseline can no longer be used', async () => {
+  it('does not take a database for clean whose baseline can no longer be used @full', async () => {
     await dirty();
     await given.database.query(
       `update rewind.state set version = 'of long ago'; insert into notes (body) values ('left')`,
@@ -67,7 +67,7 @@ describe('a run on dirty data', () => {
     assert.equal((await given.database.query(`select from notes where body = 'left'`)).length, 1);
   });
 
-  it('keeps the baseline of a killed run, and of one that was kept', async () => {
+  it('keeps the baseline of a killed run, and of one that was kept @full', async () => {
     assertGreen(await clean());
     const killed = await run(
       {

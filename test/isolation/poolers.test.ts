@@ -5,6 +5,7 @@ import { type Pooler, poolerTo } from '../support/pooler';
 import { project } from '../support/project';
 import { run } from '../support/run';
 import { MANAGED, eachWithUsers } from '../support/users';
+import { full } from '../support/tiers';
 
 const ROLLED_BACK = `
 it('inserts', async () => { await db('users').insert({ name: 'cy' }); assert.equal(await names(), 'ann,bob,cy'); });
@@ -22,7 +23,7 @@ describe('behind a pooler', () => {
   for (const mode of ['transaction', 'transaction, in turn'] as const) {
     const [found, config] =
       mode === 'transaction' ? ['named in the config', MANAGED] : ['found at its first query', undefined];
-    it(`that hands out sessions by the transaction nothing runs: ${mode}, a database ${found}`, async () => {
+    it(`that hands out sessions by the transaction nothing runs: ${mode}, a database ${found}${full(mode !== 'transaction')}`, async () => {
       pooler = await poolerTo(given.database, mode);
       const { code, passed, output } = await run(
         { 'a.spec.js': ROLLED_BACK + COMMITTING },
@@ -36,7 +37,7 @@ describe('behind a pooler', () => {
     });
   }
 
-  it('that hands out sessions by the transaction no worker starts, and no command', async () => {
+  it('that hands out sessions by the transaction no worker starts, and no command @full', async () => {
     pooler = await poolerTo(given.database, 'transaction');
     const database = { ...given.database, url: pooler.url };
     const parallel = await run({ 'a.spec.js': ROLLED_BACK }, { database, args: ['--parallel', '--jobs', '2'] });
@@ -52,7 +53,7 @@ describe('behind a pooler', () => {
     }
   });
 
-  it('that keeps sessions for as long as one is connected all is as without it, and nothing stays in them', async () => {
+  it('that keeps sessions for as long as one is connected all is as without it, and nothing stays in them @full', async () => {
     pooler = await poolerTo(given.database, 'session');
     const database = { ...given.database, url: pooler.url };
     const { passed, failed, output } = await run(

@@ -65,7 +65,7 @@ describe('a prepared transaction', function () {
     assert.equal(clones.length, 0);
   });
 
-  it('of a killed run is rolled back by the next, and no other', async () => {
+  it('of a killed run is rolled back by the next, and no other @full', async () => {
     const dying = `it('dies @truncate', async () => {
       await prepare('orphan', 'delete from users');
       process.kill(process.pid, 'SIGKILL');
@@ -79,7 +79,7 @@ describe('a prepared transaction', function () {
     assert.deepEqual(await left(), [{ gid: 'innocent' }], 'nothing is locked by that one');
   });
 
-  it('is named where its database can’t be cloned', async () => {
+  it('is named where its database can’t be cloned @full', async () => {
     const client = new Client({ connectionString: database.url });
     await client.connect();
     await client.query(`begin; insert into users (name) values ('x'); prepare transaction 'in the way'`);

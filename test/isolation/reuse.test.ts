@@ -100,12 +100,12 @@ describe('a baseline that is used again', function () {
     assert.equal(await seedingsIn(), 0);
   });
 
-  it('is seeded anew after a run that has left something on purpose', async () => {
+  it('is seeded anew after a run that has left something on purpose @full', async () => {
     await seedingsIn();
     assert.deepEqual([await seedingsIn({ DIRTY: '1' }), await seedingsIn()], [0, 1]);
   });
 
-  it('is recovered, and not seeded, after a run that was killed', async () => {
+  it('is recovered, and not seeded, after a run that was killed @full', async () => {
     await seedingsIn();
     await assert.rejects(mocha({ KILL: '1' }), /did not end/);
     assert.deepEqual(await database.query('select from users'), []);
@@ -113,7 +113,7 @@ describe('a baseline that is used again', function () {
     assert.equal((await database.query('select from users')).length, 2);
   });
 
-  it('is seeded anew, in a database that is said to be broken, after a test that has changed the schema', async () => {
+  it('is seeded anew, in a database that is said to be broken, after a test that has changed the schema @full', async () => {
     const ddl = `const db = require('./db');
       it('adds @truncate', async () => {
         await db.raw('create table if not exists x (id int)');
@@ -141,7 +141,7 @@ describe('a baseline that is used again', function () {
     assert.equal(restored.code, 1);
   });
 
-  it('is cloned for the workers of --parallel, who need not seed', async () => {
+  it('is cloned for the workers of --parallel, who need not seed @full', async () => {
     await seedingsIn();
     p.write({ 'b.spec.js': FILES['a.spec.js'], 'c.spec.js': FILES['a.spec.js'] });
     assert.equal(await seedingsIn({}, ['--parallel', '--jobs', '2', 'a.spec.js', 'b.spec.js', 'c.spec.js']), 0);

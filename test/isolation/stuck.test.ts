@@ -42,7 +42,7 @@ describe('a server that stops answering', function () {
     await assertNextRunIsClean();
   });
 
-  it('before a rollback: the run fails at its end, which comes', async () => {
+  it('before a rollback: the run fails at its end, which comes @full', async () => {
     const outcome = await runs(`
       it('writes', async () => { await db('users').insert({ name: 'cy' }); await goDead(); });
       it('asks', async function () { this.timeout(500); await names(); });`);
@@ -52,7 +52,7 @@ describe('a server that stops answering', function () {
     await assertNextRunIsClean();
   });
 
-  it('before the first test: no test is run', async () => {
+  it('before the first test: no test is run @full', async () => {
     const outcome = await runs(
       `it('is not run @truncate', () => { throw new Error('it was'); });`,
       `(() => { ${network.tools} return { knex: require('./db'), hookTimeout: 1500, seed: goDead }; })()`,
@@ -68,7 +68,7 @@ describe('a server that stops answering', function () {
   });
 });
 
-describe('a seed that takes longer than the limit', function () {
+describe('a seed that takes longer than the limit @full', function () {
   const given = eachWithUsers();
 
   it('is not cut short', async () => {
@@ -81,7 +81,7 @@ describe('a seed that takes longer than the limit', function () {
   });
 });
 
-describe('a restore that takes longer than the limit', function () {
+describe('a restore that takes longer than the limit @full', function () {
   const given = eachWithUsers();
 
   it('is not cut short while the server works on it', async () => {

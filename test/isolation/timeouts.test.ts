@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { run } from '../support/run';
 import { MANAGED, eachWithUsers } from '../support/users';
+import { full } from '../support/tiers';
 
 const STRANGER = `const { Client } = require('pg');
   const stranger = new Client({ connectionString: process.env.DATABASE_URL, application_name: 'stranger' });
@@ -31,7 +32,7 @@ describe('a time-out', () => {
   });
 
   for (const args of [[], ['--parallel', '--jobs', '2']]) {
-    it(`names the stranger whose lock a rolled-back test waits for${args.length > 0 ? ', in a worker too' : ''}`, async () => {
+    it(`names the stranger whose lock a rolled-back test waits for${args.length > 0 ? ', in a worker too' : ''}${full(args.length > 0)}`, async () => {
       const outcome = await runs(
         `${STRANGER}
         describe('locked', () => {
@@ -92,7 +93,7 @@ describe('a time-out', () => {
   });
 
   for (const tag of ['', ' @truncate']) {
-    it(`names the place that has taken the last connection of the pool${tag && ', in a committing test'}`, async () => {
+    it(`names the place that has taken the last connection of the pool${tag && ', in a committing test'}${full(tag !== '')}`, async () => {
       const outcome = await run(
         {
           'a.spec.js': `
@@ -115,7 +116,7 @@ describe('a time-out', () => {
       );
     });
 
-    it(`names the place that has not given back a pg client${tag && ', in a committing test'}`, async () => {
+    it(`names the place that has not given back a pg client${tag && ', in a committing test'}${full(tag === '')}`, async () => {
       const outcome = await run(
         {
           'a.spec.js': `
@@ -153,7 +154,7 @@ describe('a time-out', () => {
     );
   });
 
-  it('of a hook is explained just the same', async () => {
+  it('of a hook is explained just the same @full', async () => {
     const outcome = await runs(`${STRANGER}
       describe('S', () => {
         before(() => stranger.query('begin; lock table users'));
@@ -175,7 +176,7 @@ describe('a time-out', () => {
     assert.deepEqual(outcome.passed, ['U goes on']);
   });
 
-  it('is no less one where the server can’t be asked', async () => {
+  it('is no less one where the server can’t be asked @full', async () => {
     const outcome = await run(
       {
         'a.spec.js': `it('waits', async () => { await db('users').first(); db.away = true; await db.raw('select pg_sleep(2)'); }).timeout(700);`,

@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { type TestDatabase, createDatabase } from '../support/database';
 import { type Finished, MOCHAS, project } from '../support/project';
+import { full } from '../support/tiers';
 
 const FILES = {
   'src/db.js': `const { knex } = require('knex');
@@ -42,7 +43,7 @@ describe('--watch', function () {
     ...others.map((way) => ['12', ...way] as const),
   ];
   for (const [mocha, way, args] of cases)
-    it(`isolates what each run loads: mocha ${mocha}, ${way}`, async () => {
+    it(`isolates what each run loads: mocha ${mocha}, ${way}${full(mocha !== '12')}`, async () => {
       const { code, output } = await watched(mocha, [...args, '--watch', 'test/users.spec.js']);
       assert.equal(output.match(/4 passing/g)?.length, 2, output);
       assert.doesNotMatch(output, /failing|REWIND_/);

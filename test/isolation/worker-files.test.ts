@@ -72,7 +72,7 @@ describe('the files of one worker', function () {
     assertSeededOncePerWorker();
   });
 
-  it('find what @dirty tests have left, as the next run would, and are seeded anew after them', async () => {
+  it('find what @dirty tests have left, as the next run would, and are seeded anew after them @full', async () => {
     const outcome = await inFiles(
       (name) => `
       global.dirtied ??= [];
@@ -86,7 +86,7 @@ describe('the files of one worker', function () {
     assert.equal(seedings().length, FILES.length);
   });
 
-  it('are seeded anew where one has changed the schema', async () => {
+  it('are seeded anew where one has changed the schema @full', async () => {
     const outcome = await inFiles(
       (name) => `
       it('sees the seed', async () => assert.equal(await names(), 'ann,bob,seeded'));
@@ -97,7 +97,7 @@ describe('the files of one worker', function () {
     assert.equal(seedings().length, FILES.length);
   });
 
-  it('keep what a spec file writes while it is loaded', async () => {
+  it('keep what a spec file writes while it is loaded @full', async () => {
     const files = Object.fromEntries(
       FILES.map((name) => [
         `${name}.spec.mjs`,
@@ -116,7 +116,7 @@ describe('the files of one worker', function () {
     assert.equal(outcome.passed.length, 2 * FILES.length);
   });
 
-  it('start on the baseline although another process has written after the last one, which is told of it', async () => {
+  it('start on the baseline although another process has written after the last one, which is told of it @full', async () => {
     await given.database.query('create table notices (text text)');
     const outcome = await inFiles(
       () => `

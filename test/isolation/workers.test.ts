@@ -61,7 +61,7 @@ describe('the database of a worker', () => {
     }
   });
 
-  it('leaves those of another run alone that is going on', async () => {
+  it('leaves those of another run alone that is going on @full', async () => {
     const other = `${database.name}_rewind_alive_0`;
     await database.query(`create database ${other}`);
     await database.query(`comment on database ${other} is 'mocha-rewind worker of ${database.name}'`);
@@ -76,7 +76,7 @@ describe('the database of a worker', () => {
     }
   });
 
-  it('can’t be made while somebody is connected to the original: the message says who', async function () {
+  it('can’t be made while somebody is connected to the original: the message says who @full', async function () {
     this.timeout(90_000);
     const guest = new Client({ connectionString: database.url, application_name: 'a guest' });
     await guest.connect();
@@ -90,7 +90,7 @@ describe('the database of a worker', () => {
     }
   });
 
-  it('is there for a set-up file that calls rewind(), too', async () => {
+  it('is there for a set-up file that calls rewind(), too @full', async () => {
     const files = { 'setup.js': `module.exports = require('mocha-rewind').rewind(() => ({ knex: require('./db') }));` };
     const outcome = await run(SPECS, { database, args: PARALLEL, files, plugin: './setup.js' });
     assertGreen(outcome);
@@ -128,7 +128,7 @@ describe('the database of a worker', () => {
     }
   });
 
-  it('is not the one that all are cloned from, though that one has workers’ numbers in its name', async () => {
+  it('is not the one that all are cloned from, though that one has workers’ numbers in its name @full', async () => {
     const numbered = await createDatabase('create table users (name text)', { name: `${database.name}_0_1` });
     const files = {
       'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: process.env.APP_DATABASE });`,
@@ -143,7 +143,7 @@ describe('the database of a worker', () => {
     }
   });
 
-  it('needs a name for tests, whatever the config would allow', async () => {
+  it('needs a name for tests, whatever the config would allow @full', async () => {
     const plain = await startPlainServer();
     const shop = await createDatabase('create table users (name text)', { server: plain.url, name: 'shop' });
     try {
@@ -158,7 +158,7 @@ describe('the database of a worker', () => {
     }
   });
 
-  it('is replaced when its worker dies, and the run does not pass', async () => {
+  it('is replaced when its worker dies, and the run does not pass @full', async () => {
     const outcome = await run(
       {
         ...SPECS,

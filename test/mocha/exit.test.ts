@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { Finished, ProjectOptions } from '../support/project';
 import { VERSIONS, type RecordedOptions, argsOf, recorded, recordedProject } from './support/recorded';
+import { full } from '../support/tiers';
 
 const PARALLEL = ['--parallel', '--jobs', '2'];
 
@@ -35,7 +36,7 @@ async function signalled(specs: ProjectOptions['files'], options: RecordedOption
 const SLOW = `it('slow', () => { require('node:fs').writeFileSync('up', ''); return new Promise((r) => setTimeout(r, 8000)); }).timeout(9000);`;
 
 for (const mocha of VERSIONS) {
-  describe(`the exit code, on mocha ${mocha}`, function () {
+  describe(`the exit code, on mocha ${mocha}${full(mocha !== '12')}`, function () {
     this.timeout(60_000);
 
     it('is left alone where all is well', async () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { assertScopes } from './support/assert-scopes';
 import { VERSIONS, type RecordedRun, recorded } from './support/recorded';
+import { full } from '../support/tiers';
 
 const THREE = { 'a.spec.js': `describe('S', () => { hooks('S'); T('a'); T('b'); T('c'); });` };
 const on = (title: string): string => `scope.title === ${JSON.stringify(title)}`;
@@ -10,7 +11,7 @@ const failed = (run: RecordedRun): unknown => run.report?.failures.map((t) => [t
 const passed = (run: RecordedRun): unknown => run.report?.passes.map((t) => t.fullTitle);
 
 for (const mocha of VERSIONS) {
-  describe(`the handler, on mocha ${mocha}`, function () {
+  describe(`the handler, on mocha ${mocha}${full(mocha !== '12')}`, function () {
     this.timeout(60_000);
 
     it('refuses to start: no test runs, the message is shown without a stack of ours, and the exit code says so', async () => {

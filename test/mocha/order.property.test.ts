@@ -17,8 +17,8 @@ import {
   type TreeRun,
   eachTest,
 } from './support/tree';
+import { full, rounds } from '../support/tiers';
 
-const ROUNDS = Number(process.env['REWIND_TEST_ROUNDS'] ?? 150);
 const PHASES: Readonly<Record<Tag, number>> = {
   '': 1,
   '@rollback': 1,
@@ -63,63 +63,64 @@ function treeOf(hook: fc.Arbitrary<HookResult>): fc.Arbitrary<SuiteNode> {
 
 const grep = fc.constantFrom('', '', '', 't1', 's0', '@truncate', 'no such test');
 
-for (const [version, folder] of Object.entries(MOCHAS)) {
-  describe(`any tree of suites, on mocha ${version}`, function () {
-    this.timeout(60_000 + ROUNDS * 100);
-    let child: ChildProcess;
+for (const [count, mark] of rounds(60, 150))
+  for (const [version, folder] of Object.entries(MOCHAS)) {
+    describe(`any tree of suites, on mocha ${version}${mark || full(version !== '12')}`, function () {
+      this.timeout(60_000 + count * 100);
+      let child: ChildProcess;
 
-    before(() => {
-      child = fork(path.join(__dirname, 'support', 'tree-child.ts'), {
-        execArgv: ['--require', 'ts-node/register/transpile-only'],
-        env: { PATH: process.env['PATH'], MOCHA_FOLDER: path.join(repo, 'node_modules', folder) },
+      before(() => {
+        child = fork(path.join(__dirname, 'support', 'tree-child.ts'), {
+          execArgv: ['--require', 'ts-node/register/transpile-only'],
+          env: { PATH: process.env['PATH'], MOCHA_FOLDER: path.join(repo, 'node_modules', folder) },
+        });
       });
-    });
-    after(() => child.kill());
+      after(() => child.kill());
 
-    const ask = async (request: TreeRequest): Promise<TreeAnswer> => {
-      child.send(request);
-      const [answer] = (await once(child, 'message')) as [TreeAnswer];
-      return answer;
-    };
-    const check = (property: fc.IAsyncProperty<[SuiteNode, string]>): Promise<void> =>
-      fc.assert(property, { numRuns: ROUNDS });
+      const ask = async (request: TreeRequest): Promise<TreeAnswer> => {
+        child.send(request);
+        const [answer] = (await once(child, 'message')) as [TreeAnswer];
+        return answer;
+      };
+      const check = (property: fc.IAsyncProperty<[SuiteNode, string]>): Promise<void> =>
+        fc.assert(property, { numRuns: count });
 
-    it('runs the same tests with the same rows in sight, sorted by phase, and reports the same totals', () =>
-      check(
-        fc.asyncProperty(treeOf(fc.constantFrom<HookResult>('none', 'passes')), grep, async (tree, text) => {
-          const { plain, plugged } = await ask({ tree, grep: text });
-          const phases = phasesOf(tree);
-          const ran = testsIn(plain);
-          const sorted = [1, 2, 3, 4, 5].flatMap((phase) => ran.filter((of) => phases.get(of) === phase));
-          assert.deepEqual(testsIn(plugged), sorted, 'the same tests, sorted and stable');
-          assert.deepEqual(plugged.totals, plain.totals);
-          assert.equal(plugged.failures, plain.failures);
-          assertNested(plugged);
-          assertRows(tree, plugged);
-        }),
-      ));
-
-    it('leaves every scope and runs no test twice or out of its phase, whatever hooks fail', () =>
-      check(
-        fc.asyncProperty(
-          treeOf(fc.constantFrom<HookResult>('none', 'passes', 'passes', 'passes', 'fails')),
-          grep,
-          async (tree, text) => {
+      it('runs the same tests with the same rows in sight, sorted by phase, and reports the same totals', () =>
+        check(
+          fc.asyncProperty(treeOf(fc.constantFrom<HookResult>('none', 'passes')), grep, async (tree, text) => {
             const { plain, plugged } = await ask({ tree, grep: text });
             const phases = phasesOf(tree);
-            const order = testsIn(plugged).map((of) => phases.get(of)!);
-            assert.deepEqual(order, [...order].sort(), 'phase after phase');
-            assertScopesNested(plugged);
-            if (plain.failures > 0) assert.ok(plugged.failures > 0, 'nothing red turns green');
-            const attempts = new Map<string, number>();
-            for (const of of testsIn(plugged)) attempts.set(of, (attempts.get(of) ?? 0) + 1);
-            for (const [of, times] of attempts) assert.ok(times <= 2, `${of} ran ${times} times, with one retry`);
+            const ran = testsIn(plain);
+            const sorted = [1, 2, 3, 4, 5].flatMap((phase) => ran.filter((of) => phases.get(of) === phase));
+            assert.deepEqual(testsIn(plugged), sorted, 'the same tests, sorted and stable');
+            assert.deepEqual(plugged.totals, plain.totals);
+            assert.equal(plugged.failures, plain.failures);
+            assertNested(plugged);
             assertRows(tree, plugged);
-          },
-        ),
-      ));
-  });
-}
+          }),
+        ));
+
+      it('leaves every scope and runs no test twice or out of its phase, whatever hooks fail', () =>
+        check(
+          fc.asyncProperty(
+            treeOf(fc.constantFrom<HookResult>('none', 'passes', 'passes', 'passes', 'fails')),
+            grep,
+            async (tree, text) => {
+              const { plain, plugged } = await ask({ tree, grep: text });
+              const phases = phasesOf(tree);
+              const order = testsIn(plugged).map((of) => phases.get(of)!);
+              assert.deepEqual(order, [...order].sort(), 'phase after phase');
+              assertScopesNested(plugged);
+              if (plain.failures > 0) assert.ok(plugged.failures > 0, 'nothing red turns green');
+              const attempts = new Map<string, number>();
+              for (const of of testsIn(plugged)) attempts.set(of, (attempts.get(of) ?? 0) + 1);
+              for (const [of, times] of attempts) assert.ok(times <= 2, `${of} ran ${times} times, with one retry`);
+              assertRows(tree, plugged);
+            },
+          ),
+        ));
+    });
+  }
 
 function testsIn(run: TreeRun): string[] {
   return run.told.filter((line) => line.what === 'test').map((line) => line.of);

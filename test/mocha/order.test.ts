@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { VERSIONS, type RecordedOptions, recorded } from './support/recorded';
 import { ONLY, ROOT_ONLY, TORTURE, assertSameButSorted } from './support/torture';
+import { full } from '../support/tiers';
 
 async function compare(specs: Readonly<Record<string, string>>, options: RecordedOptions): Promise<void> {
   const [plain, sorted] = await Promise.all([
@@ -12,7 +13,7 @@ async function compare(specs: Readonly<Record<string, string>>, options: Recorde
 }
 
 for (const mocha of VERSIONS) {
-  describe(`the order, on mocha ${mocha}`, function () {
+  describe(`the order, on mocha ${mocha}${full(mocha !== '12')}`, function () {
     this.timeout(60_000);
 
     const variants: readonly (readonly string[])[] = [

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import type { RunFacts } from '../../lib/facts';
 import { assertScopes } from './support/assert-scopes';
 import { VERSIONS, type Recorded, type RecordedRun, recorded } from './support/recorded';
+import { full } from '../support/tiers';
 
 const PARALLEL = ['--parallel', '--jobs', '2'];
 
@@ -27,7 +28,7 @@ function runsOf(run: RecordedRun): RecordedRun[] {
 }
 
 for (const mocha of VERSIONS) {
-  describe(`parallel runs, on mocha ${mocha}`, function () {
+  describe(`parallel runs, on mocha ${mocha}${full(mocha !== '12')}`, function () {
     this.timeout(60_000);
 
     it('are one run for each file in a worker, and one in the main process that hears of all tests', async () => {

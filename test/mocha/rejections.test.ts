@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict';
 import { assertScopes } from './support/assert-scopes';
 import { VERSIONS, type RecordedOptions, type RecordedRun, recorded } from './support/recorded';
+import { full } from '../support/tiers';
 
 const failed = (run: RecordedRun): unknown => run.report?.failures.map((t) => [t.fullTitle, t.err.message]);
 
 for (const mocha of VERSIONS) {
-  describe(`unhandled rejections, on mocha ${mocha}`, function () {
+  describe(`unhandled rejections, on mocha ${mocha}${full(mocha !== '12')}`, function () {
     this.timeout(60_000);
     const run = (spec: string, options: RecordedOptions = {}): Promise<RecordedRun> =>
       recorded({ 'a.spec.js': spec }, { mocha, ...options });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { assertScopes } from './support/assert-scopes';
 import { VERSIONS, type RecordedRun, recorded } from './support/recorded';
 import { ONLY, ROOT_ONLY, TORTURE } from './support/torture';
+import { full } from '../support/tiers';
 
 /** The handler's calls for one test (or suite), in order. */
 function callsOf(run: RecordedRun, name: string): string[] {
@@ -14,7 +15,7 @@ const leaving = (run: RecordedRun, name: string): unknown =>
 const WHOLE_TEST = ['enter', 'arrive', 'bodyEnded', 'depart', 'leave'];
 
 for (const mocha of VERSIONS) {
-  describe(`scopes, on mocha ${mocha}`, function () {
+  describe(`scopes, on mocha ${mocha}${full(mocha !== '12')}`, function () {
     this.timeout(60_000);
 
     it('are entered and left in step with all code of a large tree', async () => {

@@ -13,6 +13,7 @@ import {
   recorded,
   recordedProject,
 } from './support/recorded';
+import { full } from '../support/tiers';
 
 /** What is recorded, run by run. */
 function runsOf(run: RecordedRun): RecordedRun[] {
@@ -27,7 +28,7 @@ function runsOf(run: RecordedRun): RecordedRun[] {
 const bodies = (run: RecordedRun): string[] => run.events.filter((e) => e.what === 'test').map((e) => e.of);
 
 for (const mocha of VERSIONS) {
-  describe(`ways to run mocha ${mocha}`, function () {
+  describe(`ways to run mocha ${mocha}${full(mocha !== '12')}`, function () {
     this.timeout(60_000);
 
     it('ES modules', async () => {

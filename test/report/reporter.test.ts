@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import type { JsonReport, JsonTest } from '../../lib/report';
 import { type Finished, MOCHAS, type Project, project } from '../support/project';
+import { full } from '../support/tiers';
 
 /** Attaches facts as the mocha room does, without a database: to the test when it is over, and to what a worker sends. */
 const PLUGIN = `
@@ -136,7 +137,7 @@ describe('the JSON reporter', () => {
     for (const mode of ['serial', 'parallel'] as const) {
       const parallel = mode === 'parallel' ? ['--parallel', '--jobs', '2'] : [];
 
-      it(`writes each attempt of each test, in reports/rewind.json (mocha ${mocha}, ${mode})`, () =>
+      it(`writes each attempt of each test, in reports/rewind.json (mocha ${mocha}, ${mode})${full(mocha !== '12')}`, () =>
         withProject({}, mocha, async (p) => {
           const { code, output } = await p.mocha([...DIRECT, ...parallel, ...SPEC_ARGS]);
           assert.equal(code, 2, output);
@@ -144,7 +145,7 @@ describe('the JSON reporter', () => {
           assert.equal(output, '', 'it prints nothing itself');
         }));
 
-      it(`does so beside others, through mocha-multi-reporters (mocha ${mocha}, ${mode})`, () =>
+      it(`does so beside others, through mocha-multi-reporters (mocha ${mocha}, ${mode})${full(mocha !== '12')}`, () =>
         withProject({}, mocha, async (p) => {
           const { code, output } = await p.mocha([...MULTI, ...parallel, ...SPEC_ARGS]);
           assert.equal(code, 2, output);
@@ -152,7 +153,7 @@ describe('the JSON reporter', () => {
           assertReported(p, 'out/deep/rewind.json');
         }));
 
-      it(`believes the last word on a test that an afterEach hook fails (mocha ${mocha}, ${mode})`, () =>
+      it(`believes the last word on a test that an afterEach hook fails (mocha ${mocha}, ${mode})${full(mocha !== '12')}`, () =>
         withProject({ 'test/c.spec.js': "it('is blamed', () => {});" }, mocha, async (p) => {
           await p.mocha([...DIRECT, ...parallel, '--require', './plugin.cjs', 'test/c.spec.js']);
           const { tests } = JSON.parse(fs.readFileSync(path.join(p.dir, 'reports/rewind.json'), 'utf8')) as JsonReport;
@@ -166,7 +167,7 @@ describe('the JSON reporter', () => {
         ['alone', [...DIRECT, '--reporter-option', 'output=taken/rewind.json']],
         ['beside others', MULTI],
       ] as const) {
-        it(`turns a green run red where it can't write, and says so once (mocha ${mocha}, ${mode}, ${how})`, () =>
+        it(`turns a green run red where it can't write, and says so once (mocha ${mocha}, ${mode}, ${how})${full(mocha !== '12')}`, () =>
           withProject(
             {
               taken: 'a file where a folder has to be',

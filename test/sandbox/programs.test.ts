@@ -4,9 +4,9 @@ import assert from 'node:assert/strict';
 import type { Knex } from 'knex';
 import { Arena, scope } from './arena';
 import { scopeContext } from '../../lib/scope';
+import { rounds } from '../support/tiers';
 import { program, runProgram } from './programs';
 
-const ROUNDS = Number(process.env.REWIND_TEST_ROUNDS ?? 300);
 const SEED = Number(process.env.REWIND_TEST_SEED ?? Date.now() % 1_000_000);
 
 /**
@@ -47,7 +47,7 @@ function assertSame(seen: Outcome, real: Outcome, hint: string): number {
   return compared;
 }
 
-describe(`random programs (seed ${SEED}, ${ROUNDS} of them)`, () => {
+describe(`random programs (seed ${SEED})`, () => {
   let arena: Arena;
   let plain: Knex;
   let boxed: Knex;
@@ -58,35 +58,36 @@ describe(`random programs (seed ${SEED}, ${ROUNDS} of them)`, () => {
   });
   after(() => arena.close());
 
-  it('do in the sandbox what they do on a real pool', async function () {
-    this.timeout(0);
-    let compared = 0;
-    for (let seed = SEED; seed < SEED + ROUNDS; seed++) {
-      const given = program(seed);
-      const test = scope('test', `program ${seed}`, arena.root);
-      arena.sandbox.enter(test);
-      const seen = await scopeContext.run(test, () => runProgram(boxed, given));
-      test.ended = true;
-      const problems = arena.sandbox.leave(test);
-      const hint = `REWIND_TEST_SEED=${seed} REWIND_TEST_ROUNDS=1; program: ${JSON.stringify(given)}`;
-      assert.deepEqual(problems.map(String), [], hint);
-      for (let left = REAL_RUNS; ; left--) {
-        await plain.raw('truncate pa, ch, now_immediate');
-        const real = await runProgram(plain, given);
-        try {
-          compared += assertSame(seen, real, hint);
-          break;
-        } catch (difference) {
-          if (left === 0) throw difference;
-          await plain.destroy();
-          plain.initialize();
+  for (const [count, mark] of rounds(100, 300))
+    it(`do in the sandbox what they do on a real pool, ${count} of them${mark}`, async function () {
+      this.timeout(0);
+      let compared = 0;
+      for (let seed = SEED; seed < SEED + count; seed++) {
+        const given = program(seed);
+        const test = scope('test', `program ${seed}`, arena.root);
+        arena.sandbox.enter(test);
+        const seen = await scopeContext.run(test, () => runProgram(boxed, given));
+        test.ended = true;
+        const problems = arena.sandbox.leave(test);
+        const hint = `REWIND_TEST_SEED=${seed} REWIND_TEST_ROUNDS=1; program: ${JSON.stringify(given)}`;
+        assert.deepEqual(problems.map(String), [], hint);
+        for (let left = REAL_RUNS; ; left--) {
+          await plain.raw('truncate pa, ch, now_immediate');
+          const real = await runProgram(plain, given);
+          try {
+            compared += assertSame(seen, real, hint);
+            break;
+          } catch (difference) {
+            if (left === 0) throw difference;
+            await plain.destroy();
+            plain.initialize();
+          }
+        }
+        if (seed % 20 === 0) {
+          await arena.sandbox.flush();
+          assert.deepEqual(await arena.boxedDb.query('select v from pa'), [], `rows were really committed; ${hint}`);
         }
       }
-      if (seed % 20 === 0) {
-        await arena.sandbox.flush();
-        assert.deepEqual(await arena.boxedDb.query('select v from pa'), [], `rows were really committed; ${hint}`);
-      }
-    }
-    if (ROUNDS >= 100) assert.ok(compared > ROUNDS * 10, 'hardly anything was compared');
-  });
+      if (count >= 100) assert.ok(compared > count * 10, 'hardly anything was compared');
+    });
 });

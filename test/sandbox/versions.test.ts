@@ -113,7 +113,7 @@ describe('what the sandbox relies on', () => {
   }
 });
 
-describe('all behaviours', () => {
+describe('all behaviours @full', () => {
   const pairs = [
     ['2.5', '8.11'],
     ['3.0', '8.16'],

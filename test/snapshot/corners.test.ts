@@ -1,6 +1,7 @@
 // What only some databases, or some versions of PostgreSQL, have: each on a database of its own.
 import assert from 'node:assert/strict';
 import { type Ground, type Role, contents, differences, ground, servers, versionOf } from './support';
+import { full } from '../support/tiers';
 
 interface Corner {
   readonly setup: string;
@@ -56,7 +57,7 @@ const VIEWS = `
 
 for (const server of servers()) {
   for (const role of ['superuser', 'owner'] as const) {
-    describe(`a restore, on ${server.name}, as ${role}, brings back`, () => {
+    describe(`a restore, on ${server.name}, as ${role}${full(role !== 'superuser')}, brings back`, () => {
       let version: number;
       let place: Ground | undefined;
       before(async () => {

@@ -6,6 +6,7 @@ import type { OwnConnection } from '../../lib/sql';
 import { type FrailServer, startFrailServer } from '../support/frail-server';
 import { createDatabase } from '../support/database';
 import { type Outcome, assertGreen, run } from '../support/run';
+import { full } from '../support/tiers';
 import { USERS } from '../support/users';
 import { type Ground, contents, differences, ground, own } from './support';
 
@@ -124,7 +125,7 @@ for (const [fsync, role, moments] of [
   ['off', 'owner', names],
   ['on', 'superuser', names.filter((_, i) => i % 4 === 0)],
 ] as const) {
-  describe(`a server that is killed, with fsync ${fsync}`, function () {
+  describe(`a server that is killed, with fsync ${fsync}${full(fsync === 'on')}`, function () {
     this.timeout(240_000);
     let server: FrailServer;
     before(async () => {

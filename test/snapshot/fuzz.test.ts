@@ -5,23 +5,24 @@ import { randomInt } from 'node:crypto';
 import type { Client } from 'pg';
 import type { Snapshot } from '../../lib/snapshot';
 import { type Ground, contents, differences, ground, own, servers } from './support';
+import { rounds } from '../support/tiers';
 import { ZOO } from './zoo';
 
-const ROUNDS = Number(process.env.REWIND_TEST_ROUNDS ?? 80);
 const SEED = Number(process.env.REWIND_TEST_SEED ?? randomInt(2 ** 31));
 
 for (const server of servers()) {
   for (const role of ['superuser', 'owner'] as const) {
     for (const journalAbove of [20_000, 0]) {
-      it(`gives the checkpoint back in ${ROUNDS} random rounds, on ${server.name}, as ${role}, with ${journalAbove ? 'copies' : 'journals'} (REWIND_TEST_SEED=${SEED})`, async function () {
-        this.timeout(60_000 + ROUNDS * 1000);
-        const place = await ground({ server: server.url(), role }, ZOO);
-        try {
-          await new Fuzz(place, journalAbove, randomness(SEED)).run(ROUNDS);
-        } finally {
-          await place.drop();
-        }
-      });
+      for (const [count, mark] of rounds(20, 80))
+        it(`gives the checkpoint back in ${count} random rounds, on ${server.name}, as ${role}, with ${journalAbove ? 'copies' : 'journals'} (REWIND_TEST_SEED=${SEED})${mark}`, async function () {
+          this.timeout(60_000 + count * 1000);
+          const place = await ground({ server: server.url(), role }, ZOO);
+          try {
+            await new Fuzz(place, journalAbove, randomness(SEED)).run(count);
+          } finally {
+            await place.drop();
+          }
+        });
     }
   }
 }

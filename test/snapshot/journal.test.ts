@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { Client } from 'pg';
 import type { Snapshot } from '../../lib/snapshot';
 import { type Ground, contents, differences, ground, servers } from './support';
+import { full } from '../support/tiers';
 
 const SCHEMA = `
   create table big (id int primary key, x text);
@@ -16,7 +17,7 @@ const SCHEMA = `
 
 for (const server of servers()) {
   for (const role of ['superuser', 'owner'] as const) {
-    describe(`a journal, on ${server.name}, as ${role}`, () => {
+    describe(`a journal, on ${server.name}, as ${role}${full(role !== 'superuser')}`, () => {
       let place: Ground;
       let snapshot: Snapshot;
       let app: Client;

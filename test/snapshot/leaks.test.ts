@@ -4,6 +4,7 @@ import type { Client } from 'pg';
 import { RewindError } from '../../lib/errors';
 import type { Snapshot } from '../../lib/snapshot';
 import { type Ground, type Role, contents, differences, ground, servers, versionOf } from './support';
+import { full } from '../support/tiers';
 
 const SCHEMA = `
   create table users (id serial primary key, name text unique not null, age int);
@@ -23,7 +24,7 @@ const SCHEMA = `
 
 for (const server of servers()) {
   for (const role of ['superuser', 'granted', 'owner'] satisfies Role[]) {
-    describe(`writes from outside, on ${server.name} as ${role}`, () => {
+    describe(`writes from outside, on ${server.name} as ${role}${full(role !== 'superuser')}`, () => {
       let place: Ground;
       let snapshot: Snapshot;
       let baseline: Record<string, string>;

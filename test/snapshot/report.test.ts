@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import type { Client } from 'pg';
 import type { Restored, Snapshot } from '../../lib/snapshot';
 import { type Ground, contents, differences, ground, servers } from './support';
+import { full } from '../support/tiers';
 
 // Some columns have the names of what our functions call theirs.
 const SCHEMA = `
@@ -79,7 +80,7 @@ for (const server of servers()) {
   for (const role of ['superuser', 'owner'] as const) {
     for (const journalAbove of [20_000, 0]) {
       const means = journalAbove ? 'copies' : 'journals';
-      describe(`the report of a restore, on ${server.name}, as ${role}, with ${means}`, () => {
+      describe(`the report of a restore, on ${server.name}, as ${role}, with ${means}${full(role !== 'superuser')}`, () => {
         for (const age of ['younger', 'older'] as const) {
           describe(`with a transaction that is ${age} than the seed`, () => {
             let place: Ground;

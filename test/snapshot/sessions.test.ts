@@ -5,6 +5,7 @@ import { RewindError } from '../../lib/errors';
 import type { Snapshot } from '../../lib/snapshot';
 import { serverUrl } from '../support/database';
 import { type Ground, contents, differences, ground } from './support';
+import { full } from '../support/tiers';
 
 const SCHEMA = `
   create table users (id serial primary key, name text unique not null);
@@ -16,7 +17,7 @@ const SCHEMA = `
 `;
 
 for (const role of ['superuser', 'owner'] as const) {
-  describe(`other sessions, as ${role}`, () => {
+  describe(`other sessions, as ${role}${full(role !== 'superuser')}`, () => {
     let place: Ground;
     let snapshot: Snapshot;
     let baseline: Record<string, string>;

@@ -1,6 +1,7 @@
 // Settings of a role or a database are those of our session too, and of the app's, in which our triggers run.
 import assert from 'node:assert/strict';
 import { type Ground, contents, differences, ground, servers, versionOf } from './support';
+import { full } from '../support/tiers';
 
 const SCHEMA = `
   create type mixed as (at date, f float8, b bytea, lasting interval, x xml);
@@ -28,7 +29,7 @@ const UNUSUAL = {
 
 for (const server of servers()) {
   for (const role of ['superuser', 'owner'] as const) {
-    describe(`settings of the database, on ${server.name}, as ${role}`, () => {
+    describe(`settings of the database, on ${server.name}, as ${role}${full(role !== 'superuser')}`, () => {
       let place: Ground;
       let version: number;
       before(async () => {

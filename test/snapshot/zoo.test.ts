@@ -6,6 +6,7 @@ import type { Client } from 'pg';
 import type { Snapshot } from '../../lib/snapshot';
 import { type Ground, contents, differences, ground, servers, versionOf } from './support';
 import { ZOO } from './zoo';
+import { full } from '../support/tiers';
 
 // It comes without types.
 const { from } = createRequire(__filename)('pg-copy-streams') as {
@@ -182,7 +183,7 @@ const GUARDS = `
 for (const server of servers()) {
   for (const role of ['superuser', 'owner', 'granted'] as const) {
     for (const journalAbove of role === 'granted' ? [20_000] : [20_000, 0]) {
-      describe(`the zoo, on ${server.name}, as ${role}, with ${journalAbove ? 'copies' : 'journals'}`, () => {
+      describe(`the zoo, on ${server.name}, as ${role}, with ${journalAbove ? 'copies' : 'journals'}${full(role !== (journalAbove ? 'superuser' : 'owner'))}`, () => {
         let place: Ground;
         let snapshot: Snapshot;
         let hands: Hands;

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { explicitModeOf, setExplicitMode } from '../../lib/explicit-mode';
 import { nodb, rollback, truncate, unmanaged } from '../../lib';
 import { type Finished, MOCHAS, type ProjectOptions, project } from '../support/project';
+import { full } from '../support/tiers';
 
 interface Ran extends Finished {
   /** `title: mode`, in the order they ran. */
@@ -36,7 +37,7 @@ async function run(
 }
 
 for (const mocha of Object.keys(MOCHAS) as (keyof typeof MOCHAS)[]) {
-  describe(`a mode in code, on mocha ${mocha}`, () => {
+  describe(`a mode in code, on mocha ${mocha}${full(mocha !== '12')}`, () => {
     it('counts like a tag, and leaves the title alone', async () => {
       const ran = await run(
         {
