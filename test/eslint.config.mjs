@@ -8,6 +8,7 @@ const ROOMS = {
   sandbox: [],
   snapshot: [],
   database: [],
+  wire: [],
   report: [],
   cli: ['config', 'database', 'report', 'snapshot'],
 };
