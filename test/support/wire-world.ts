@@ -19,6 +19,8 @@ export class World {
   constructor(
     readonly way: Way,
     readonly database: TestDatabase,
+    /** An outsider. */
+    readonly witness: Client,
     readonly driver: { readonly Client: ClientClass } = pg,
   ) {}
 
