@@ -50,6 +50,8 @@ export class ClientConnection {
   readonly statements = new Map<string, Statement>();
   /** By name: what it has open on a server connection that others use too. */
   readonly portals = new Map<string, Portal>();
+  /** In whose async context a segment was sent: where a driver queues by itself, not the one that its write comes in. */
+  takeContext: () => AsyncResource = () => new AsyncResource('REWIND_SEGMENT');
   private readonly cutter = new FrameCutter((type, chunk, start, end) => {
     if (!this.closed) this.frame(type, chunk.subarray(start, end));
   }, true);
@@ -136,7 +138,7 @@ export class ClientConnection {
   private submit(end: SegmentEnd): void {
     const { requests } = this;
     this.requests = [];
-    this.waiting.push(new Segment(this, requests, end, new AsyncResource('REWIND_SEGMENT')));
+    this.waiting.push(new Segment(this, requests, end, this.takeContext()));
     this.next();
   }
 

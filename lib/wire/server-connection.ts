@@ -5,7 +5,7 @@ import type { BatchOwner, Ended, OpenSession } from './contract';
 import { isFatal } from './error-response';
 import { FrameCutter } from './frame-cutter';
 import { FrameRange } from './frame-range';
-import { Backend, FLUSH, Frontend, ProtocolError, readTag, stringAt, SYNC, TERMINATE, type Status } from './frames';
+import { Backend, FLUSH, Frontend, ProtocolError, readTag, Status, stringAt, SYNC, TERMINATE } from './frames';
 import { later } from './later';
 import { PreparedNames } from './prepared-names';
 import { ServerParameters } from './server-parameters';
@@ -29,6 +29,8 @@ export class ServerConnection {
   readonly pid: number;
   readonly names = new PreparedNames();
   ended: Ended | undefined;
+  /** The transaction's, as the server told it last. */
+  status: Status = Status.idle;
   /** What comes unasked: notifications, and notices while nothing runs. */
   onUnasked: (frame: Buffer) => void = () => {};
   onEnded: (why: Ended) => void = () => {};
@@ -67,7 +69,8 @@ export class ServerConnection {
       const why = this.ended;
       return later(() => owner.lost(why));
     }
-    if (this.held.length > 0 || this.jobs.at(-1)?.batch.queryBehind) this.held.push(job);
+    const alone = batch.queryBehind || this.jobs.at(-1)?.batch.queryBehind;
+    if (this.held.length > 0 || (alone && this.jobs.length > 0)) this.held.push(job);
     else this.send(job);
   }
 
@@ -78,7 +81,11 @@ export class ServerConnection {
   copy(frame: Buffer): boolean {
     if (this.ended) return true;
     const writable = this.session.socket.write(frame);
-    return frame[0] === Frontend.copyData ? writable : this.session.socket.write(FLUSH);
+    if (frame[0] === Frontend.copyData) return writable;
+    const [job] = this.jobs;
+    if (job?.batch.queryBehind && this.status === Status.idle) this.sync(job);
+    else this.session.socket.write(FLUSH);
+    return true;
   }
 
   /** Asks the server to cancel what runs. Resolves when it has been told, or can't be. */
@@ -110,6 +117,8 @@ export class ServerConnection {
   private send(job: Job): void {
     const { batch } = job;
     let { frames } = batch;
+    // Since PostgreSQL 18 several Executes ahead of a Query make an implicit transaction, which only a Sync ends.
+    if (batch.queryBehind && this.status === Status.idle) batch.sync(true);
     this.jobs.push(job);
     if (this.jobs.length === 1) this.session.socket.ref?.();
     if (this.skipping) {
@@ -118,7 +127,7 @@ export class ServerConnection {
       this.skipToSync();
     }
     if (frames.length > 0) this.write(frames);
-    if (job.steps.length === 0 || job.steps[0]?.made) later(() => this.advance());
+    if (this.needsNoServer) later(() => this.advance());
   }
 
   private write(frames: readonly Buffer[]): void {
@@ -146,6 +155,7 @@ export class ServerConnection {
   }
 
   private frame(type: number, chunk: Buffer, start: number, end: number): void {
+    while (this.needsNoServer) this.advance();
     const job = this.jobs[0];
     const step = job?.steps[job.at];
     switch (type) {
@@ -166,6 +176,9 @@ export class ServerConnection {
 
   private answer(type: number, job: Job, step: Step, chunk: Buffer, start: number, end: number): void {
     if (type === Backend.copyInResponse && step.shown) return this.copyIn(job, chunk, start, end);
+    const ready = type === Backend.readyForQuery;
+    if (ready) this.status = chunk[end - 1] as Status;
+    if (ready && job.at < job.steps.length - 1) return void job.at++; // the client sees the last one
     if (step.shown) this.show(chunk, start, end);
     else if (type === Backend.dataRow) step.onRow?.(chunk.subarray(start, end));
     if (type === Backend.commandComplete && chunk[start + 5] === 0x44) this.forgetAfter(chunk.subarray(start, end));
@@ -188,10 +201,7 @@ export class ServerConnection {
     step.undo?.(true);
     this.names.unnamed = undefined;
     job.at++;
-    if (job.batch.queryBehind) {
-      this.session.socket.write(SYNC);
-      job.steps.push({ answer: Answer.ready, shown: false, sync: true });
-    }
+    if (job.batch.queryBehind && !job.steps.at(-1)?.sync) this.sync(job);
     this.skipToSync();
   }
 
@@ -210,20 +220,24 @@ export class ServerConnection {
     this.skipping = true;
   }
 
-  /** Answers made here whose turn has come; and the end of the job. */
+  /** Gives the answers made here whose turn has come, and ends the job if that was all. */
   private advance(status?: Status): void {
-    let job: Job | undefined;
-    while ((job = this.jobs[0])) {
-      let step: Step | undefined;
-      while ((step = job.steps[job.at])?.made) {
-        this.flush();
-        job.owner.push(step.made);
-        job.at++;
-      }
-      if (step) return;
-      this.finish(job, status);
-      status = undefined;
+    const job = this.jobs[0];
+    if (!job) return;
+    for (let step: Step | undefined; (step = job.steps[job.at])?.made; job.at++) {
+      this.flush();
+      job.owner.push(step.made);
     }
+    if (job.at < job.steps.length) return;
+    this.finish(job, status);
+    // never within the delivery of another answer: pg-cursor is not ready for one then
+    if (this.needsNoServer) later(() => this.advance());
+  }
+
+  /** The next step of what is at work waits for nothing from the server. */
+  private get needsNoServer(): boolean {
+    const job = this.jobs[0];
+    return job !== undefined && (job.at === job.steps.length || job.steps[job.at]?.made !== undefined);
   }
 
   private finish(job: Job, status: Status | undefined): void {
@@ -242,6 +256,12 @@ export class ServerConnection {
     for (let i = job.steps.length - 1; i > job.at; i--) if (job.steps[i]?.sync) job.steps.splice(i, 1);
     this.flush();
     if (job.owner.copyIn?.(chunk.subarray(start, end)) !== false) job.owner.push(chunk.subarray(start, end));
+  }
+
+  /** A Sync behind what is under way. */
+  private sync(job: Job): void {
+    this.session.socket.write(SYNC);
+    job.steps.push({ answer: Answer.ready, shown: true, sync: true });
   }
 
   private parameter(chunk: Buffer, start: number): void {

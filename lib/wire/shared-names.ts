@@ -28,7 +28,7 @@ export class SharedNames {
 
   constructor(
     private readonly names: PreparedNames,
-    private readonly view: StatementView = { textOf: ({ text }) => text, searchPathOf: () => '' },
+    private readonly view: StatementView,
   ) {}
 
   /** Appends what the server is to be asked for a request of the segment's. Returns the error that is the answer instead. */

@@ -26,10 +26,9 @@ export class SharedRoute implements Route {
   private active: Segment | undefined;
   private readonly waiting: Segment[] = [];
 
-  constructor(
-    private readonly open: () => Promise<ServerConnection>,
-    private readonly view?: StatementView,
-  ) {}
+  readonly view: StatementView = { textOf: ({ text }) => text, searchPathOf: () => '' };
+
+  constructor(private readonly open: () => Promise<ServerConnection>) {}
 
   async welcome(): Promise<Profile> {
     this.opening ??= this.open();
@@ -89,7 +88,7 @@ export class SharedRoute implements Route {
         client.copying = false;
         this.failed = failed !== undefined || refused || status === frames.Status.failed;
         if (error) segment.push(error);
-        if (end !== 'flush') this.names?.portalsEnd(client);
+        if (end !== 'flush' || this.failed) this.names?.portalsEnd(client);
         if (end !== 'flush')
           segment.finish(status === undefined ? undefined : frames.Status.idle, tail, this.server?.parameters);
         else if (this.failed) segment.fail(tail);

@@ -1,6 +1,7 @@
 // What drivers/ will do for wire/: a real session, opened by the app's own pg Client, whose socket is handed over.
 import net from 'node:net';
 import type { Socket } from 'node:net';
+import type { Duplex } from 'node:stream';
 import type { Client, ClientConfig } from 'pg';
 import { ServerConnection } from '../../lib/wire';
 
@@ -25,7 +26,12 @@ export type ClientClass = new (config: ClientConfig) => Client;
 export const dial = ({ host, port }: Address): Socket =>
   host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host);
 
-export async function openSession(Driver: ClientClass, config: ClientConfig): Promise<ServerConnection> {
+/** `through`: what the socket is wrapped in. */
+export async function openSession(
+  Driver: ClientClass,
+  config: ClientConfig,
+  through: (socket: Socket) => Duplex = (socket) => socket,
+): Promise<{ server: ServerConnection; socket: Socket }> {
   const client = new Driver(config);
   const opened = client as unknown as Opened;
   const parameters = new Map<string, string>();
@@ -36,5 +42,6 @@ export async function openSession(Driver: ClientClass, config: ClientConfig): Pr
   socket.removeAllListeners('data'); // pg's parser has read up to ReadyForQuery
   const secret = Buffer.alloc(4);
   secret.writeInt32BE(opened.secretKey);
-  return new ServerConnection({ socket, parameters, pid: opened.processID, secret, dial: () => dial(opened) });
+  const told = { parameters, pid: opened.processID, secret, dial: () => dial(opened) };
+  return { server: new ServerConnection({ socket: through(socket), ...told }), socket };
 }

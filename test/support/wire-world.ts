@@ -1,9 +1,11 @@
 // Where a program runs: on direct connections, on client connections that have a server connection each, or on client
 // connections that share one.
+import type { Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import pg, { type Client, type ClientConfig } from 'pg';
 import { ClientStream, Clients, OwnRoute, type Route, type ServerConnection } from '../../lib/wire';
 import { serverUrl, type TestDatabase } from './database';
+import { Rechunked } from './rechunk';
 import { RawClient, startupMessage } from './raw-client';
 import { SharedRoute } from './shared-route';
 import { dial, openSession, type Address, type ClientClass } from './wire-session';
@@ -13,6 +15,10 @@ export type Way = 'direct' | 'own' | 'shared';
 export class World {
   readonly clients = new Clients();
   readonly sessions: ServerConnection[] = [];
+  /** The sockets of these. */
+  readonly sockets: Socket[] = [];
+  /** Cuts all that goes to and from clients and servers into other pieces. */
+  rechunked: { readonly next: (below: number) => number; readonly longest: number } | undefined;
   private shared: SharedRoute | undefined;
   private readonly endings: (() => unknown)[] = [];
 
@@ -26,9 +32,12 @@ export class World {
 
   /** As drivers/ will do it: with the app's own settings. */
   async open(more?: ClientConfig): Promise<ServerConnection> {
-    const session = await openSession(this.driver.Client, { ...this.settings, ...more });
-    this.sessions.push(session);
-    return session;
+    const { server, socket } = await openSession(this.driver.Client, { ...this.settings, ...more }, (real) =>
+      this.pieces(real),
+    );
+    this.sessions.push(server);
+    this.sockets.push(socket);
+    return server;
   }
 
   /** What a driver gets for a socket. */
@@ -37,6 +46,10 @@ export class World {
       if (this.way === 'own') return new OwnRoute(client, () => this.open(more));
       return this.sharedRoute;
     });
+  }
+  private pieces<Socket extends Duplex>(socket: Socket): Socket {
+    const cut = this.rechunked;
+    return cut ? (new Rechunked(socket, cut.next, cut.longest) as Duplex as Socket) : socket;
   }
   get sharedRoute(): SharedRoute {
     return (this.shared ??= new SharedRoute(() => this.open()));
@@ -48,7 +61,7 @@ export class World {
   }
   config(more?: ClientConfig): ClientConfig {
     const direct = { ...this.settings, ...more };
-    return this.way === 'direct' ? direct : { ...direct, stream: () => this.stream(more), ssl: false };
+    return this.way === 'direct' ? direct : { ...direct, stream: () => this.pieces(this.stream(more)), ssl: false };
   }
   /** A connected client of the driver. */
   async client(more?: ClientConfig): Promise<Client> {
@@ -66,7 +79,7 @@ export class World {
     return raw;
   }
   async socket(): Promise<Duplex> {
-    const socket = this.way === 'direct' ? dial(this.settings as Address) : this.stream().connect();
+    const socket = this.way === 'direct' ? dial(this.settings as Address) : this.pieces(this.stream()).connect();
     this.endings.push(() => socket.destroy());
     await new Promise((resolve) => socket.once('connect', resolve));
     return socket;
