@@ -36,8 +36,11 @@ export interface Step {
 export class Batch {
   readonly frames: Buffer[];
   readonly steps: Step[] = [];
-  /** A simple Query behind frames of the extended protocol: if these fail, only a Sync brings the server back. */
-  queryBehind = false;
+  /**
+   * A simple Query behind frames of the extended protocol: the numbers of its frame and its step. If those fail, only a Sync
+   * brings the server back.
+   */
+  queryBehind: [frame: number, step: number] | undefined;
 
   constructor(private readonly names: PreparedNames) {
     this.frames = names.closes();
@@ -100,7 +103,7 @@ export class Batch {
   }
 
   query(text: string | Buffer): this {
-    this.queryBehind ||= this.frames.length > 0;
+    if (this.frames.length > 0) this.queryBehind = [this.frames.length, this.steps.length];
     this.names.unnamed = this.names.unnamedPortal = undefined;
     return this.show(typeof text === 'string' ? query(text) : text, Answer.ready);
   }

@@ -65,7 +65,7 @@ export interface Outcome {
   readonly failed: 'client' | 'own' | undefined;
   /** The error of a step of ours, an ErrorResponse. The client has not been told. */
   readonly error: Buffer | undefined;
-  /** The last part of the client's answer; it ends in its ReadyForQuery, if one is shown. */
+  /** The last part of the client's answer, up to its ReadyForQuery if one is shown. */
   readonly tail: Buffer | undefined;
 }
 

@@ -154,5 +154,11 @@ export function readRow(row: Buffer): (string | null)[] {
   return values.map((value) => value && value.toString());
 }
 
+/** Whether an answer is complete up to its ReadyForQuery. No other message that an answer ends in ends like one. */
+export function endsReady(answer: Buffer): boolean {
+  const at = answer.length - 6;
+  return at >= 0 && answer[at] === Backend.readyForQuery && answer.readInt32BE(at + 1) === 5;
+}
+
 /** The tag of a CommandComplete: `INSERT 0 1`. */
 export const readTag = (complete: Buffer): string => stringAt(complete, 5)[0];

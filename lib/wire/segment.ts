@@ -1,7 +1,7 @@
 import type { AsyncResource } from 'node:async_hooks';
 import type { ClientConnection } from './client-connection';
 import { errorResponse, type ErrorFields } from './error-response';
-import { readyForQuery, type Status } from './frames';
+import { endsReady, readyForQuery, type Status } from './frames';
 import { later } from './later';
 import type { Request } from './request';
 import type { ServerParameters } from './server-parameters';
@@ -29,23 +29,20 @@ export class Segment {
   }
 
   /**
-   * The answer is complete. `tail` is its last part; where `status` is given, it ends in a ReadyForQuery, whose status is
-   * set to that. What `parameters` have that the client has not been told goes ahead of the ReadyForQuery.
+   * The answer is complete; `tail` is its last part. Where `status` is given, the client is told it by a ReadyForQuery (the
+   * tail's own, if it ends in one), and of `parameters` what is news to it.
    */
   finish(status?: Status, tail?: Buffer, parameters?: ServerParameters): void {
-    const news = parameters && this.client.told.news(parameters);
-    if (status === undefined) {
-      if (tail) this.push(tail);
-    } else {
-      const answer = tail ?? readyForQuery(status);
-      answer[answer.length - 1] = status;
-      if (news) {
-        const end = answer.length - readyForQuery(status).length;
-        if (end > 0) this.push(answer.subarray(0, end));
-        this.push(news);
-        this.push(answer.subarray(end));
-      } else this.push(answer);
+    const news = status === undefined ? undefined : parameters && this.client.told.news(parameters);
+    let rest = tail;
+    if (status !== undefined && !news && tail && endsReady(tail)) tail[tail.length - 1] = status;
+    else {
+      if (tail && endsReady(tail)) rest = tail.subarray(0, -6);
+      if (rest && rest.length > 0) this.push(rest);
+      if (news) this.push(news);
+      rest = status === undefined ? undefined : readyForQuery(status);
     }
+    if (rest) this.push(rest);
     this.client.finished(this, status);
   }
 

@@ -16,6 +16,8 @@ interface Job {
   readonly steps: Step[];
   readonly owner: BatchOwner;
   at: number;
+  /** What is not sent yet. */
+  rest: Buffer[] | undefined;
   failed: 'client' | 'own' | undefined;
   error: Buffer | undefined;
 }
@@ -64,7 +66,7 @@ export class ServerConnection {
 
   /** Batches are answered in order. One may be sent before the one ahead is answered. */
   run(batch: Batch, owner: BatchOwner): void {
-    const job: Job = { batch, steps: batch.steps, owner, at: 0, failed: undefined, error: undefined };
+    const job: Job = { batch, steps: batch.steps, owner, at: 0, rest: undefined, failed: undefined, error: undefined };
     if (this.ended) {
       const why = this.ended;
       return later(() => owner.lost(why));
@@ -81,11 +83,7 @@ export class ServerConnection {
   copy(frame: Buffer): boolean {
     if (this.ended) return true;
     const writable = this.session.socket.write(frame);
-    if (frame[0] === Frontend.copyData) return writable;
-    const [job] = this.jobs;
-    if (job?.batch.queryBehind && this.status === Status.idle) this.sync(job);
-    else this.session.socket.write(FLUSH);
-    return true;
+    return frame[0] === Frontend.copyData ? writable : this.session.socket.write(FLUSH);
   }
 
   /** Asks the server to cancel what runs. Resolves when it has been told, or can't be. */
@@ -117,8 +115,6 @@ export class ServerConnection {
   private send(job: Job): void {
     const { batch } = job;
     let { frames } = batch;
-    // Since PostgreSQL 18 several Executes ahead of a Query make an implicit transaction, which only a Sync ends.
-    if (batch.queryBehind && this.status === Status.idle) batch.sync(true);
     this.jobs.push(job);
     if (this.jobs.length === 1) this.session.socket.ref?.();
     if (this.skipping) {
@@ -126,8 +122,21 @@ export class ServerConnection {
       this.skipping = false;
       this.skipToSync();
     }
+    if (batch.queryBehind && this.status === Status.idle) frames = this.holdQuery(job);
     if (frames.length > 0) this.write(frames);
     if (this.needsNoServer) later(() => this.advance());
+  }
+
+  /**
+   * Since PostgreSQL 18 several Executes without a Sync make an implicit transaction. A Query behind them would run in it, and
+   * would never be committed: where no transaction is open, it is sent when what is ahead of it is done.
+   */
+  private holdQuery(job: Job): Buffer[] {
+    const { frames, queryBehind } = job.batch;
+    const [frame, step] = queryBehind as [frame: number, step: number];
+    job.steps.splice(step, 0, { answer: Answer.ready, shown: false, sync: true });
+    job.rest = frames.slice(frame);
+    return [...frames.slice(0, frame), SYNC];
   }
 
   private write(frames: readonly Buffer[]): void {
@@ -178,7 +187,12 @@ export class ServerConnection {
     if (type === Backend.copyInResponse && step.shown) return this.copyIn(job, chunk, start, end);
     const ready = type === Backend.readyForQuery;
     if (ready) this.status = chunk[end - 1] as Status;
-    if (ready && job.at < job.steps.length - 1) return void job.at++; // the client sees the last one
+    if (ready && job.rest) {
+      job.at = job.failed ? job.steps.length : job.at + 1;
+      if (!job.failed) this.write(job.rest);
+      job.rest = undefined;
+      return this.advance(this.status);
+    }
     if (step.shown) this.show(chunk, start, end);
     else if (type === Backend.dataRow) step.onRow?.(chunk.subarray(start, end));
     if (type === Backend.commandComplete && chunk[start + 5] === 0x44) this.forgetAfter(chunk.subarray(start, end));
@@ -201,7 +215,10 @@ export class ServerConnection {
     step.undo?.(true);
     this.names.unnamed = undefined;
     job.at++;
-    if (job.batch.queryBehind && !job.steps.at(-1)?.sync) this.sync(job);
+    if (job.batch.queryBehind && !job.rest) {
+      this.session.socket.write(SYNC);
+      job.steps.push({ answer: Answer.ready, shown: false, sync: true });
+    }
     this.skipToSync();
   }
 
@@ -256,12 +273,6 @@ export class ServerConnection {
     for (let i = job.steps.length - 1; i > job.at; i--) if (job.steps[i]?.sync) job.steps.splice(i, 1);
     this.flush();
     if (job.owner.copyIn?.(chunk.subarray(start, end)) !== false) job.owner.push(chunk.subarray(start, end));
-  }
-
-  /** A Sync behind what is under way. */
-  private sync(job: Job): void {
-    this.session.socket.write(SYNC);
-    job.steps.push({ answer: Answer.ready, shown: true, sync: true });
   }
 
   private parameter(chunk: Buffer, start: number): void {

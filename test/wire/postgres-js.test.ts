@@ -38,6 +38,7 @@ async function program(sql: Sql, transactions: boolean): Promise<unknown[]> {
   writable.write('200\n');
   writable.end();
   await new Promise((resolve) => writable.on('finish', resolve));
+  while ((await sql`select from t where u = 200`).count === 0); // it tells no end of the COPY
   const chunks: Buffer[] = [];
   for await (const chunk of await sql`copy (select u from t order by u) to stdout`.readable()) chunks.push(chunk);
   seen.push(Buffer.concat(chunks).toString());
@@ -70,6 +71,7 @@ describe('postgres.js, by its option `socket`', () => {
           return await program(sql, way === 'own');
         } finally {
           await sql.end({ timeout: 1 });
+          await world.close();
         }
       };
       assert.deepEqual(await run(way), await run('direct'));

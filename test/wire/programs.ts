@@ -414,14 +414,14 @@ export const sessions: Record<string, Program> = {
 
   'a client that ends, or breaks, in a query: what it has sent still runs': async (world) => {
     const [a, b] = [await world.client(), await world.client()];
-    const slow = 'insert into t (u) select 1 from pg_sleep(0.1)';
-    const ended = outcome(a.query(slow));
-    await untilActive(world, slow);
-    const [end] = [a.end()];
-    const other = 'insert into t (u) select 2 from pg_sleep(0.1)';
-    const broken = outcome(b.query(other));
-    await untilActive(world, other);
+    await world.witness.query('select pg_advisory_lock(7)');
+    const waiting = (u: number): string => `insert into t (u) select ${u} from pg_advisory_xact_lock_shared(7)`;
+    const [ended, broken] = [outcome(a.query(waiting(1))), outcome(b.query(waiting(2)))];
+    await untilActive(world, waiting(1));
+    await untilActive(world, waiting(2));
+    const end = a.end();
     (b as unknown as { connection: { stream: { destroy(): void } } }).connection.stream.destroy();
+    await world.witness.query('select pg_advisory_unlock(7)');
     const seen = [((await ended) as Error).message, ((await broken) as Error).message];
     await end;
     for (;;) {

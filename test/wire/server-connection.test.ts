@@ -72,7 +72,7 @@ describe('a server connection', () => {
         error && frames.stringAt(error, 5)[0],
       ]),
       [
-        ['Z', 'own', 0x49, 'SERROR'],
+        ['', 'own', 0x49, 'SERROR'],
         ['TDCZ', undefined, 0x49, undefined],
         ['Z', 'own', 0x49, 'SERROR'],
         ['12DCZ', undefined, 0x49, undefined],
