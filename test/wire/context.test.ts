@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { AsyncLocalStorage } from 'node:async_hooks';
-import { Client, type ClientConfig } from 'pg';
+import type { Client, ClientConfig } from 'pg';
 import type { Segment } from '../../lib/wire';
 import { wireDatabase } from '../support/wire-database';
 import type { World } from '../support/wire-world';
@@ -40,9 +40,11 @@ describe('the async context', () => {
       seen.push(`${text} in ${segment.within(() => flow.getStore())}`);
       run(segment);
     };
-    const [a, piped] = [(await clients(world))[0], (await clients(world, { pipeline: true } as ClientConfig))[0]];
-    for (const name of ['one', 'two']) await flow.run(name, () => a?.query(`select ${name.length}`));
-    await Promise.all(['three', 'four'].map((name) => flow.run(name, () => piped?.query(`select ${name.length}`))));
+    const [a, piped] = [(await clients(world))[0], (await clients(world, { pipeline: true }))[0]];
+    const ask = (client: Client | undefined, name: string): Promise<unknown> =>
+      flow.run(name, async () => client?.query(`select ${name.length}`));
+    for (const name of ['one', 'two']) await ask(a, name);
+    await Promise.all(['three', 'four'].map((name) => ask(piped, name)));
     assert.deepEqual(seen, ['select 3 in one', 'select 3 in two', 'select 5 in three', 'select 4 in four']);
   });
 });

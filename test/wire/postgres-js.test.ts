@@ -26,6 +26,7 @@ async function program(sql: Sql, transactions: boolean): Promise<unknown[]> {
   ];
   for (const query of mixed) seen.push(await outcome(query));
   const read: unknown[] = [];
+  // eslint-disable-next-line @typescript-eslint/no-misused-promises -- it waits for that, though its types don't say so
   await sql`select g from generate_series(1, 10) g`.cursor(3, async (rows) => {
     read.push(rows.map((row) => row.g as number));
     await sql`insert into t (u) values (${100 + read.length})`;
@@ -37,7 +38,7 @@ async function program(sql: Sql, transactions: boolean): Promise<unknown[]> {
   const writable = await sql`copy t (u) from stdin`.writable();
   writable.write('200\n');
   writable.end();
-  await new Promise((resolve) => writable.on('finish', resolve));
+  await new Promise<void>((resolve) => writable.on('finish', () => resolve()));
   while ((await sql`select from t where u = 200`).count === 0); // it tells no end of the COPY
   const chunks: Buffer[] = [];
   for await (const chunk of await sql`copy (select u from t order by u) to stdout`.readable()) chunks.push(chunk);
