@@ -1,0 +1,82 @@
+// What a driver in this process takes for its socket: pg's option `stream`, postgres.js' option `socket`.
+import { Duplex } from 'node:stream';
+import { ClientConnection } from './client-connection';
+import type { Clients } from './clients';
+import type { Route } from './contract';
+import { later } from './later';
+
+export class ClientStream extends Duplex {
+  readonly client: ClientConnection;
+  connecting = false;
+  private resumeWriting: (() => void) | undefined;
+
+  constructor(clients: Clients, route: (client: ClientConnection) => Route) {
+    super({ allowHalfOpen: false });
+    this.client = new ClientConnection(
+      clients,
+      {
+        push: (bytes) => this.destroyed || this.push(bytes),
+        end: () => void (this.destroyed || this.push(null)),
+        fail: (error) => void this.destroy(error),
+        drained: () => this.goOn(),
+      },
+      route,
+    );
+  }
+
+  // --- net.Socket's, as far as drivers use it
+
+  connect(...given: unknown[]): this {
+    const listener = given.at(-1);
+    if (typeof listener === 'function') this.once('connect', listener as () => void);
+    this.connecting = true;
+    later(() => {
+      this.connecting = false;
+      if (!this.destroyed) this.emit('connect');
+    });
+    return this;
+  }
+  get readyState(): 'opening' | 'open' | 'closed' {
+    return this.destroyed ? 'closed' : this.connecting ? 'opening' : 'open';
+  }
+  setNoDelay(): this {
+    return this;
+  }
+  setKeepAlive(): this {
+    return this;
+  }
+  setTimeout(): this {
+    return this;
+  }
+  ref(): this {
+    return this;
+  }
+  unref(): this {
+    return this;
+  }
+
+  // --- Duplex
+
+  override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
+    if (this.client.receive(chunk)) done();
+    else this.resumeWriting = done;
+  }
+  override _read(): void {
+    this.client.sinkDrained();
+  }
+  override _final(done: () => void): void {
+    this.client.sayGoodbye();
+    done();
+  }
+  override _destroy(error: Error | null, done: (error: Error | null) => void): void {
+    this.client.lost();
+    this.goOn();
+    done(error);
+  }
+
+  private goOn(): void {
+    const resume = this.resumeWriting;
+    this.resumeWriting = undefined;
+    resume?.();
+  }
+}

@@ -1,0 +1,26 @@
+import { randomBytes } from 'node:crypto';
+import type { ClientConnection } from './client-connection';
+
+/** The client connections of this process. A cancel request finds its client here, on whichever connection it comes. */
+export class Clients implements Iterable<ClientConnection> {
+  private readonly bySecret = new Map<string, ClientConnection>();
+
+  /** Several clients may be told the same pid, that of the session they share: the secret tells them apart. */
+  enter(client: ClientConnection): Buffer {
+    const secret = randomBytes(4);
+    if (this.bySecret.has(secret.toString('hex'))) return this.enter(client);
+    this.bySecret.set(secret.toString('hex'), client);
+    return secret;
+  }
+  leave(secret: Buffer): void {
+    this.bySecret.delete(secret.toString('hex'));
+  }
+  /** A wrong secret is passed over in silence, as PostgreSQL does it. */
+  cancel(pid: number, secret: Buffer): void {
+    const client = this.bySecret.get(secret.toString('hex'));
+    if (client?.pid === pid) client.cancel();
+  }
+  [Symbol.iterator](): Iterator<ClientConnection> {
+    return this.bySecret.values();
+  }
+}

@@ -1,0 +1,63 @@
+import type { AsyncResource } from 'node:async_hooks';
+import type { ClientConnection } from './client-connection';
+import { errorResponse, type ErrorFields } from './error-response';
+import { endsReady, readyForQuery, type Status } from './frames';
+import { later } from './later';
+import type { Request } from './request';
+import type { ServerParameters } from './server-parameters';
+
+/** What a segment ends in: a simple Query, the Sync of the extended protocol, or a Flush (more is to come). */
+export type SegmentEnd = 'query' | 'sync' | 'flush';
+
+/** Requests that a client has sent to be answered together. */
+export class Segment {
+  constructor(
+    readonly client: ClientConnection,
+    readonly requests: readonly Request[],
+    readonly end: SegmentEnd,
+    private readonly context: AsyncResource,
+  ) {}
+
+  /** Runs it in the async context in which the client has written the segment. */
+  within<Result>(task: () => Result): Result {
+    return this.context.runInAsyncScope(task);
+  }
+
+  /** A part of the answer: whole frames. False if the client wants no more for now. */
+  push(bytes: Buffer): boolean {
+    return this.client.give(bytes, this.context);
+  }
+
+  /**
+   * The answer is complete; `tail` is its last part. Where `status` is given, the client is told it by a ReadyForQuery (the
+   * tail's own, if it ends in one), and of `parameters` what is news to it.
+   */
+  finish(status?: Status, tail?: Buffer, parameters?: ServerParameters): void {
+    const news = status === undefined ? undefined : parameters && this.client.told.news(parameters);
+    let rest = tail;
+    if (status !== undefined && !news && tail && endsReady(tail)) tail[tail.length - 1] = status;
+    else {
+      if (tail && endsReady(tail)) rest = tail.subarray(0, -6);
+      if (rest && rest.length > 0) this.push(rest);
+      if (news) this.push(news);
+      rest = status === undefined ? undefined : readyForQuery(status);
+    }
+    if (rest) this.push(rest);
+    this.client.finished(this, status);
+  }
+
+  /** Its answer is an error of ours. A client that has not sent its Sync yet is not heard until it does. */
+  refuse(error: ErrorFields, status: Status = this.client.status): void {
+    later(() => {
+      this.push(errorResponse(error));
+      if (this.end === 'flush') this.fail();
+      else this.finish(status);
+    });
+  }
+
+  /** The answer, which was an error, is complete, and the client's Sync still to come. */
+  fail(tail?: Buffer): void {
+    this.client.skipToSync();
+    this.finish(undefined, tail);
+  }
+}
