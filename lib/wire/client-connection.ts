@@ -2,7 +2,7 @@
 // to its route, and gives the answers back in order. What carries the bytes (a stream of this process, a socket) is its sink.
 import { AsyncResource } from 'node:async_hooks';
 import type { Clients } from './clients';
-import type { Profile, Route, Statement } from './contract';
+import type { Client, Portal, Profile, SegmentEnd, Statement } from './contract';
 import { errorResponse, type ErrorFields } from './error-response';
 import { FrameCutter } from './frame-cutter';
 import {
@@ -16,9 +16,9 @@ import {
 } from './frames';
 import { later } from './later';
 import { readRequest, type Request } from './request';
-import { Segment, type SegmentEnd } from './segment';
+import type { Route } from './route';
+import { Segment } from './segment';
 import { ToldParameters } from './server-parameters';
-import type { Portal } from './shared-names';
 import { notPostgres, readStartup, VERSION_3_0, type Startup } from './startup';
 
 export interface Sink {
@@ -34,7 +34,7 @@ export interface Sink {
 
 let connections = 0;
 
-export class ClientConnection {
+export class ClientConnection implements Client {
   readonly id = ++connections;
   /** What the client has said at its start: user, database, settings. */
   startup: ReadonlyMap<string, string> = new Map();
@@ -158,10 +158,10 @@ export class ClientConnection {
   }
 
   /** For {@link Segment}. */
-  finished(segment: Segment, status: Status | undefined): void {
+  finished(end: SegmentEnd, status: Status | undefined): void {
     this.running--;
     if (status !== undefined) this.status = status;
-    this.synced = segment.end !== 'flush';
+    this.synced = end !== 'flush';
     this.next();
     if (this.idle) for (const tell of this.idleListeners.splice(0)) tell();
   }
@@ -187,6 +187,10 @@ export class ClientConnection {
   whenIdle(): Promise<void> {
     if (this.idle || this.closed) return Promise.resolve();
     return new Promise((resolve) => this.idleListeners.push(resolve));
+  }
+
+  leadsTo(route: object): boolean {
+    return this.route === route;
   }
 
   /** From now on it leads elsewhere. The client notices nothing: what it believes to be parsed is parsed there when needed. */

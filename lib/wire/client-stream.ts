@@ -2,7 +2,7 @@
 import { Duplex } from 'node:stream';
 import { ClientConnection } from './client-connection';
 import type { Clients } from './clients';
-import type { Route } from './contract';
+import type { Route } from './route';
 import { later } from './later';
 
 export class ClientStream extends Duplex {

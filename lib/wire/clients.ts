@@ -1,12 +1,12 @@
 import { randomBytes } from 'node:crypto';
-import type { ClientConnection } from './client-connection';
+import type { Client } from './contract';
 
 /** The client connections of this process. A cancel request finds its client here, on whichever connection it comes. */
-export class Clients implements Iterable<ClientConnection> {
-  private readonly bySecret = new Map<string, ClientConnection>();
+export class Clients implements Iterable<Client> {
+  private readonly bySecret = new Map<string, Client>();
 
   /** Several clients may be told the same pid, that of the session they share: the secret tells them apart. */
-  enter(client: ClientConnection): Buffer {
+  enter(client: Client): Buffer {
     const secret = randomBytes(4);
     if (this.bySecret.has(secret.toString('hex'))) return this.enter(client);
     this.bySecret.set(secret.toString('hex'), client);
@@ -20,7 +20,7 @@ export class Clients implements Iterable<ClientConnection> {
     const client = this.bySecret.get(secret.toString('hex'));
     if (client?.pid === pid) client.cancel();
   }
-  [Symbol.iterator](): Iterator<ClientConnection> {
+  [Symbol.iterator](): Iterator<Client> {
     return this.bySecret.values();
   }
 }

@@ -1,9 +1,9 @@
 // The types that this room's files have in common, and those that other rooms need.
+import type { AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
-import type { ClientConnection } from './client-connection';
+import type { ErrorFields } from './error-response';
 import type { Status } from './frames';
-import type { Segment } from './segment';
-import type { ServerParameters } from './server-parameters';
+import type { ServerParameters, ToldParameters } from './server-parameters';
 
 /** A statement that a client believes to be parsed. Told apart by identity: a name may be used again. */
 export interface Statement {
@@ -18,25 +18,50 @@ export interface Profile {
   readonly pid: number;
 }
 
-/** Where a client connection leads just now. One route may serve many of them. */
-export interface Route {
-  /**
-   * A client's next segment comes when the one before is finished (`one`), or as soon as the client has sent it
-   * (`any`: as it is with a server).
-   */
-  readonly takes: 'one' | 'any';
-  /** A client has started up. What it is told; or the error that it is refused with. */
-  welcome(client: ClientConnection): Promise<Profile>;
-  /** Answers it: `segment.push()` any number of times, then `segment.finish()` or `segment.refuse()`. */
-  run(segment: Segment): void;
-  /** Data for a COPY … FROM STDIN, whole frames. False if the client is to write no more until `client.drained()`. */
-  copy(client: ClientConnection, frame: Buffer): boolean;
-  /** The client has asked, by a second connection, to cancel what it runs. */
-  cancel(client: ClientConnection): void;
-  /** The client is ready for more of an answer, after `segment.push()` was false. */
-  drained(client: ClientConnection): void;
-  /** The client has gone. What it has sent and is not answered may still run. */
-  leave(client: ClientConnection): void;
+/** What a segment ends in: a simple Query, the Sync of the extended protocol, or a Flush (more is to come). */
+export type SegmentEnd = 'query' | 'sync' | 'flush';
+
+/** What a client has open on a server connection that others use too. */
+export interface Portal {
+  readonly statement: Statement;
+  /** Its name on the server; '' is gone with the next statement of anyone. */
+  readonly serverName: string;
+}
+
+/** A client connection, for the routes that it may lead to. */
+export interface Client {
+  readonly id: number;
+  /** The pid that the client was told. */
+  readonly pid: number | undefined;
+  /** As the client was told last. */
+  readonly status: Status;
+  /** A COPY … FROM STDIN waits for its data. To be set before the client is told, for it may write at once. */
+  copying: boolean;
+  readonly told: ToldParameters;
+  /** By name: what the client believes to be parsed. */
+  readonly statements: Map<string, Statement>;
+  /** By name. */
+  readonly portals: Map<string, Portal>;
+  leadsTo(route: object): boolean;
+  /** In the async context of the segment that it answers: a shared session's own would be that of its first user. */
+  give(bytes: Buffer, context?: AsyncResource): boolean;
+  /** A segment that ended so is answered, and the client was told this status. */
+  finished(end: SegmentEnd, status: Status | undefined): void;
+  /** What comes is dropped until the client's Sync, as a server does it after an error. */
+  skipToSync(): void;
+  /** The server takes data again, after a route's `copy` was false. */
+  drained(): void;
+  cancel(): void;
+  /** What a server has said goes on as the server's; anything else is an error of connecting. */
+  turnAway(error: Error & Partial<ErrorFields>): void;
+  /** Ends it with an error of ours, in a later turn. */
+  abort(error: ErrorFields): void;
+  /** Ends it with what a server has said. */
+  abortWith(response: Buffer): void;
+  /** Ends it as a connection that breaks. */
+  break(error: Error): void;
+  /** Ends it without a word. */
+  hangUp(): void;
 }
 
 /** A session that is open, authenticated and idle, and whose socket has no `data` listener any more. */

@@ -2,13 +2,24 @@ export { Answer, Batch, type Step } from './batch';
 export { ClientConnection, type Sink } from './client-connection';
 export { ClientStream } from './client-stream';
 export { Clients } from './clients';
-export type { BatchOwner, Ended, OpenSession, Outcome, Profile, Route, Statement } from './contract';
+export type {
+  BatchOwner,
+  Client,
+  Ended,
+  OpenSession,
+  Outcome,
+  Portal,
+  Profile,
+  SegmentEnd,
+  Statement,
+} from './contract';
 export { errorResponse, noticeResponse, readFields, type ErrorFields } from './error-response';
 export * as frames from './frames';
 export { OwnRoute } from './own-route';
 export { Refusal } from './refusal';
 export { parameters, parameterTypes, type Request } from './request';
-export { Segment, type SegmentEnd } from './segment';
+export type { Route } from './route';
+export { Segment } from './segment';
 export { ServerConnection } from './server-connection';
 export { ServerParameters } from './server-parameters';
-export { SharedNames, type Portal, type StatementView } from './shared-names';
+export { SharedNames, type StatementView } from './shared-names';

@@ -1,10 +1,10 @@
 // A server connection of the client's own. All passes through under the client's own names: what is wrong is the server's
 // to say. Only statements that were parsed before the client was led here are parsed again, unseen, when they are used.
 import { Answer, type Batch } from './batch';
-import type { ClientConnection } from './client-connection';
-import type { Ended, Profile, Route, Statement } from './contract';
+import type { Client, Ended, Profile, Statement } from './contract';
 import { close, parse } from './frames';
 import type { Request } from './request';
+import type { Route } from './route';
 import type { Segment } from './segment';
 import type { ServerConnection } from './server-connection';
 
@@ -19,7 +19,7 @@ export class OwnRoute implements Route {
 
   /** `ahead` adds statements of ours ahead of a segment's, under the same Sync. If one fails, its error is the answer. */
   constructor(
-    private readonly client: ClientConnection,
+    private readonly client: Client,
     private readonly open: () => Promise<ServerConnection>,
     private readonly ahead: (batch: Batch) => void = () => {},
   ) {}
@@ -35,7 +35,7 @@ export class OwnRoute implements Route {
     this.connected().catch((error: Error) => this.client.turnAway(error));
   }
 
-  copy(_client: ClientConnection, frame: Buffer): boolean {
+  copy(_client: Client, frame: Buffer): boolean {
     return this.server?.copy(frame) ?? true;
   }
   cancel(): void {
@@ -78,7 +78,7 @@ export class OwnRoute implements Route {
   private ended({ response, error }: Ended): void {
     this.server = this.opening = undefined;
     this.parsed.clear();
-    if (this.client.route !== this) return;
+    if (!this.client.leadsTo(this)) return;
     if (response) this.client.abortWith(response);
     else if (error) this.client.break(error);
     else this.client.hangUp();

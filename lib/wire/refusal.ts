@@ -1,5 +1,6 @@
-import type { Profile, Route } from './contract';
+import type { Profile } from './contract';
 import type { ErrorFields } from './error-response';
+import type { Route } from './route';
 import type { Segment } from './segment';
 
 /** All that a client asks for is refused with an error of ours; a client that starts up is turned away with it. */

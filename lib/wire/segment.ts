@@ -1,18 +1,15 @@
 import type { AsyncResource } from 'node:async_hooks';
-import type { ClientConnection } from './client-connection';
+import type { Client, SegmentEnd } from './contract';
 import { errorResponse, type ErrorFields } from './error-response';
 import { endsReady, readyForQuery, type Status } from './frames';
 import { later } from './later';
 import type { Request } from './request';
 import type { ServerParameters } from './server-parameters';
 
-/** What a segment ends in: a simple Query, the Sync of the extended protocol, or a Flush (more is to come). */
-export type SegmentEnd = 'query' | 'sync' | 'flush';
-
 /** Requests that a client has sent to be answered together. */
 export class Segment {
   constructor(
-    readonly client: ClientConnection,
+    readonly client: Client,
     readonly requests: readonly Request[],
     readonly end: SegmentEnd,
     private readonly context: AsyncResource,
@@ -43,7 +40,7 @@ export class Segment {
       rest = status === undefined ? undefined : readyForQuery(status);
     }
     if (rest) this.push(rest);
-    this.client.finished(this, status);
+    this.client.finished(this.end, status);
   }
 
   /** Its answer is an error of ours. A client that has not sent its Sync yet is not heard until it does. */

@@ -1,26 +1,19 @@
 // Statements and portals of a client on a server connection that others use too. The client's names are its own; on the
 // server there is one statement for all that have the same text, parameter types and search path.
 import { Answer, type Batch } from './batch';
-import type { ClientConnection } from './client-connection';
-import type { Statement } from './contract';
+import type { Client, Portal, Statement } from './contract';
 import type { ErrorFields } from './error-response';
 import { CLOSE_COMPLETE, close, describe, execute, frame, Frontend, parse, PARSE_COMPLETE } from './frames';
 import type { PreparedNames } from './prepared-names';
 import type { BindRequest, CloseRequest, DescribeRequest, ExecuteRequest, ParseRequest, Request } from './request';
 import type { Segment } from './segment';
 
-export interface Portal {
-  readonly statement: Statement;
-  /** Its name on the server; '' is gone with the next statement of anyone. */
-  readonly serverName: string;
-}
-
 /** What the one who shares the connection knows of a statement. */
 export interface StatementView {
   /** What is sent for it. */
   textOf(statement: Statement): string;
   /** Under another search path the same text is another statement. */
-  searchPathOf(client: ClientConnection): string;
+  searchPathOf(client: Client): string;
 }
 
 export class SharedNames {
@@ -53,7 +46,7 @@ export class SharedNames {
   }
 
   /** The client's portals end with its transaction. Those that have a name on the server are closed with the next batch. */
-  portalsEnd(client: ClientConnection): void {
+  portalsEnd(client: Client): void {
     for (const { serverName } of client.portals.values()) if (serverName) this.overdue.push(serverName);
     client.portals.clear();
   }
@@ -61,7 +54,7 @@ export class SharedNames {
     for (const name of this.overdue.splice(0)) batch.closePortal(name);
   }
 
-  private parse(request: ParseRequest, client: ClientConnection, batch: Batch): ErrorFields | undefined {
+  private parse(request: ParseRequest, client: Client, batch: Batch): ErrorFields | undefined {
     const { name, text, types } = request;
     const before = client.statements.get(name);
     if (name !== '' && before) return { code: '42P05', message: `prepared statement "${name}" already exists` };
@@ -88,18 +81,14 @@ export class SharedNames {
     return undefined;
   }
 
-  private take(
-    statement: Statement,
-    wanted: string,
-    client: ClientConnection,
-  ): { name: string; fresh: boolean; key: string } {
+  private take(statement: Statement, wanted: string, client: Client): { name: string; fresh: boolean; key: string } {
     const text = this.view.textOf(statement);
     const key = `${text}\0${statement.types.toString('latin1')}\0${this.view.searchPathOf(client)}`;
     return { ...this.names.take(key, wanted), key };
   }
 
   /** The name under which the server has it, parsed unseen where it has not. */
-  private use(name: string, statement: Statement, client: ClientConnection, batch: Batch): string {
+  private use(name: string, statement: Statement, client: Client, batch: Batch): string {
     if (name === '') {
       if (this.names.unnamed !== statement)
         batch.hide(parse('', this.view.textOf(statement), statement.types), Answer.parse);
@@ -149,12 +138,12 @@ export class SharedNames {
     return `rewind_${client.id}`;
   }
 
-  private portal(name: string, client: ClientConnection): Portal | undefined {
+  private portal(name: string, client: Client): Portal | undefined {
     const portal = client.portals.get(name);
     return portal?.serverName === '' && this.names.unnamedPortal !== portal ? undefined : portal;
   }
 
-  private describe(request: DescribeRequest, client: ClientConnection, batch: Batch): ErrorFields | undefined {
+  private describe(request: DescribeRequest, client: Client, batch: Batch): ErrorFields | undefined {
     const { what, name, frame: asked } = request;
     if (what === 'portal') {
       const portal = this.portal(name, client);
@@ -169,7 +158,7 @@ export class SharedNames {
     return undefined;
   }
 
-  private execute(request: ExecuteRequest, client: ClientConnection, batch: Batch): ErrorFields | undefined {
+  private execute(request: ExecuteRequest, client: Client, batch: Batch): ErrorFields | undefined {
     const portal = this.portal(request.portal, client);
     if (!portal) return noPortal(request.portal);
     const same = portal.serverName === request.portal;
@@ -177,7 +166,7 @@ export class SharedNames {
     return undefined;
   }
 
-  private close(request: CloseRequest, client: ClientConnection, batch: Batch): undefined {
+  private close(request: CloseRequest, client: Client, batch: Batch): undefined {
     const { what, name } = request;
     if (what === 'statement') {
       const statement = client.statements.get(name);
