@@ -314,7 +314,7 @@ describe('pools', () => {
     const { code, output } = await fixture.mocha(
       ['spec.js'],
       { DATABASE_URL: db.url, TS_NODE_PROJECT: `${repo}/tsconfig.json` },
-      15_000,
+      60_000,
     );
     fixture.remove();
     assert.equal(code, 0, output);

@@ -100,7 +100,7 @@ export function project(options: ProjectOptions): Project {
     cli: (args, env) => run('mocha-rewind/dist/cli/main.js', args, env).finished,
     start,
     write,
-    async mocha(args, env, timeoutMs = 60_000) {
+    async mocha(args, env, timeoutMs = 100_000) {
       const { child, finished } = start(args, env);
       const timer = setTimeout(() => child.kill('SIGKILL'), timeoutMs);
       const result = await finished;

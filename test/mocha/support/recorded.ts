@@ -213,7 +213,7 @@ export async function recorded(specs: ProjectOptions['files'], options: Recorded
   const p = recordedProject(specs, options);
   try {
     const { child, finished } = p.start(argsOf(specs, options), options.env);
-    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 30_000);
+    const timer = setTimeout(() => child.kill('SIGKILL'), options.timeoutMs ?? 100_000);
     const result = await finished;
     clearTimeout(timer);
     if (result.signal === 'SIGKILL') throw new Error(`mocha did not end: ${result.output}`);
