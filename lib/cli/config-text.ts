@@ -5,6 +5,8 @@ import type { Mode } from '../modes';
 export interface ConfigChoices {
   readonly typescript: boolean;
   readonly esm: boolean;
+  /** Whether imports have to name the TypeScript file itself. */
+  readonly stripped: boolean;
   readonly knex: KnexModule | undefined;
   readonly hasKnexfile: boolean;
   /** Whether there are files for Knex to run. */
@@ -60,8 +62,8 @@ const START: Readonly<Record<Exclude<Mode, 'rollback'>, readonly string[]>> = {
   dirty: ["  default: 'dirty',"],
 };
 
-function importLine(knex: KnexModule, { typescript, esm }: ConfigChoices): string {
-  const from = `'./${specifier(knex.path, esm)}'`;
+function importLine(knex: KnexModule, { typescript, esm, stripped }: ConfigChoices): string {
+  const from = `'./${stripped ? knex.path : specifier(knex.path, esm)}'`;
   const name = knex.exported;
   if (typescript || esm) {
     if (name === 'default' || (name === 'module.exports' && esm)) return `import knex from ${from};`;

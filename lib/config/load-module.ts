@@ -129,8 +129,8 @@ function withoutLoader(name: string, cause: unknown): Error {
   return configMistake({
     problem: `${name} is TypeScript, and nothing in this process compiles TypeScript.`,
     remedy:
-      'Put a loader before the plugin: `"require": ["ts-node/register", "mocha-rewind/register"]` in .mocharc.json ' +
-      '(or tsx), or write the config as rewind.config.js.',
+      'Put a loader before the plugin: `"require": ["tsx", "mocha-rewind/register"]` in .mocharc.json ' +
+      '(or ts-node/register), or write the config as rewind.config.js.',
     cause,
   });
 }
@@ -141,12 +141,19 @@ function couldNotLoad(file: string, name: string, thrown: unknown): Error {
   const place = frames.length > 0 ? `\n${frames.join('\n')}` : message.includes(file) ? '' : `\n    in ${file}`;
   return configMistake({
     problem: `${name} could not be loaded: ${message}${place}`,
-    remedy:
-      thrown instanceof SyntaxError && isTypeScript(file)
-        ? 'No test was run. If it needs a TypeScript loader, put that before the plugin: `"require": ["ts-node/register", "mocha-rewind/register"]`.'
-        : 'No test was run. Mend the config file, or the module it loads.',
+    remedy: `No test was run. ${remedyFor(file, thrown)}`,
     cause: thrown,
   });
+}
+
+function remedyFor(file: string, thrown: unknown): string {
+  if (isTypeScript(file) && thrown instanceof SyntaxError) {
+    return 'If it needs a TypeScript loader, put that before the plugin: `"require": ["tsx", "mocha-rewind/register"]`.';
+  }
+  if (isTypeScript(file) && codeOf(thrown) === 'ERR_MODULE_NOT_FOUND') {
+    return 'Without a loader such as tsx, Node.js finds a TypeScript file only by its whole name: `./db.ts`, not `./db` or `./db.js`.';
+  }
+  return 'Mend the config file, or the module it loads.';
 }
 
 /** `module.exports = …`, `export default …`, and `export default` compiled to CommonJS (once, or seen through `import()`). */

@@ -291,6 +291,11 @@ module.exports = defineConfig({
         { ...ESM, '.mocharc.json': { 'node-option': ['import=tsx'] }, 'src/db.ts': TS_DB },
         "import { db as knex } from './src/db.js';",
       ],
+      [
+        'TypeScript that Node.js strips itself',
+        { ...ESM, '.mocharc.json': { spec: 'test/**/*.test.ts' }, 'src/db.ts': TS_DB },
+        "import { db as knex } from './src/db.ts';",
+      ],
     ] as const) {
       it(`is imported the way it is exported: ${what}${full(/variable|renamed|property|own name|as ES/.test(what))}`, async () => {
         const config = await configOf(files);

@@ -236,6 +236,15 @@ describe('a mistake in the config', () => {
     );
   });
 
+  it('is told how Node.js finds TypeScript, where it has not found a module', async () => {
+    const finished = await run(
+      { 'rewind.config.mts': "import './db.js';\nexport default {};", 'db.ts': '', ...STRIPS_TYPES },
+      ['--require', './strip.cjs', ...REGISTER],
+    );
+    assert.match(firstLine(finished), /^REWIND_CONFIG: rewind\.config\.mts could not be loaded: Cannot find module/);
+    assert.match(finished.output, /Node\.js finds a TypeScript file only by its whole name: `\.\/db\.ts`/);
+  });
+
   it('is named: an ES module without a default export', async () => {
     assertRefused(
       await run({ 'rewind.config.mjs': 'export const seed = () => {}; export const knex = 1;' }),
@@ -318,6 +327,17 @@ describe('what a root-hook factory rejects with', () => {
     }
   }
 });
+
+/** What Node 22.18 and newer do themselves: load TypeScript, without looking for a file of another name. */
+const STRIPS_TYPES = {
+  'strip.cjs': "require('node:module').register('./strip.mjs', require('node:url').pathToFileURL(__filename));",
+  'strip.mjs': `
+import fs from 'node:fs';
+export async function load(url, context, next) {
+  if (!url.endsWith('.mts')) return next(url, context);
+  return { format: 'module', shortCircuit: true, source: fs.readFileSync(new URL(url), 'utf8') };
+}`,
+};
 
 /** Node 22.18 and newer compile TypeScript themselves; these tests are about the others. */
 function noTypeStripping(): NodeJS.ProcessEnv {
