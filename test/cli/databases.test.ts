@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { type TestDatabase, createDatabase } from '../support/database';
 import { startPlainServer } from '../support/plain-server';
+import { full } from '../support/tiers';
 import { type Finished, type Project, type ProjectOptions, project } from '../support/project';
 
 const SCHEMA = `
@@ -251,7 +252,7 @@ describe('mocha-rewind', () => {
 
   describe('on its command line', () => {
     for (const command of ['init', 'status', 'restore', 'verify', 'remove']) {
-      it(`explains ${command}`, async () => {
+      it(`explains ${command}${full(command !== 'init')}`, async () => {
         const { code, stdout, stderr } = await app.cli([command, '--help']);
         assert.deepEqual([code, stderr], [0, '']);
         assert.match(stdout, new RegExp(`^Usage: mocha-rewind ${command}`));
@@ -273,7 +274,7 @@ describe('mocha-rewind', () => {
       [['verify', 'users'], /'users'/],
       [['init', '--yes=1'], /'-y, --yes'/],
     ] as const) {
-      it(`exits with 2 for ${args.join(' ') || 'nothing'}`, async () => {
+      it(`exits with 2 for ${args.join(' ') || 'nothing'}${full(args.length > 1)}`, async () => {
         const { code, stderr } = await app.cli(args);
         assert.equal(code, 2);
         assert.match(stderr, complaint);

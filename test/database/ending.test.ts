@@ -39,7 +39,7 @@ describe('the embedded server is gone', () => {
     assertNoTrace(ended);
   });
 
-  it('when a test has failed', async () => {
+  it('when a test has failed @full', async () => {
     const ended = await l.run(['fails.js']);
     assert.equal(ended.code, 1, ended.output);
     assertNoTrace(ended);
@@ -57,7 +57,7 @@ describe('the embedded server is gone', () => {
     assertNoTrace(ended);
   });
 
-  it('when something throws after its test', async () => {
+  it('when something throws after its test @full', async () => {
     const ended = await l.run(['--exit', 'throws.js']);
     assert.equal(ended.code, 1, ended.output);
     assertNoTrace(ended);
@@ -69,7 +69,7 @@ describe('the embedded server is gone', () => {
     assertNoTrace(ended);
   });
 
-  it('when another plugin fails to start', async () => {
+  it('when another plugin fails to start @full', async () => {
     const ended = await l.run(['--require', './plugin.js', 'passes.js']);
     assert.notEqual(ended.code, 0, ended.output);
     assertNoTrace(ended);
@@ -108,7 +108,7 @@ describe('the embedded server is gone', () => {
     assertNoTrace(ended);
   });
 
-  it('after SIGKILL of a --parallel run', async () => {
+  it('after SIGKILL of a --parallel run @full', async () => {
     const { child, says, finished } = l.start(['--parallel', '--jobs', '2', 'waits.js', 'passes.js', 'other.js']);
     await says('SEEN');
     child.kill('SIGKILL');

@@ -124,7 +124,7 @@ for (const mocha of VERSIONS) {
       assert.deepEqual(passed(run), ['b', 'S a']);
     });
 
-    it('says nothing of an attempt that is tried again', async () => {
+    it('says nothing of an attempt that is tried again @full', async () => {
       const run = await recorded(
         { 'a.spec.js': `let n = 0; T('flaky', () => { if (n++ === 0) throw new Error('again'); });` },
         {
@@ -143,7 +143,7 @@ for (const mocha of VERSIONS) {
       assert.equal(run.code, 1);
     });
 
-    it('fails the run at its end also where another root hook has failed before', async () => {
+    it('fails the run at its end also where another root hook has failed before @full', async () => {
       const run = await recorded(
         { 'a.spec.js': `after(() => { throw new Error('own'); }); T('a');` },
         { mocha, handler: `{ finish: async () => [new Error('baseline is gone')] }` },
@@ -206,7 +206,7 @@ for (const mocha of VERSIONS) {
       assert.equal(run.code, 1);
     });
 
-    it('throws when the run has ended: the exit code says so', async () => {
+    it('throws when the run has ended: the exit code says so @full', async () => {
       const run = await recorded(THREE, { mocha, handler: `{ ended: () => { throw new Error('oops'); } }` });
       assert.match(run.stderr, /mocha-rewind: Error: oops/);
       assert.equal(run.code, 1);

@@ -27,7 +27,8 @@ for (const mocha of VERSIONS) {
       ...(mocha === '10' ? [] : [['--fail-hook-affected-tests']]),
     ];
     for (const args of variants) {
-      it(`runs the same tests, sorted by phase: mocha ${args.join(' ')}`, () => compare(TORTURE, { mocha, args }));
+      it(`runs the same tests, sorted by phase: mocha ${args.join(' ')}${full(/fgrep|retries|leaks|invert/.test(args.join()))}`, () =>
+        compare(TORTURE, { mocha, args }));
     }
     it('keeps to .only in all its shapes', () => compare(ONLY, { mocha }));
     it('keeps to .only at the root', () => compare(ROOT_ONLY, { mocha }));

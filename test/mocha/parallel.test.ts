@@ -153,7 +153,7 @@ for (const mocha of VERSIONS) {
       );
     });
 
-    it('with --jobs 1 are serial runs', async () => {
+    it('with --jobs 1 are serial runs @full', async () => {
       const run = await recorded(
         { 'a.spec.js': `T('a @truncate')`, 'b.spec.js': `T('b')` },
         { mocha, args: ['--parallel', '--jobs', '1'] },
@@ -182,7 +182,7 @@ for (const mocha of VERSIONS) {
       assert.match(run.output, /no database/);
     });
 
-    it('fail where a worker’s run fails after its last hook', async () => {
+    it('fail where a worker’s run fails after its last hook @full', async () => {
       const run = await recorded(
         { 'a.spec.js': `T('a'); after(() => { throw new Error('own'); });`, 'b.spec.js': `T('b')` },
         {

@@ -60,7 +60,7 @@ describe('E', () => { T('w'); });`);
       assert.deepEqual(outcome.ran, ['next', 'C v', 'E w']);
     });
 
-    it('between two hooks of a suite fail the second one', async () => {
+    it('between two hooks of a suite fail the second one @full', async () => {
       const outcome = await run(`
 describe('B', () => {
   before(() => { setTimeout(() => Promise.reject(new Error('b')), 5); });
@@ -72,7 +72,7 @@ T('next');`);
       assert.deepEqual(failed(outcome), [['B "before all" hook for "never"', 'Unhandled rejection: b']]);
     });
 
-    it('of root-level hooks fail the run', async () => {
+    it('of root-level hooks fail the run @full', async () => {
       const after = await run(`after(async () => { Promise.reject(new Error('x')); }); T('t');`);
       assertScopes(after);
       assert.deepEqual(failed(after), [['"after all" hook for "t"', 'Unhandled rejection: x']]);
@@ -114,21 +114,21 @@ T('second', () => new Promise((r) => setTimeout(r, 40)));`);
       assert.deepEqual(failed(outcome), []);
     });
 
-    it('are left to who listens for them', async () => {
+    it('are left to who listens for them @full', async () => {
       const outcome = await run(`
 it('t', async () => { const seen = new Promise((r) => process.once('unhandledRejection', r)); Promise.reject(new Error('x')); await seen; });`);
       assert.deepEqual(failed(outcome), []);
       assert.equal(outcome.code, 0, outcome.output);
     });
 
-    it('are no less a failure where the app has a listener for good', async () => {
+    it('are no less a failure where the app has a listener for good @full', async () => {
       const outcome = await run(`
 before(() => { process.on('unhandledRejection', () => {}); });
 it('t', async () => { Promise.reject(new Error('x')); });`);
       assert.deepEqual(failed(outcome), [['t', 'Unhandled rejection: x']]);
     });
 
-    it('are left alone if the options say so', async () => {
+    it('are left alone if the options say so @full', async () => {
       const outcome = await run(`it('t', async () => { Promise.reject(new Error('x')); });`, {
         plug: `{ rejections: 'ignore' }`,
       });

@@ -67,7 +67,7 @@ describe('only t @truncate', () => { T('x'); });`,
       });
     });
 
-    it('of a suite with hooks and nothing to run follow its tag, if anything runs in that phase', async () => {
+    it('of a suite with hooks and nothing to run follow its tag, if anything runs in that phase @full', async () => {
       const idle = `describe('idle @truncate', () => { hooks('idle'); it('pending'); }); T('r');`;
       const modeOfIdle = (run: RecordedRun): unknown =>
         run.events.find((e) => e.what === 'enter' && e.of === 'suite idle @truncate')?.mode;
@@ -196,7 +196,7 @@ describe('S', () => { before((done) => { waiting.push(() => done()); }); beforeE
       assert.equal(run.code, 0, run.output);
     });
 
-    it('of tests that are added while the run goes on are right too', async () => {
+    it('of tests that are added while the run goes on are right too @full', async () => {
       const run = await recorded(
         {
           'a.spec.js': `describe('S', () => {
@@ -273,20 +273,20 @@ describe('S', () => { before((done) => { waiting.push(() => done()); }); beforeE
         assert.deepEqual(run.ran, ['S @truncate t', 'next @truncate u']);
       });
 
-      it('a root after hook: the run is finished all the same', async () => {
+      it('a root after hook: the run is finished all the same @full', async () => {
         const run = await recorded({ 'a.spec.js': `after(() => { throw new Error('boom'); }); T('t');` }, { mocha });
         assertScopes(run);
         assert.equal(run.code, 1);
       });
 
-      it('a root before hook: no test runs, and the run is finished', async () => {
+      it('a root before hook: no test runs, and the run is finished @full', async () => {
         const run = await recorded({ 'a.spec.js': `before(() => { throw new Error('boom'); }); T('t');` }, { mocha });
         assertScopes(run);
         assert.deepEqual(run.ran, []);
         assert.equal(run.code, 1);
       });
 
-      it('with --bail: the rest is skipped, and every scope is left', async () => {
+      it('with --bail: the rest is skipped, and every scope is left @full', async () => {
         const run = await recorded(
           {
             'a.spec.js': `describe('S @truncate', () => { hooks('S'); T('t', () => { throw new Error('boom'); }); T('u'); }); T('v @dirty');`,
@@ -299,7 +299,7 @@ describe('S', () => { before((done) => { waiting.push(() => done()); }); beforeE
       });
 
       if (mocha !== '10') {
-        it('with --fail-hook-affected-tests: tests that are only reported have no scope', async () => {
+        it('with --fail-hook-affected-tests: tests that are only reported have no scope @full', async () => {
           const run = await recorded(
             {
               'a.spec.js': `
@@ -340,7 +340,7 @@ T('next', () => new Promise((r) => setTimeout(r, 100)));`,
         assert.deepEqual({ title, ended, timedOut }, { title: 'slow', ended: true, timedOut: true });
       });
 
-      it('so is a test whose hook timed out', async () => {
+      it('so is a test whose hook timed out @full', async () => {
         const run = await recorded(
           { 'a.spec.js': `describe('S', () => { beforeEach(function (done) { this.timeout(20); }); T('t'); });` },
           { mocha },
@@ -364,7 +364,7 @@ T('next', () => new Promise((r) => setTimeout(r, 100)));`,
         );
       });
 
-      it('an uncaught exception in a running test fails it', async () => {
+      it('an uncaught exception in a running test fails it @full', async () => {
         const run = await recorded(
           { 'a.spec.js': `it('t', (done) => { setTimeout(() => { throw new Error('boom'); }, 1); }); T('next');` },
           { mocha },
@@ -427,7 +427,7 @@ T('next', () => new Promise((r) => setTimeout(r, 60))); T('last');`,
         assert.deepEqual(run.ran, ['next']);
       });
 
-      it('a second done() is told as without the plugin', async () => {
+      it('a second done() is told as without the plugin @full', async () => {
         const specs = {
           'a.spec.js': `it('twice', (done) => { done(); done(); }); it('later', (done) => { done(); setTimeout(done, 1); }); T('next', () => new Promise((r) => setTimeout(r, 20)));`,
         };

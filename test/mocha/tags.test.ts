@@ -122,7 +122,7 @@ describe('D @dirty and @unmanaged', () => { T('e'); });`;
     assert.doesNotMatch(outcome.output, /@transaction|\n\s+at /);
   });
 
-  it('that contradict each other stop a dry run too', async () => {
+  it('that contradict each other stop a dry run too @full', async () => {
     const outcome = await run(contradiction, { args: ['--dry-run'] });
     assert.match(outcome.stderr, /REWIND_TAGS/);
     assert.equal(outcome.code, 1, outcome.output);
@@ -163,7 +163,7 @@ T('e'); T('f @dirty');`;
     assert.equal(outcome.stderr, '');
   });
 
-  it('is split around a part that says @whole', async () => {
+  it('is split around a part that says @whole @full', async () => {
     const outcome = await run(MIXED.replace("'in'", "'in @whole'"));
     assert.deepEqual(outcome.ran, [
       'e',
@@ -220,7 +220,7 @@ describe('the order inside a phase', function () {
     );
   });
 
-  it('is shuffled by a seed that is made up and told, for REWIND_SHUFFLE=1', async () => {
+  it('is shuffled by a seed that is made up and told, for REWIND_SHUFFLE=1 @full', async () => {
     const first = await recorded(files, { env: { REWIND_SHUFFLE: '1' } });
     const seed = /REWIND_SHUFFLE=(\d+)/.exec(first.stderr)?.[1];
     assert.ok(seed && seed !== '1', first.stderr);
