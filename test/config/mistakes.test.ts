@@ -1,6 +1,7 @@
 // Each mistake in a config, made on purpose, in a real mocha process: what a person sees, and the exit code.
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
+import { runInThisContext } from 'node:vm';
 import { resolveInstances, resolvePools, taggingOf, validateConfig } from '../../lib/config';
 import type { RewindError } from '../../lib/errors';
 import { type Finished, MOCHAS, type ProjectOptions, project, repo } from '../support/project';
@@ -144,7 +145,8 @@ const WRONG: readonly (readonly [exports: string, line: string])[] = [
 
 /** What the plugin does with a config, without Mocha. */
 async function read(exports: string): Promise<void> {
-  const value: unknown = new Function('require', `return ${exports}`)(createRequire(__filename));
+  const wrapper = `(require) => (${exports})`;
+  const value: unknown = (runInThisContext(wrapper) as (require: NodeJS.Require) => unknown)(createRequire(__filename));
   const config = validateConfig(value, 'rewind.config.js');
   await resolveInstances(config);
   await resolvePools(config);
