@@ -18,8 +18,8 @@ class PendingReporter extends Mocha.reporters.Spec {
     runner.on('end', () => {
       if (!process.env.CI || missed.length === 0) return;
       console.error(`In CI these tests should have run (see test/support/reporter.ts):\n  ${missed.join('\n  ')}`);
-      // The last word: Mocha sets the exit code to the count of failures.
-      process.on('exit', (code) => (process.exitCode = code || 1));
+      // What Mocha makes the exit code of; reporters hear of the end before it does.
+      runner.failures += missed.length;
     });
   }
 }
