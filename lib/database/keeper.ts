@@ -22,7 +22,7 @@ trap '' INT TERM HUP QUIT
   [ ! -e "$directory/kept" ] || exit
   [ -e "$directory/ended" ] || kill -QUIT $server
   tries=0
-  until [ -e "$directory/ended" ]; do
+  while [ ! -e "$directory/ended" ] && kill -0 $server 2>/dev/null; do
     [ $tries -ne 400 ] || kill -KILL $server
     tries=$((tries + 1))
     sleep 0.02

@@ -285,6 +285,16 @@ describe('an embedded server that does not start', () => {
     while (processesOf(run.directory).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
   });
 
+  it('leaves no keeper, though its directory was taken away meanwhile', async () => {
+    const bin = fake(path.join(l.temp, 'bin'), { serve: 'exec sleep 300' });
+    const run = new ServerRun(serverIdentity());
+    assert.equal(run.start(path.join(bin, 'postgres'), 200), false);
+    assert.notDeepEqual(processesOf(run.directory), []);
+    fs.rmSync(run.directory, { recursive: true });
+    await run.end();
+    while (processesOf(run.directory).length > 0) await new Promise((resolve) => setTimeout(resolve, 20));
+  });
+
   it('is an error where somebody else has taken the cache’s place', async function () {
     const other = otherUser();
     const cache = path.join(l.temp, `mocha-rewind-cache-${process.getuid?.()}`);
