@@ -135,6 +135,7 @@ const CHANGES: Record<string, Change> = {
   },
   'large objects: new, changed, shortened, gone': `
     select lo_from_bytea(0, '\\x11'); select lo_put(99001, 0, '\\x22'); select lo_unlink(99002)`,
+  'a large object that has grown by pages': `select lo_put(99001, 9000, '\\x22')`,
   'REFRESH of a materialized view after a change': `update users set mood = 'sad' where id < 5; refresh materialized view mv`,
   'REFRESH CONCURRENTLY': async ({ a }) => {
     await a.query(`update users set mood = 'sad' where id < 5`);

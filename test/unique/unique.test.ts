@@ -81,6 +81,7 @@ describe('unique.email()', () => {
 
   it('makes a valid address of any name', () => {
     assert.match(unique.email('Zoë O’Neil'), /^Zo-O-Neil-[0-9a-f]{8}@/);
+    assert.match(unique.email('.zoe'), /^-zoe-[0-9a-f]{8}@/);
     fc.assert(
       fc.property(fc.string({ unit: 'binary', maxLength: 100 }), (name) => {
         const [local = '', domain, ...rest] = unique.email(name).split('@');
