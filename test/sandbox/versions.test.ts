@@ -127,7 +127,7 @@ describe('all behaviours @full', () => {
   after(() => Promise.all(batteries));
   for (const [i, [knex, pg]] of pairs.entries()) {
     it(`are the same on knex ${knex} with pg ${pg}`, async function () {
-      this.timeout(240_000);
+      this.timeout(900_000);
       const { code, output } = (await batteries[i]) ?? { code: undefined, output: '' };
       assert.equal(code, 0, output.slice(-6000));
     });
