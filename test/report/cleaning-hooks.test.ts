@@ -104,7 +104,7 @@ describe('hooks that clean', () => {
     ]);
     const [{ ms } = { ms: 0 }] = hooks;
     const all = Number(/all of it: ([\d.]+)/.exec(stderr)?.[1]);
-    assert.ok(ms >= 39 && ms < all - 150, `${ms} ms are those of the cleaning, of ${all}`);
+    assert.ok(ms >= 40 && ms < all - 150, `${ms} ms are those of the cleaning, of ${all}`);
     assert.match(stderr, /a\.spec\.js:5 \(beforeEach, 1 ×, \d+ ms; its cleaning, not what it writes\)/);
   });
 

@@ -1,4 +1,4 @@
-// `npm run test:nightly`: random programs, trees and restores in such numbers that it takes about an hour. Each process has
+// `npm run test:nightly`: random programs, trees and restores in such numbers that it takes hours. Each process has
 // a seed of its own; what failed is printed as it is, with the seed that repeats it.
 //
 //   npm run test:nightly -- [--rounds 100000] [--jobs 8]      rounds: of the restore; jobs: processes at once
