@@ -1,6 +1,6 @@
 // Who has a pool's connections: what a time-out is explained with.
 import { claimFlow } from './flow';
-import type { PgClient } from './wire';
+import type { PgClient } from './pg-types';
 
 type Site = (() => string) | undefined;
 

@@ -6,7 +6,7 @@ import { overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
 import { cannotBecome } from './refusals';
 import type { TransactionModes } from './statement';
-import type { PgClient } from './wire';
+import type { PgClient } from './pg-types';
 
 /** Parameters' values, by name. */
 export type Settings = ReadonlyMap<string, string>;
@@ -302,8 +302,8 @@ async function withConnection(source: RealSource, work: (ask: Ask) => Promise<vo
 function askOn<Row>(client: PgClient, sql: string, values: readonly unknown[]): Promise<Row[]> {
   overhearNoMore(client);
   return new Promise((resolve, reject) => {
-    client.query(sql, values, (error: Error | null, result: { rows: Row[] }) =>
-      error ? reject(error) : resolve(result.rows),
+    client.query(sql, values, (error: Error | null, result: unknown) =>
+      error ? reject(error) : resolve((result as { rows: Row[] }).rows),
     );
   });
 }

@@ -7,7 +7,7 @@ import { BEGUN, LOUDLY, QUIETLY } from './retimed';
 import type { Session, Transaction } from './session';
 import { IDENTITY } from './profiles';
 import type { SavepointStack } from './stack';
-import type { Wire } from './wire';
+import type { SandboxServer } from './server';
 
 /** The time of a transaction that began with the real one. */
 export const NOW = 'now()';
@@ -87,7 +87,7 @@ export function askTime(stack: SavepointStack, tx: Transaction): void {
 }
 
 /** Keeps what the server has answered. */
-export function keepTime(tx: Transaction, answer: Wire['answer']): void {
+export function keepTime(tx: Transaction, answer: SandboxServer['answer']): void {
   if (tx.clock === undefined && tx.asked !== undefined && answer?.sql === tx.asked)
     tx.clock = `to_timestamp(${answer.value})`;
 }

@@ -61,6 +61,10 @@ export class ClientStream extends Duplex {
     if (this.client.receive(chunk)) done();
     else this.resumeWriting = done;
   }
+  /** What was written between cork and uncork. */
+  override _writev(chunks: { readonly chunk: Buffer }[], done: () => void): void {
+    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'buffer' as BufferEncoding, done);
+  }
   override _read(): void {
     this.client.sinkDrained();
   }

@@ -5,6 +5,7 @@ export { Clients } from './clients';
 export type {
   BatchOwner,
   Client,
+  Context,
   Ended,
   OpenSession,
   Outcome,
@@ -14,6 +15,7 @@ export type {
   Statement,
 } from './contract';
 export { errorResponse, noticeResponse, readFields, type ErrorFields } from './error-response';
+export { FrameCutter } from './frame-cutter';
 export * as frames from './frames';
 export { OwnRoute } from './own-route';
 export { Refusal } from './refusal';

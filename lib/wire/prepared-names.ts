@@ -5,6 +5,9 @@ import { close } from './frames';
 /** So many at most: then all are closed and parsed anew where they are needed. Far more than an app has. */
 const MOST = 5000;
 
+/** Over all connections: a session may be left to its driver, and taken again with what it had parsed. */
+let serial = 0;
+
 export class PreparedNames {
   /** Whose statement the server has parsed under no name. */
   unnamed: Statement | undefined;
@@ -12,7 +15,6 @@ export class PreparedNames {
   unnamedPortal: object | undefined;
   private readonly byKey = new Map<string, string>();
   private readonly used = new Set<string>();
-  private serial = 0;
   private toClose: string[] = [];
 
   /** `fresh`: it has to be parsed under that name first. It is the name `wanted`, if the server has none of that. */
@@ -20,7 +22,7 @@ export class PreparedNames {
     const known = this.byKey.get(key);
     if (known !== undefined) return { name: known, fresh: false };
     if (this.byKey.size >= MOST) this.forget();
-    const name = wanted === undefined || this.used.has(wanted) ? `rewind_${++this.serial}` : wanted;
+    const name = wanted === undefined || this.used.has(wanted) ? `rewind_${++serial}` : wanted;
     this.byKey.set(key, name);
     this.used.add(name);
     return { name, fresh: true };

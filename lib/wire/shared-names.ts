@@ -6,7 +6,6 @@ import type { ErrorFields } from './error-response';
 import { CLOSE_COMPLETE, close, describe, execute, frame, Frontend, parse, PARSE_COMPLETE } from './frames';
 import type { PreparedNames } from './prepared-names';
 import type { BindRequest, CloseRequest, DescribeRequest, ExecuteRequest, ParseRequest, Request } from './request';
-import type { Segment } from './segment';
 
 /** What the one who shares the connection knows of a statement. */
 export interface StatementView {
@@ -14,6 +13,13 @@ export interface StatementView {
   textOf(statement: Statement): string;
   /** Under another search path the same text is another statement. */
   searchPathOf(client: Client): string;
+  /** An unnamed statement that is worth a name on the server: it is parsed once for all who send its text. */
+  isKept(statement: Statement): boolean;
+}
+
+interface Asked {
+  readonly client: Client;
+  readonly requests: readonly Request[];
 }
 
 export class SharedNames {
@@ -25,8 +31,8 @@ export class SharedNames {
   ) {}
 
   /** Appends what the server is to be asked for a request of the segment's. Returns the error that is the answer instead. */
-  add(request: Request, segment: Segment, batch: Batch): ErrorFields | undefined {
-    const { client } = segment;
+  add(request: Request, asked: Asked, batch: Batch): ErrorFields | undefined {
+    const { client } = asked;
     switch (request.kind) {
       case 'query':
         client.statements.delete(''); // a simple Query drops it
@@ -35,7 +41,7 @@ export class SharedNames {
       case 'parse':
         return this.parse(request, client, batch);
       case 'bind':
-        return this.bind(request, segment, batch);
+        return this.bind(request, asked, batch);
       case 'describe':
         return this.describe(request, client, batch);
       case 'execute':
@@ -66,7 +72,7 @@ export class SharedNames {
       else client.statements.delete(name); // a Parse that fails has dropped the unnamed statement before
     };
     const sent = this.view.textOf(statement);
-    if (name === '') {
+    if (name === '' && !this.view.isKept(statement)) {
       this.names.unnamed = statement;
       batch.show(sent === text ? request.frame : parse('', sent, types), Answer.parse, undo);
       return undefined;
@@ -84,12 +90,12 @@ export class SharedNames {
   private take(statement: Statement, wanted: string, client: Client): { name: string; fresh: boolean; key: string } {
     const text = this.view.textOf(statement);
     const key = `${text}\0${statement.types.toString('latin1')}\0${this.view.searchPathOf(client)}`;
-    return { ...this.names.take(key, wanted), key };
+    return { ...this.names.take(key, wanted || undefined), key };
   }
 
   /** The name under which the server has it, parsed unseen where it has not. */
   private use(name: string, statement: Statement, client: Client, batch: Batch): string {
-    if (name === '') {
+    if (name === '' && !this.view.isKept(statement)) {
       if (this.names.unnamed !== statement)
         batch.hide(parse('', this.view.textOf(statement), statement.types), Answer.parse);
       this.names.unnamed = statement;
@@ -103,15 +109,15 @@ export class SharedNames {
     return serverName;
   }
 
-  private bind(request: BindRequest, segment: Segment, batch: Batch): ErrorFields | undefined {
-    const { client } = segment;
+  private bind(request: BindRequest, asked: Asked, batch: Batch): ErrorFields | undefined {
+    const { client } = asked;
     const { portal } = request;
     const statement = client.statements.get(request.statement);
     if (!statement) return noStatement(request.statement);
     const before = client.portals.get(portal);
     if (portal !== '' && before) return { code: '42P03', message: `cursor "${portal}" already exists` };
     const name = this.use(request.statement, statement, client, batch);
-    const serverName = this.portalName(request, segment);
+    const serverName = this.portalName(request, asked);
     if (before?.serverName) batch.closePortal(before.serverName);
     const opened: Portal = { statement, serverName };
     if (serverName === '') this.names.unnamedPortal = opened;
@@ -127,7 +133,7 @@ export class SharedNames {
   /**
    * An unnamed portal would be the next Bind's of anyone: it gets a name unless it is read to its end within its segment.
    */
-  private portalName(request: BindRequest, { client, requests }: Segment): string {
+  private portalName(request: BindRequest, { client, requests }: Asked): string {
     if (request.portal !== '') return `rewind_${client.id}_${request.portal}`;
     for (const next of requests.slice(requests.indexOf(request) + 1)) {
       if (next.kind === 'bind' && next.portal === '') break;

@@ -505,7 +505,7 @@ describe('the sandbox, scope by scope', () => {
   it('says when the transaction was ended behind its back', async () => {
     const test = enter('test', 'boundary');
     await knex('pa').insert({ v: 'a' });
-    const real = (sandbox as RollbackSandbox).client as unknown as { query(sql: string): Promise<unknown> };
+    const real = (sandbox as RollbackSandbox).pinned?.client as unknown as { query(sql: string): Promise<unknown> };
     await real.query('ROLLBACK');
     await err(knex('pa').select());
     assert.match(String(leave(test)[0]), /REWIND_BOUNDARY/);
