@@ -22,6 +22,10 @@ export class ClientStream extends Duplex {
       },
       route,
     );
+    // With a faked nextTick a stream neither reads for the first time nor counts its writes. Once it has read, what comes is
+    // handed on at once; and it closes though a write was never counted.
+    this.read(0);
+    this.once('end', () => this.destroy());
   }
 
   // --- net.Socket's, as far as drivers use it

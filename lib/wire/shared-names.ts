@@ -89,7 +89,8 @@ export class SharedNames {
 
   private take(statement: Statement, wanted: string, client: Client): { name: string; fresh: boolean; key: string } {
     const text = this.view.textOf(statement);
-    const key = `${text}\0${statement.types.toString('latin1')}\0${this.view.searchPathOf(client)}`;
+    const kind = wanted === '' ? 'kept' : 'named'; // a name that the client has given can be seen on the server
+    const key = `${kind}\0${text}\0${statement.types.toString('latin1')}\0${this.view.searchPathOf(client)}`;
     return { ...this.names.take(key, wanted || undefined), key };
   }
 
