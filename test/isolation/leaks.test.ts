@@ -154,7 +154,7 @@ describe('a leak', () => {
       it('writes nothing', () => outside('update users set name = name where false'));
       it('cleans up', async () => { await db('users').first(); await outside(STRANGER); await outside("delete from users where name = 'stranger'"); });
       it('sees the baseline', async () => assert.equal(await names(), 'ann,bob'));`,
-      async (outcome, database) => {
+      (outcome) => {
         assertGreen(outcome);
       },
     ),
@@ -211,7 +211,7 @@ describe('a leak', () => {
         it('sees it again', async () => assert.equal(await names(), 'ann,bob,stranger'));
       });
       describe('next', () => { it('sees the baseline', async () => assert.equal(await names(), 'ann,bob')); });`,
-      async (outcome, database) => {
+      (outcome) => {
         assertGreen(outcome);
       },
     ),
