@@ -241,7 +241,7 @@ describe('a @schema test', () => {
     }
   });
 
-  it('leads every way to the database there: instances, a pg.Pool, DATABASE_URL, an instance that is destroyed', async () => {
+  it('leads every way to the database there: instances, a pg.Pool, DATABASE_URL unless a test sets it, an instance that is destroyed', async () => {
     const outcome = await run(
       {
         'a.spec.js': `${LOOK}
@@ -267,6 +267,11 @@ describe('a @schema test', () => {
           it('takes an instance along that was made from the URL of a clone @schema', async () => {
             assert.equal(await where(made), await where());
             assert.equal(await names(made), 'ann,bob');
+          });
+          it('may set DATABASE_URL itself @schema', () => { process.env.DATABASE_URL = 'postgres://localhost/other'; });
+          it('finds it as it was set @schema', () => {
+            assert.equal(child(), 'other');
+            process.env.DATABASE_URL = process.env.HOME_URL;
           });
           for (const mode of ['@rollback', '@dirty']) it('is back ' + mode, async () => {
             assert.equal(await where(), home);
