@@ -73,6 +73,7 @@ describe('mocha-rewind audit', () => {
         it('are seen by others @truncate', async () => { ${COMMITTED} });
         it('are seen too', async () => { ${COMMITTED} });
         it('are broken', async () => { assert.equal(await names(), 'nobody'); });
+        it('are broken', () => {});
         it('are fine', async () => { assert.equal(await names(), 'ann,bob'); });
       });`,
     });

@@ -2,30 +2,46 @@ import assert from 'node:assert/strict';
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import path from 'node:path';
+import { stripVTControlCharacters } from 'node:util';
 import { findCleaningHooks } from '../../lib/cli/find-cleaning';
+import { init as initCommand } from '../../lib/cli/init';
 import { full } from '../support/tiers';
 import { type Finished, type Project, type ProjectOptions, project } from '../support/project';
 
 const TS_DB = `import { knex, type Knex } from 'knex';\nexport const db: Knex = knex({ client: 'pg' });\n`;
 const CJS_DB = `const { knex } = require('knex');\nmodule.exports = knex({ client: 'pg' });\n`;
 
-interface Outcome extends Finished {
+interface Outcome extends Answer {
   /** All files but those of `node_modules`, after the command. */
   readonly files: Readonly<Record<string, string>>;
 }
 
+type Answer = Pick<Finished, 'code' | 'stdout'> & Partial<Finished>;
+
 async function init(
   files: ProjectOptions['files'],
-  args: readonly string[] = ['--yes'],
-  check: (p: Project) => Promise<void> = async () => {},
+  command = (p: Project): Promise<Answer> => withYes(p.dir),
 ): Promise<Outcome> {
   const p = project({ files });
   try {
-    const finished = await p.cli(['init', ...args]);
-    await check(p);
-    return { ...finished, files: contents(p.dir) };
+    return { ...(await command(p)), files: contents(p.dir) };
   } finally {
     p.remove();
+  }
+}
+
+/** `mocha-rewind init --yes`, without a process of its own. */
+async function withYes(dir: string): Promise<Answer> {
+  const { write } = process.stdout;
+  const home = process.cwd();
+  let said = '';
+  process.chdir(dir);
+  process.stdout.write = (text: string | Uint8Array) => ((said += String(text)), true);
+  try {
+    return { code: await initCommand({ yes: true }), stdout: stripVTControlCharacters(said) };
+  } finally {
+    process.stdout.write = write;
+    process.chdir(home);
   }
 }
 
@@ -43,7 +59,7 @@ describe('mocha-rewind init', () => {
   describe('without anybody to ask', () => {
     it('shows what it would write, and writes nothing', async () => {
       const files = { '.mocharc.json': '{ "require": ["ts-node/register"] }\n', 'src/db.ts': TS_DB };
-      const { code, stdout, stderr, files: after } = await init(files, []);
+      const { code, stdout, stderr, files: after } = await init(files, (p) => p.cli(['init']));
       assert.deepEqual([code, stderr], [0, '']);
       assert.match(stdout, /^ {2}Knex instance +src\/db\.ts \(db\)$/m);
       assert.match(stdout, /^New file rewind\.config\.ts\n\+ import \{ defineConfig \} from 'mocha-rewind';$/m);
@@ -59,7 +75,7 @@ describe('mocha-rewind init', () => {
 
   describe('with --yes', () => {
     it('writes, says how to undo it, and what is next', async () => {
-      const { stdout, files } = await init({ 'db.js': CJS_DB, '.mocharc.json': '{}' });
+      const { stdout, files } = await init({ 'db.js': CJS_DB, '.mocharc.json': '{}' }, (p) => p.cli(['init', '--yes']));
       assert.equal(
         files['rewind.config.js'],
         `const { defineConfig } = require('mocha-rewind');
@@ -80,7 +96,8 @@ module.exports = defineConfig({
     });
 
     it('has nothing to do the second time', async () => {
-      await init({ 'db.js': CJS_DB }, ['--yes'], async (p) => {
+      await init({ 'db.js': CJS_DB }, async (p) => {
+        await withYes(p.dir);
         const before = contents(p.dir);
         const second = await p.cli(['init', '--yes']);
         assert.equal(second.code, 0);
@@ -89,6 +106,7 @@ module.exports = defineConfig({
           /^Nothing to do: rewind\.config\.js is there, and \.mocharc\.json requires the plugin\.$/m,
         );
         assert.deepEqual(contents(p.dir), before);
+        return second;
       });
     });
 
@@ -315,16 +333,14 @@ module.exports = defineConfig({
     ] as const) {
       it(`is found by the plugin in what was written for ${what}${full(/CommonJS|export =/.test(what))}`, async () => {
         const options = { compilerOptions: { module: 'node16', target: 'es2022', rootDir: '.' } };
-        await init(
-          { ...files, 'tsconfig.json': { ...options, 'ts-node': { transpileOnly: true } } },
-          ['--yes'],
-          async (p) => {
-            p.write({ 'a.spec.cjs': "it('runs', () => {});" });
-            const run = await p.mocha(['a.spec.cjs']);
-            assert.equal(run.code, 0, run.output);
-            assert.match(run.output, /rewind: 1 rolled back/);
-          },
-        );
+        await init({ ...files, 'tsconfig.json': { ...options, 'ts-node': { transpileOnly: true } } }, async (p) => {
+          await withYes(p.dir);
+          p.write({ 'a.spec.cjs': "it('runs', () => {});" });
+          const run = await p.mocha(['a.spec.cjs']);
+          assert.equal(run.code, 0, run.output);
+          assert.match(run.output, /rewind: 1 rolled back/);
+          return run;
+        });
       });
     }
 

@@ -7,7 +7,10 @@ import { type Finished, type Project, project, repo } from '../support/project';
 describe('without pg', () => {
   let app: Project;
   beforeEach(() => {
-    app = project({ files: { 'a.spec.js': `it('a', () => {});`, 'b.spec.js': `it('b', () => {});` } });
+    app = project({
+      ownPackages: true,
+      files: { 'a.spec.js': `it('a', () => {});`, 'b.spec.js': `it('b', () => {});` },
+    });
     const modules = path.join(app.dir, 'node_modules');
     // A link to this repository would find its pg.
     for (const name of ['pg', 'mocha-rewind']) fs.rmSync(path.join(modules, name));

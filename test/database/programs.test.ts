@@ -12,7 +12,7 @@ const PASSES = { 'passes.js': `it('passes', async () => { await (await client())
 
 describe('the embedded server’s programs', () => {
   let l: Lab;
-  beforeEach(() => (l = lab(PASSES)));
+  beforeEach(() => (l = lab(PASSES, { ownPackages: true })));
   afterEach(() => l.remove());
 
   const identity = serverIdentity();

@@ -1,33 +1,34 @@
 import assert from 'node:assert/strict';
 import { createDatabase } from '../support/database';
 import { startPlainServer } from '../support/plain-server';
-import { assertGreen, run } from '../support/run';
-import { MANAGED, USERS, eachWithUsers } from '../support/users';
+import { assertGreen, run, together } from '../support/run';
+import { MANAGED, USERS, eachWithUsers, usersOf } from '../support/users';
 
 describe('a run', () => {
-  const given = eachWithUsers();
-  const { usersNow } = given;
+  const shared = together(USERS, { config: MANAGED });
 
   for (const config of [MANAGED, undefined]) {
     describe(config ? 'with a config' : 'without a config', () => {
-      it('rolls back what a test writes', async () => {
-        const outcome = await run(
-          {
-            'a.spec.js': `
+      const shared = together(USERS, config ? { config } : {});
+
+      it(
+        'rolls back what a test writes',
+        shared(
+          `
               it('writes', async () => { await db('users').insert({ name: 'cy' }); assert.equal(await names(), 'ann,bob,cy'); });
               it('does not see it', async () => assert.equal(await names(), 'ann,bob'));`,
+          async (outcome, database) => {
+            assertGreen(outcome);
+            assert.equal(outcome.ran.length, 2);
+            assert.equal(await usersOf(database), 'ann,bob');
           },
-          { database: given.database, ...(config && { config }) },
-        );
-        assertGreen(outcome);
-        assert.equal(outcome.ran.length, 2);
-        assert.equal(await usersNow(), 'ann,bob');
-      });
+        ),
+      );
 
-      it('shows what before hooks write to everything inside, and to nothing else', async () => {
-        const outcome = await run(
-          {
-            'a.spec.js': `
+      it(
+        'shows what before hooks write to everything inside, and to nothing else',
+        shared(
+          `
               describe('outer', () => {
                 before(() => db('users').insert({ name: 'outer' }));
                 beforeEach(() => db('users').insert({ name: 'each' }));
@@ -43,13 +44,76 @@ describe('a run', () => {
                 after(async () => assert.equal(await names(), 'ann,bob,outer'));
               });
               describe('next', () => { it('sees nothing', async () => assert.equal(await names(), 'ann,bob')); });`,
+          async (outcome, database) => {
+            assertGreen(outcome);
+            assert.equal(await usersOf(database), 'ann,bob');
           },
-          { database: given.database, ...(config && { config }) },
-        );
-        assertGreen(outcome);
-        assert.equal(await usersNow(), 'ann,bob');
-      });
+        ),
+      );
+    });
+  }
 
+  it(
+    'restores nested checkpoints, whichever hook fails',
+    shared(
+      `
+          describe('outer @truncate', () => {
+            before(() => db('users').insert({ name: 'outer' }));
+            it('one', async () => { assert.equal(await names(), 'ann,bob,outer'); await db('users').del(); });
+            describe('inner', () => {
+              before(() => db('users').insert({ name: 'inner' }));
+              it('two', async () => { assert.equal(await names(), 'ann,bob,inner,outer'); await db('users').del(); });
+              it('three', async () => assert.equal(await names(), 'ann,bob,inner,outer'));
+              after(() => { throw new Error('after hook'); });
+            });
+            describe('sibling', () => { it('four', async () => assert.equal(await names(), 'ann,bob,outer')); });
+          });
+          describe('failing @truncate', () => {
+            before(async () => { await db('users').insert({ name: 'half' }); throw new Error('before hook'); });
+            it('never', () => {});
+          });
+          describe('next @truncate', () => { it('five', async () => assert.equal(await names(), 'ann,bob')); });`,
+      async (outcome, database) => {
+        assert.deepEqual(
+          outcome.passed,
+          ['one', 'inner two', 'inner three', 'sibling four']
+            .map((t) => `outer @truncate ${t}`)
+            .concat('next @truncate five'),
+          outcome.output,
+        );
+        assert.equal(Object.keys(outcome.failed).length, 2);
+        assert.notEqual(outcome.code, 0);
+        assert.equal(await usersOf(database), 'ann,bob');
+      },
+    ),
+  );
+
+  it(
+    'fails a @nodb test that uses the database, even if its code swallows the error',
+    shared(
+      `
+          describe('pure @nodb', () => {
+            it('adds', () => assert.equal(1 + 1, 2));
+            it('asks', async () => { await db('users').first(); });
+            it('asks in silence', async () => { await db('users').first().catch(() => {}); });
+            it('transacts', async () => { await db.transaction(async (trx) => trx('users').first()); });
+          });
+          it('goes on', async () => assert.equal(await names(), 'ann,bob'));`,
+      (outcome) => {
+        assert.deepEqual(outcome.passed, ['goes on', 'pure @nodb adds'], outcome.output);
+        assert.equal(Object.keys(outcome.failed).length, 3, outcome.output);
+        for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_NODB: .*pure @nodb .*@nodb/);
+      },
+    ),
+  );
+});
+
+describe('a run', () => {
+  const given = eachWithUsers();
+  const { usersNow } = given;
+
+  for (const config of [MANAGED, undefined]) {
+    describe(config ? 'with a config' : 'without a config', () => {
       it('runs truncating tests last, lets them really commit, and restores what they changed', async () => {
         const outcome = await run(
           {
@@ -122,41 +186,6 @@ describe('a run', () => {
     assert.equal(await usersNow(), 'ann,bob');
   });
 
-  it('restores nested checkpoints, whichever hook fails', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `
-          describe('outer @truncate', () => {
-            before(() => db('users').insert({ name: 'outer' }));
-            it('one', async () => { assert.equal(await names(), 'ann,bob,outer'); await db('users').del(); });
-            describe('inner', () => {
-              before(() => db('users').insert({ name: 'inner' }));
-              it('two', async () => { assert.equal(await names(), 'ann,bob,inner,outer'); await db('users').del(); });
-              it('three', async () => assert.equal(await names(), 'ann,bob,inner,outer'));
-              after(() => { throw new Error('after hook'); });
-            });
-            describe('sibling', () => { it('four', async () => assert.equal(await names(), 'ann,bob,outer')); });
-          });
-          describe('failing @truncate', () => {
-            before(async () => { await db('users').insert({ name: 'half' }); throw new Error('before hook'); });
-            it('never', () => {});
-          });
-          describe('next @truncate', () => { it('five', async () => assert.equal(await names(), 'ann,bob')); });`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assert.deepEqual(
-      outcome.passed,
-      ['one', 'inner two', 'inner three', 'sibling four']
-        .map((t) => `outer @truncate ${t}`)
-        .concat('next @truncate five'),
-      outcome.output,
-    );
-    assert.equal(Object.keys(outcome.failed).length, 2);
-    assert.notEqual(outcome.code, 0);
-    assert.equal(await usersNow(), 'ann,bob');
-  });
-
   it('keeps what dirty tests write, runs them after the truncating ones, and unmanaged ones last', async () => {
     const outcome = await run(
       {
@@ -171,25 +200,6 @@ describe('a run', () => {
     assertGreen(outcome);
     assert.deepEqual(outcome.ran, ['rollback', 'truncating @truncate', 'dirty @dirty', 'unmanaged @unmanaged']);
     assert.equal(await usersNow(), 'ann,bob,dirt,un');
-  });
-
-  it('fails a @nodb test that uses the database, even if its code swallows the error', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `
-          describe('pure @nodb', () => {
-            it('adds', () => assert.equal(1 + 1, 2));
-            it('asks', async () => { await db('users').first(); });
-            it('asks in silence', async () => { await db('users').first().catch(() => {}); });
-            it('transacts', async () => { await db.transaction(async (trx) => trx('users').first()); });
-          });
-          it('goes on', async () => assert.equal(await names(), 'ann,bob'));`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assert.deepEqual(outcome.passed, ['goes on', 'pure @nodb adds'], outcome.output);
-    assert.equal(Object.keys(outcome.failed).length, 3, outcome.output);
-    for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_NODB: .*pure @nodb .*@nodb/);
   });
 
   it('lets hooks outside of what is tagged @nodb use the database, and undoes what they write', async () => {

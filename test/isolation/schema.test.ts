@@ -3,8 +3,8 @@ import assert from 'node:assert/strict';
 import { Client } from 'pg';
 import { createDatabase, serverUrl, urlOf } from '../support/database';
 import { project } from '../support/project';
-import { SPEC, assertGreen, run } from '../support/run';
-import { MANAGED, eachWithUsers } from '../support/users';
+import { assertGreen, run, SPEC, together } from '../support/run';
+import { MANAGED, USERS, eachWithUsers, usersOf } from '../support/users';
 
 /** Where a query of the app's goes, and what is there. */
 const LOOK = `
@@ -12,6 +12,125 @@ const where = async (q = db) => (await q.raw('select current_database() as name'
 const columns = async (q = db) => Object.keys(await q('users').columnInfo()).join();
 const home = new URL(process.env.DATABASE_URL).pathname.slice(1);
 `;
+
+describe('a @schema test', () => {
+  const shared = together(USERS, { config: MANAGED });
+
+  it(
+    'starts from what the before hooks of its describes have left in theirs',
+    shared(
+      `${LOOK}
+          describe('outer', () => {
+            before(() => db('users').insert({ name: 'cy' }));
+            after(async () => assert.equal(await names(), 'ann,bob,cy'));
+            it('rolls back', async () => { assert.equal(await names(), 'ann,bob,cy'); await db('users').del(); });
+            it('commits @truncate', async () => { assert.equal(await names(), 'ann,bob,cy'); await db('users').del(); });
+            it('alters @schema', async () => {
+              assert.equal(await names(), 'ann,bob,cy');
+              await db.schema.dropTable('users', true).catch(() => db.raw('drop table users cascade'));
+            });
+            describe('inner', () => {
+              before(() => db.schema.alterTable('users', (t) => t.string('mail').defaultTo('none')));
+              beforeEach(() => db('users').insert({ name: 'dee' }));
+              afterEach(async () => assert.equal(await where(), new URL(process.env.DATABASE_URL).pathname.slice(1)));
+              after(async () => assert.equal(await names(), 'ann,bob,cy'));
+              for (const nth of [1, 2, 3]) it('sees both ' + nth + ' @schema', async () => {
+                assert.equal(await names(), 'ann,bob,cy,dee');
+                assert.equal(await columns(), 'id,name,mail');
+                await db('users').del();
+              });
+            });
+            it('is outside of the inner one @schema', async () => assert.equal(await columns(), 'id,name'));
+          });
+          it('is outside of both @schema', async () => assert.equal(await names(), 'ann,bob'));`,
+      async (outcome, database) => {
+        assertGreen(outcome);
+        assert.equal(outcome.passed.length, 8);
+        assert.equal(await usersOf(database), 'ann,bob');
+      },
+    ),
+  );
+
+  it(
+    'starts from the app’s database again after a describe whose after hook fails',
+    shared(
+      `${LOOK}
+          describe('breaks @schema', () => {
+            before(() => db('users').insert({ name: 'cy' }));
+            after(() => { throw new Error('broken'); });
+            it('sees it', async () => assert.equal(await names(), 'ann,bob,cy'));
+          });
+          describe('next', () => { it('does not see it @schema', async () => assert.equal(await names(), 'ann,bob')); });`,
+      (outcome) => {
+        assert.deepEqual(outcome.failed, { 'breaks @schema "after all" hook for "sees it"': 'broken' });
+        assert.equal(outcome.passed.length, 2);
+      },
+    ),
+  );
+
+  it(
+    'finds nothing of ours in its database, which is dropped when it has ended',
+    shared(
+      `${LOOK}
+          it('commits @truncate', () => db('users').del());
+          const seen = [];
+          for (const nth of [1, 2, 3]) it('is alone ' + nth + ' @schema', async function () {
+            this.timeout(20_000);
+            assert.deepEqual((await db.raw("select from pg_namespace where nspname = 'rewind'")).rows, []);
+            while ((await db.raw('select from pg_database where datname = any (?)', [seen])).rows.length > 0);
+            seen.push(await where());
+          });`,
+      (outcome) => {
+        assertGreen(outcome);
+      },
+    ),
+  );
+
+  it(
+    'keeps its describe in one piece with @whole: every test of it is on a database of its own',
+    shared(
+      `${LOOK}
+          describe('both @whole', () => {
+            before(() => db('users').insert({ name: 'cy' }));
+            it('would roll back', async () => { assert.notEqual(await where(), home); assert.equal(await names(), 'ann,bob,cy'); await db('users').del(); });
+            it('alters @schema', async () => { assert.equal(await names(), 'ann,bob,cy'); });
+            it('would commit @truncate', async () => { assert.equal(await names(), 'ann,bob,cy'); await db('users').del(); });
+          });`,
+      async (outcome, database) => {
+        assertGreen(outcome);
+        assert.equal(await usersOf(database), 'ann,bob');
+      },
+    ),
+  );
+
+  it(
+    'is isolated at each attempt, and its failure is its own',
+    shared(
+      `${LOOK}
+          let attempts = 0;
+          it('fails once @schema', async function () {
+            this.retries(1);
+            assert.equal(await columns(), 'id,name');
+            await db.schema.alterTable('users', (t) => t.string('mail'));
+            assert.equal(++attempts, 2);
+          });
+          it('fails @schema', async () => { await db.raw('drop table users cascade'); await db('users'); });
+          it('leaves a transaction open @schema', async () => { const trx = await db.transaction(); await trx('users').del(); });
+          it('does not await @schema', () => { db.raw('select pg_sleep(0.2)').then(() => {}); });
+          it('passes @schema', async () => assert.equal(await names(), 'ann,bob'));`,
+      async (outcome) => {
+        assert.deepEqual(
+          outcome.passed.filter((title) => !(title in outcome.failed)),
+          ['fails once @schema', 'passes @schema'],
+        );
+        assert.match(outcome.failed['fails @schema'] ?? '', /relation "users" does not exist/);
+        assert.match(outcome.failed['leaves a transaction open @schema'] ?? '', /REWIND_LEFT_OPEN.*still checked out/);
+        assert.match(outcome.failed['does not await @schema'] ?? '', /REWIND_LEFT_OPEN.*still running/);
+        assert.equal(outcome.code, 3);
+      },
+    ),
+  );
+});
 
 describe('a @schema test', () => {
   const given = eachWithUsers();
@@ -97,76 +216,6 @@ describe('a @schema test', () => {
     assert.match(outcome.stderr, /rewind: 4 on databases of their own/);
   });
 
-  it('starts from what the before hooks of its describes have left in theirs', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `${LOOK}
-          describe('outer', () => {
-            before(() => db('users').insert({ name: 'cy' }));
-            after(async () => assert.equal(await names(), 'ann,bob,cy'));
-            it('rolls back', async () => { assert.equal(await names(), 'ann,bob,cy'); await db('users').del(); });
-            it('commits @truncate', async () => { assert.equal(await names(), 'ann,bob,cy'); await db('users').del(); });
-            it('alters @schema', async () => {
-              assert.equal(await names(), 'ann,bob,cy');
-              await db.schema.dropTable('users', true).catch(() => db.raw('drop table users cascade'));
-            });
-            describe('inner', () => {
-              before(() => db.schema.alterTable('users', (t) => t.string('mail').defaultTo('none')));
-              beforeEach(() => db('users').insert({ name: 'dee' }));
-              afterEach(async () => assert.equal(await where(), new URL(process.env.DATABASE_URL).pathname.slice(1)));
-              after(async () => assert.equal(await names(), 'ann,bob,cy'));
-              for (const nth of [1, 2, 3]) it('sees both ' + nth + ' @schema', async () => {
-                assert.equal(await names(), 'ann,bob,cy,dee');
-                assert.equal(await columns(), 'id,name,mail');
-                await db('users').del();
-              });
-            });
-            it('is outside of the inner one @schema', async () => assert.equal(await columns(), 'id,name'));
-          });
-          it('is outside of both @schema', async () => assert.equal(await names(), 'ann,bob'));`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assertGreen(outcome);
-    assert.equal(outcome.passed.length, 8);
-    assert.equal(await usersNow(), 'ann,bob');
-  });
-
-  it('starts from the app’s database again after a describe whose after hook fails', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `${LOOK}
-          describe('breaks @schema', () => {
-            before(() => db('users').insert({ name: 'cy' }));
-            after(() => { throw new Error('broken'); });
-            it('sees it', async () => assert.equal(await names(), 'ann,bob,cy'));
-          });
-          describe('next', () => { it('does not see it @schema', async () => assert.equal(await names(), 'ann,bob')); });`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assert.deepEqual(outcome.failed, { 'breaks @schema "after all" hook for "sees it"': 'broken' });
-    assert.equal(outcome.passed.length, 2);
-  });
-
-  it('finds nothing of ours in its database, which is dropped when it has ended', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `${LOOK}
-          it('commits @truncate', () => db('users').del());
-          const seen = [];
-          for (const nth of [1, 2, 3]) it('is alone ' + nth + ' @schema', async function () {
-            this.timeout(20_000);
-            assert.deepEqual((await db.raw("select from pg_namespace where nspname = 'rewind'")).rows, []);
-            while ((await db.raw('select from pg_database where datname = any (?)', [seen])).rows.length > 0);
-            seen.push(await where());
-          });`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assertGreen(outcome);
-  });
-
   it('sees what root-level hooks wrote, and leaves it to them', async () => {
     for (const others of [
       '',
@@ -192,24 +241,7 @@ describe('a @schema test', () => {
     }
   });
 
-  it('keeps its describe in one piece with @whole: every test of it is on a database of its own', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `${LOOK}
-          describe('both @whole', () => {
-            before(() => db('users').insert({ name: 'cy' }));
-            it('would roll back', async () => { assert.notEqual(await where(), home); assert.equal(await names(), 'ann,bob,cy'); await db('users').del(); });
-            it('alters @schema', async () => { assert.equal(await names(), 'ann,bob,cy'); });
-            it('would commit @truncate', async () => { assert.equal(await names(), 'ann,bob,cy'); await db('users').del(); });
-          });`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assertGreen(outcome);
-    assert.equal(await usersNow(), 'ann,bob');
-  });
-
-  it('leads every way to the database there: instances, a pg.Pool, DATABASE_URL, an instance that is destroyed', async () => {
+  it('leads every way to the database there: instances, a pg.Pool, DATABASE_URL unless a test sets it, an instance that is destroyed', async () => {
     const outcome = await run(
       {
         'a.spec.js': `${LOOK}
@@ -235,6 +267,11 @@ describe('a @schema test', () => {
           it('takes an instance along that was made from the URL of a clone @schema', async () => {
             assert.equal(await where(made), await where());
             assert.equal(await names(made), 'ann,bob');
+          });
+          it('may set DATABASE_URL itself @schema', () => { process.env.DATABASE_URL = 'postgres://localhost/other'; });
+          it('finds it as it was set @schema', () => {
+            assert.equal(child(), 'other');
+            process.env.DATABASE_URL = process.env.HOME_URL;
           });
           for (const mode of ['@rollback', '@dirty']) it('is back ' + mode, async () => {
             assert.equal(await where(), home);
@@ -281,34 +318,6 @@ describe('a @schema test', () => {
     } finally {
       await other.drop();
     }
-  });
-
-  it('is isolated at each attempt, and its failure is its own', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `${LOOK}
-          let attempts = 0;
-          it('fails once @schema', async function () {
-            this.retries(1);
-            assert.equal(await columns(), 'id,name');
-            await db.schema.alterTable('users', (t) => t.string('mail'));
-            assert.equal(++attempts, 2);
-          });
-          it('fails @schema', async () => { await db.raw('drop table users cascade'); await db('users'); });
-          it('leaves a transaction open @schema', async () => { const trx = await db.transaction(); await trx('users').del(); });
-          it('does not await @schema', () => { db.raw('select pg_sleep(0.2)').then(() => {}); });
-          it('passes @schema', async () => assert.equal(await names(), 'ann,bob'));`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assert.deepEqual(
-      outcome.passed.filter((title) => !(title in outcome.failed)),
-      ['fails once @schema', 'passes @schema'],
-    );
-    assert.match(outcome.failed['fails @schema'] ?? '', /relation "users" does not exist/);
-    assert.match(outcome.failed['leaves a transaction open @schema'] ?? '', /REWIND_LEFT_OPEN.*still checked out/);
-    assert.match(outcome.failed['does not await @schema'] ?? '', /REWIND_LEFT_OPEN.*still running/);
-    assert.equal(outcome.code, 3);
   });
 
   it('can be run in parallel workers', async () => {

@@ -1,7 +1,7 @@
 // A test or hook that times out says what it was waiting for.
 import assert from 'node:assert/strict';
-import { run } from '../support/run';
-import { MANAGED, eachWithUsers } from '../support/users';
+import { run, together } from '../support/run';
+import { MANAGED, USERS, eachWithUsers } from '../support/users';
 import { full } from '../support/tiers';
 
 const STRANGER = `const { Client } = require('pg');
@@ -12,24 +12,107 @@ const STRANGER = `const { Client } = require('pg');
 `;
 
 describe('a time-out', () => {
+  const shared = together(USERS, { config: MANAGED });
+  const times = (spec: string, check: Parameters<typeof shared>[1]): Mocha.AsyncFunc =>
+    shared(`before(() => db.raw('select 1'));\n${spec}`, check);
+
+  it(
+    'has Mocha’s own words where nobody waits for the database',
+    times(
+      `
+      it('waits for nothing', (done) => { setTimeout(() => {}, 0); }).timeout(700);
+      it('has asked before', async () => { await db('users').first(); await new Promise(() => {}); }).timeout(700);
+      it('goes on', async () => assert.equal(await names(), 'ann,bob'));`,
+      (outcome) => {
+        for (const title of ['waits for nothing', 'has asked before']) {
+          assert.match(outcome.failed[title] ?? '', /^Timeout of 700ms exceeded\..*a\.spec\.js\)$/);
+        }
+        assert.deepEqual(outcome.passed, ['goes on']);
+        assert.equal(outcome.code, 2);
+      },
+    ),
+  );
+
+  it(
+    'names the app’s connections that a committing test has locked one another with',
+    times(
+      `
+      it('locks itself out @truncate', async () => {
+        const trx = await db.transaction();
+        await trx('users').where({ name: 'ann' }).update({ name: 'dee' });
+        await db('users').where({ name: 'ann' }).del();
+      }).timeout(700);
+      it('goes on @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
+      (outcome) => {
+        assert.match(
+          outcome.failed['locks itself out @truncate'] ?? '',
+          /connection (\d+) \(the app's, managed\) .* waits with "delete from .*" for a lock of connection (?!\1)\d+ \(the app's, managed\), idle in transaction, "update /,
+        );
+        assert.deepEqual(outcome.passed, ['goes on @truncate'], outcome.output);
+      },
+    ),
+  );
+
+  it(
+    'names who waits for the test’s own locks',
+    times(
+      `${STRANGER}
+      it('waits for a stranger', async () => {
+        await db('users').where({ name: 'ann' }).update({ name: 'dee' });
+        await stranger.query("delete from users where name = 'ann'");
+      }).timeout(700);
+      it('goes on', async () => assert.equal(await names(), 'ann,bob'));`,
+      (outcome) => {
+        assert.match(
+          outcome.failed['waits for a stranger'] ?? '',
+          /connection \d+ \(not managed: "stranger"\) .* waits with "delete from users .*" for a lock of connection \d+ \(the app's, managed\)/,
+        );
+      },
+    ),
+  );
+
+  it(
+    'names a statement that takes its time',
+    times(
+      `
+      for (const tag of ['', ' @truncate']) it('is slow' + tag, async () => { await db.raw('select pg_sleep(2)'); }).timeout(700);`,
+      (outcome) => {
+        for (const title of ['is slow', 'is slow @truncate']) {
+          assert.match(
+            outcome.failed[title] ?? '',
+            /connection \d+ \(the app's, managed\) .* is still running "select pg_sleep\(2\)"/,
+          );
+        }
+      },
+    ),
+  );
+
+  it(
+    'names the transaction that a rolled-back test’s statement waits for',
+    times(
+      `
+      it('waits', async () => {
+        const trx = await db.transaction();
+        await trx('users').del();
+        await db('users').first();
+      }).timeout(700);`,
+      (outcome) => {
+        assert.match(
+          outcome.failed['waits'] ?? '',
+          /- "select .*" waits for another connection's transaction to end, begun at a\.spec\.js:\d+:\d+: a rolled-back test has one real connection\./,
+        );
+      },
+    ),
+  );
+});
+
+describe('a time-out', () => {
   const given = eachWithUsers();
   const runs = (spec: string, args: readonly string[] = []): ReturnType<typeof run> =>
     run(
       { 'a.spec.js': `before(() => db.raw('select 1'));\n${spec}` },
       { database: given.database, config: MANAGED, args },
     );
-
-  it('has Mocha’s own words where nobody waits for the database', async () => {
-    const outcome = await runs(`
-      it('waits for nothing', (done) => { setTimeout(() => {}, 0); }).timeout(700);
-      it('has asked before', async () => { await db('users').first(); await new Promise(() => {}); }).timeout(700);
-      it('goes on', async () => assert.equal(await names(), 'ann,bob'));`);
-    for (const title of ['waits for nothing', 'has asked before']) {
-      assert.match(outcome.failed[title] ?? '', /^Timeout of 700ms exceeded\..*a\.spec\.js\)$/);
-    }
-    assert.deepEqual(outcome.passed, ['goes on']);
-    assert.equal(outcome.code, 2);
-  });
 
   for (const args of [[], ['--parallel', '--jobs', '2']]) {
     it(`names the stranger whose lock a rolled-back test waits for${args.length > 0 ? ', in a worker too' : ''}${full(args.length > 0)}`, async () => {
@@ -52,45 +135,6 @@ describe('a time-out', () => {
       assert.deepEqual(outcome.passed, ['later goes on'], outcome.output);
     });
   }
-
-  it('names the app’s connections that a committing test has locked one another with', async () => {
-    const outcome = await runs(`
-      it('locks itself out @truncate', async () => {
-        const trx = await db.transaction();
-        await trx('users').where({ name: 'ann' }).update({ name: 'dee' });
-        await db('users').where({ name: 'ann' }).del();
-      }).timeout(700);
-      it('goes on @truncate', async () => assert.equal(await names(), 'ann,bob'));`);
-    assert.match(
-      outcome.failed['locks itself out @truncate'] ?? '',
-      /connection (\d+) \(the app's, managed\) .* waits with "delete from .*" for a lock of connection (?!\1)\d+ \(the app's, managed\), idle in transaction, "update /,
-    );
-    assert.deepEqual(outcome.passed, ['goes on @truncate'], outcome.output);
-  });
-
-  it('names who waits for the test’s own locks', async () => {
-    const outcome = await runs(`${STRANGER}
-      it('waits for a stranger', async () => {
-        await db('users').where({ name: 'ann' }).update({ name: 'dee' });
-        await stranger.query("delete from users where name = 'ann'");
-      }).timeout(700);
-      it('goes on', async () => assert.equal(await names(), 'ann,bob'));`);
-    assert.match(
-      outcome.failed['waits for a stranger'] ?? '',
-      /connection \d+ \(not managed: "stranger"\) .* waits with "delete from users .*" for a lock of connection \d+ \(the app's, managed\)/,
-    );
-  });
-
-  it('names a statement that takes its time', async () => {
-    const outcome = await runs(`
-      for (const tag of ['', ' @truncate']) it('is slow' + tag, async () => { await db.raw('select pg_sleep(2)'); }).timeout(700);`);
-    for (const title of ['is slow', 'is slow @truncate']) {
-      assert.match(
-        outcome.failed[title] ?? '',
-        /connection \d+ \(the app's, managed\) .* is still running "select pg_sleep\(2\)"/,
-      );
-    }
-  });
 
   for (const tag of ['', ' @truncate']) {
     it(`names the place that has taken the last connection of the pool${tag && ', in a committing test'}${full(tag !== '')}`, async () => {
@@ -140,19 +184,6 @@ describe('a time-out', () => {
       );
     });
   }
-
-  it('names the transaction that a rolled-back test’s statement waits for', async () => {
-    const outcome = await runs(`
-      it('waits', async () => {
-        const trx = await db.transaction();
-        await trx('users').del();
-        await db('users').first();
-      }).timeout(700);`);
-    assert.match(
-      outcome.failed['waits'] ?? '',
-      /- "select .*" waits for another connection's transaction to end, begun at a\.spec\.js:\d+:\d+: a rolled-back test has one real connection\./,
-    );
-  });
 
   it('of a hook is explained just the same @full', async () => {
     const outcome = await runs(`${STRANGER}

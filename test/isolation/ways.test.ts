@@ -3,8 +3,115 @@ import assert from 'node:assert/strict';
 import { Client } from 'pg';
 import { createDatabase } from '../support/database';
 import { project } from '../support/project';
-import { SPEC, assertGreen, run } from '../support/run';
-import { MANAGED, eachWithUsers } from '../support/users';
+import { assertGreen, run, SPEC, together } from '../support/run';
+import { MANAGED, USERS, eachWithUsers, usersOf } from '../support/users';
+
+describe('a run, however it is started and whatever it meets,', () => {
+  const shared = together(USERS, { config: MANAGED });
+
+  it(
+    'isolates each attempt of a test that is retried',
+    shared(
+      `
+          for (const tag of ['', ' @truncate']) {
+            let attempts = 0;
+            it('fails twice' + tag, async function () {
+              this.retries(2);
+              attempts++;
+              assert.equal(await names(), 'ann,bob');
+              await db('users').insert({ name: 'cy' });
+              assert.equal(attempts, 3);
+            });
+          }`,
+      async (outcome, database) => {
+        assertGreen(outcome);
+        assert.equal(await usersOf(database), 'ann,bob');
+      },
+    ),
+  );
+
+  it(
+    'lets no test stand in the way of a connection that is not managed once it is over',
+    shared(
+      `
+          const { Client } = require('pg');
+          it('locks', async () => { await db('users').del(); });
+          it('lets another one write', async () => {
+            const stranger = new Client(process.env.DATABASE_URL);
+            await stranger.connect();
+            await stranger.query('begin; lock table users; rollback');
+            await stranger.end();
+          });`,
+      (outcome) => {
+        assertGreen(outcome);
+      },
+    ),
+  );
+
+  it(
+    'turns away a late query of a test, and fails by its name',
+    shared(
+      `
+          for (const tag of ['', ' @truncate']) {
+            let next, tried;
+            const later = new Promise((r) => (next = r));
+            const over = new Promise((r) => (tried = r));
+            it('gives up' + tag, async function () { this.timeout(30); await later; await db('users').insert({ name: 'late' }).finally(tried); });
+            it('is not disturbed' + tag, async () => { next(); await over; assert.equal(await names(), 'ann,bob'); });
+          }`,
+      async (outcome, database) => {
+        assert.deepEqual(outcome.passed, ['is not disturbed', 'is not disturbed @truncate'], outcome.output);
+        const failures = Object.values(outcome.failed).join('\n');
+        assert.match(failures, /REWIND_LATE_QUERY: .*"gives up" after that test had ended/);
+        assert.match(failures, /REWIND_LATE_QUERY: .*"gives up @truncate" after that test had ended/);
+        assert.equal(await usersOf(database), 'ann,bob');
+      },
+    ),
+  );
+
+  it(
+    'fails a test that leaves a transaction open, and no other',
+    shared(
+      `
+          it('forgets it', async () => { const trx = await db.transaction(); await trx('users').insert({ name: 'cy' }); });
+          it('starts clean', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'cy' }); });
+          it('forgets it @truncate', async () => { const trx = await db.transaction(); await trx('users').insert({ name: 'cy' }); });
+          it('starts clean @truncate', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'cy' }); });`,
+      async (outcome, database) => {
+        assert.deepEqual(Object.keys(outcome.failed).sort(), ['forgets it', 'forgets it @truncate'], outcome.output);
+        for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_LEFT_OPEN: /);
+        assert.ok(outcome.passed.includes('starts clean') && outcome.passed.includes('starts clean @truncate'));
+        assert.equal(await usersOf(database), 'ann,bob');
+      },
+    ),
+  );
+
+  it(
+    'lets a body that timed out not begin again while its test is restored',
+    shared(
+      `
+          const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
+          it('holds a lock, and goes on when that is ended @truncate', async function () {
+            this.timeout(200);
+            for (;;) {
+              await db.transaction(async (trx) => { await trx('users').insert({ name: 'late' }); await sleep(5000); }).catch((e) => { if (/LATE/.test(e.message)) throw e; });
+              await db('users').insert({ name: 'later' }).catch((e) => { if (/LATE/.test(e.message)) throw e; });
+            }
+          });
+          it('sees nothing of it @truncate', async () => { await sleep(300); assert.equal(await names(), 'ann,bob'); });
+          it('sees nothing of it later @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
+      async (outcome, database) => {
+        assert.deepEqual(
+          outcome.passed,
+          ['sees nothing of it @truncate', 'sees nothing of it later @truncate'],
+          outcome.output,
+        );
+        assert.doesNotMatch(Object.values(outcome.failed).join(), /REWIND_LEAK/);
+        assert.equal(await usersOf(database), 'ann,bob');
+      },
+    ),
+  );
+});
 
 describe('a run, however it is started and whatever it meets,', () => {
   const given = eachWithUsers();
@@ -45,27 +152,6 @@ describe('a run, however it is started and whatever it meets,', () => {
     } finally {
       p.remove();
     }
-  });
-
-  it('isolates each attempt of a test that is retried', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `
-          for (const tag of ['', ' @truncate']) {
-            let attempts = 0;
-            it('fails twice' + tag, async function () {
-              this.retries(2);
-              attempts++;
-              assert.equal(await names(), 'ann,bob');
-              await db('users').insert({ name: 'cy' });
-              assert.equal(attempts, 3);
-            });
-          }`,
-      },
-      { database: given.database },
-    );
-    assertGreen(outcome);
-    assert.equal(await usersNow(), 'ann,bob');
   });
 
   it('shares one test transaction among instances of one database, and has one for each database', async () => {
@@ -146,24 +232,6 @@ describe('a run, however it is started and whatever it meets,', () => {
     }
   });
 
-  it('lets no test stand in the way of a connection that is not managed once it is over', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `
-          const { Client } = require('pg');
-          it('locks', async () => { await db('users').del(); });
-          it('lets another one write', async () => {
-            const stranger = new Client(process.env.DATABASE_URL);
-            await stranger.connect();
-            await stranger.query('begin; lock table users; rollback');
-            await stranger.end();
-          });`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assertGreen(outcome);
-  });
-
   it('leaves instances alone that the config excludes', async () => {
     const outcome = await run(
       {
@@ -215,44 +283,6 @@ describe('a run, however it is started and whatever it meets,', () => {
       await old.query('rollback');
       await old.end();
     }
-  });
-
-  it('turns away a late query of a test, and fails by its name', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `
-          for (const tag of ['', ' @truncate']) {
-            let next, tried;
-            const later = new Promise((r) => (next = r));
-            const over = new Promise((r) => (tried = r));
-            it('gives up' + tag, async function () { this.timeout(30); await later; await db('users').insert({ name: 'late' }).finally(tried); });
-            it('is not disturbed' + tag, async () => { next(); await over; assert.equal(await names(), 'ann,bob'); });
-          }`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assert.deepEqual(outcome.passed, ['is not disturbed', 'is not disturbed @truncate'], outcome.output);
-    const failures = Object.values(outcome.failed).join('\n');
-    assert.match(failures, /REWIND_LATE_QUERY: .*"gives up" after that test had ended/);
-    assert.match(failures, /REWIND_LATE_QUERY: .*"gives up @truncate" after that test had ended/);
-    assert.equal(await usersNow(), 'ann,bob');
-  });
-
-  it('fails a test that leaves a transaction open, and no other', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `
-          it('forgets it', async () => { const trx = await db.transaction(); await trx('users').insert({ name: 'cy' }); });
-          it('starts clean', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'cy' }); });
-          it('forgets it @truncate', async () => { const trx = await db.transaction(); await trx('users').insert({ name: 'cy' }); });
-          it('starts clean @truncate', async () => { assert.equal(await names(), 'ann,bob'); await db('users').insert({ name: 'cy' }); });`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assert.deepEqual(Object.keys(outcome.failed).sort(), ['forgets it', 'forgets it @truncate'], outcome.output);
-    for (const message of Object.values(outcome.failed)) assert.match(message, /REWIND_LEFT_OPEN: /);
-    assert.ok(outcome.passed.includes('starts clean') && outcome.passed.includes('starts clean @truncate'));
-    assert.equal(await usersNow(), 'ann,bob');
   });
 
   it('keeps describes whole, and lets rejections be, if the config says so', async () => {
@@ -313,32 +343,6 @@ describe('a run, however it is started and whatever it meets,', () => {
       },
     );
     assertGreen(outcome);
-  });
-
-  it('lets a body that timed out not begin again while its test is restored', async () => {
-    const outcome = await run(
-      {
-        'a.spec.js': `
-          const sleep = (ms) => new Promise((r) => setTimeout(r, ms));
-          it('holds a lock, and goes on when that is ended @truncate', async function () {
-            this.timeout(200);
-            for (;;) {
-              await db.transaction(async (trx) => { await trx('users').insert({ name: 'late' }); await sleep(5000); }).catch((e) => { if (/LATE/.test(e.message)) throw e; });
-              await db('users').insert({ name: 'later' }).catch((e) => { if (/LATE/.test(e.message)) throw e; });
-            }
-          });
-          it('sees nothing of it @truncate', async () => { await sleep(300); assert.equal(await names(), 'ann,bob'); });
-          it('sees nothing of it later @truncate', async () => assert.equal(await names(), 'ann,bob'));`,
-      },
-      { database: given.database, config: MANAGED },
-    );
-    assert.deepEqual(
-      outcome.passed,
-      ['sees nothing of it @truncate', 'sees nothing of it later @truncate'],
-      outcome.output,
-    );
-    assert.doesNotMatch(Object.values(outcome.failed).join(), /REWIND_LEAK/);
-    assert.equal(await usersNow(), 'ann,bob');
   });
 
   it('starts on the baseline after a run that was killed in a committing test', async () => {

@@ -111,18 +111,19 @@ describe('the database of a worker', () => {
     const specs = { 'a.spec.js': spec, 'b.spec.js': spec };
     // Letters only: a number could be that of a worker.
     const name = `rw_test_audit_${database.name.slice(8).replace(/\d/g, 'x')}`;
-    const audits = await Promise.all(['', '0', '1'].map((id) => createDatabase('', { name: name + id })));
+    const shared = `${name}_01_10`; // numbers of no worker, though they begin with those of both
+    const audits = await Promise.all([shared, `${name}0`, `${name}1`].map((one) => createDatabase('', { name: one })));
     try {
-      const shared = await run(specs, { database, args: PARALLEL, env: { AUDIT: urlOf(name) } });
-      assert.deepEqual(shared.passed, []);
+      const refused = await run(specs, { database, args: PARALLEL, env: { AUDIT: urlOf(shared) } });
+      assert.deepEqual(refused.passed, []);
       assert.match(
-        Object.values(shared.failed).join(),
-        new RegExp(`REWIND_CONFIG: .*"${name}", as all.*MOCHA_WORKER_ID`, 's'),
+        Object.values(refused.failed).join(),
+        new RegExp(`REWIND_CONFIG: .*"${shared}", as all.*MOCHA_WORKER_ID`, 's'),
       );
       assertGreen(await run(specs, { database, args: PARALLEL, env: { AUDIT: urlOf(`${name}ID`) } }));
-      assertGreen(await run(specs, { database, env: { AUDIT: urlOf(name) } }));
-      const exclude = `{ exclude: ({ database }) => database === '${name}' }`;
-      assertGreen(await run(specs, { database, args: PARALLEL, env: { AUDIT: urlOf(name) }, config: exclude }));
+      assertGreen(await run(specs, { database, env: { AUDIT: urlOf(shared) } }));
+      const exclude = `{ exclude: ({ database }) => database === '${shared}' }`;
+      assertGreen(await run(specs, { database, args: PARALLEL, env: { AUDIT: urlOf(shared) }, config: exclude }));
     } finally {
       await Promise.all(audits.map((audit) => audit.drop()));
     }

@@ -33,7 +33,7 @@ for (const mocha of VERSIONS) {
     it('keeps to .only in all its shapes', () => compare(ONLY, { mocha }));
     it('keeps to .only at the root', () => compare(ROOT_ONLY, { mocha }));
 
-    it('is shown by --dry-run, which asks for no handler', async () => {
+    it('is shown by --dry-run, which asks for no handler; pending tests stay with the first part of their suite', async () => {
       const dry = await recorded(TORTURE, { mocha, args: ['--dry-run'] });
       const real = await recorded(TORTURE, { mocha });
       const runnable = new Set(real.ran);
@@ -41,6 +41,10 @@ for (const mocha of VERSIONS) {
       assert.deepEqual(
         shown,
         real.report?.tests.map((test) => test.fullTitle).filter((title) => runnable.has(title)),
+      );
+      assert.deepEqual(
+        dry.report?.tests.map((test) => test.title).filter((title) => title.startsWith('dv ')),
+        ['dv pending @truncate', 'dv r', 'dv t @truncate'],
       );
       assert.deepEqual(dry.events, []);
       assert.equal(dry.code, 0, dry.output);

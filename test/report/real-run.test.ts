@@ -49,8 +49,11 @@ describe('the report of a real run', () => {
     }
   }
 
+  let reported: JsonReport | undefined;
+  const serial = async (): Promise<JsonReport> => (reported ??= await reportOf());
+
   it('knows when each test ran: one after the other, inside the run', async () => {
-    const { run, tests } = await reportOf();
+    const { run, tests } = await serial();
     assert.deepEqual(
       tests.map(({ phase }) => phase),
       [1, 1, 1, 1, 2, 2],
@@ -66,7 +69,7 @@ describe('the report of a real run', () => {
   });
 
   it('knows what a restore took away and put back', async () => {
-    const { tests } = await reportOf();
+    const { tests } = await serial();
     for (const { mode, tablesRestored, rowsRemoved, rowsAdded } of tests) {
       const expected = mode === 'truncate' ? [['public.users'], 1, 0] : [[], null, null];
       assert.deepEqual([tablesRestored, rowsRemoved, rowsAdded], expected, String(mode));
@@ -81,7 +84,7 @@ describe('the report of a real run', () => {
     assert.equal(tests.length, 6);
     assert.equal(run.workers, new Set(tests.map((t) => t.worker)).size);
     assert.ok(run.setupMs >= waitedMs, 'what the workers waited for their databases');
-    assert.deepEqual(run.notes, (await reportOf()).run.notes, 'as in a serial run, and once');
+    assert.deepEqual(run.notes, (await serial()).run.notes, 'as in a serial run, and once');
     assert.match(run.notes.join(), /public\.tickets \(sequences with CACHE/);
     for (const { startMs, endMs, worker } of tests) {
       assert.match(worker ?? '', /^\d+$/);

@@ -294,8 +294,7 @@ describe('pools', () => {
     const fixture = project({
       files: {
         'spec.js': `
-          require('${repo}/node_modules/ts-node/register/transpile-only');
-          const { watchKnex, createSandbox } = require('${repo}/lib/sandbox');
+          const { watchKnex, createSandbox } = require('${repo}/dist/sandbox');
           const sandbox = createSandbox();
           let pool;
           watchKnex({ onPool: (p) => ((pool = p), () => ({ to: global.real ? 'pool' : 'sandbox', sandbox })), onIgnored() {} });
@@ -311,11 +310,7 @@ describe('pools', () => {
           after(() => pool.unref());`,
       },
     });
-    const { code, output } = await fixture.mocha(
-      ['spec.js'],
-      { DATABASE_URL: db.url, TS_NODE_PROJECT: `${repo}/tsconfig.json` },
-      60_000,
-    );
+    const { code, output } = await fixture.mocha(['spec.js'], { DATABASE_URL: db.url }, 60_000);
     fixture.remove();
     assert.equal(code, 0, output);
   });

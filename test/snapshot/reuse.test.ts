@@ -83,8 +83,10 @@ describe('a kept snapshot', () => {
 
   it('is made anew in a database that was restored from a dump, where its oids mean nothing', async () => {
     await (await take()).close();
+    const before = await copies();
     await place.observer.query('update rewind.state set self = 1');
     const next = await take();
+    for (const [name, copy] of Object.entries(await copies())) assert.notEqual(copy, before[name]);
     assert.deepEqual(await next.verify(), []);
   });
 

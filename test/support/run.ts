@@ -1,6 +1,6 @@
 // Runs spec files on a database under mocha-rewind, and reads what a person and the next process would see.
 import assert from 'node:assert/strict';
-import type { TestDatabase } from './database';
+import { type TestDatabase, createDatabase } from './database';
 import { type Finished, type ProjectOptions, project } from './project';
 
 export interface Outcome extends Finished {
@@ -71,6 +71,58 @@ function read(finished: Finished): Pick<Outcome, 'ran' | 'passed' | 'failed'> {
       failed[fullTitle] = [failed[fullTitle], err.message].filter(Boolean).join('\n');
       return failed;
     }, {}),
+  };
+}
+
+type Check = (outcome: Outcome, database: TestDatabase) => unknown;
+
+/**
+ * Cases that share one Mocha process, and a database made by `sql`: each has a describe in a spec file of its own, so no
+ * hooks at the root. The first one that is asked for starts the run. A case hears what was said of its own tests, as if
+ * it had run alone in `a.spec.js`; of `output` and `stderr` it gets all.
+ */
+export function together(
+  sql: string,
+  options: Omit<RunOptions, 'database'> = {},
+): (spec: string, check: Check) => Mocha.AsyncFunc {
+  const specs: Record<string, string> = {};
+  let database: TestDatabase | undefined;
+  let whole: Promise<Outcome> | undefined;
+  const start = async (): Promise<Outcome> =>
+    run(specs, { ...options, database: (database = await createDatabase(sql)) });
+  after(() => database?.drop());
+  return (spec, check) => {
+    const name = `case${Object.keys(specs).length + 1}`;
+    specs[`${name}.spec.js`] = `describe('${name}', () => {${spec}\n});`;
+    return async () => {
+      const outcome = await (whole ??= start());
+      assert.ok(database && outcome.ran.length > 0, outcome.output);
+      return check(only(name, outcome), database) as Promise<unknown>;
+    };
+  };
+}
+
+function only(name: string, outcome: Outcome): Outcome {
+  const own = (titles: readonly string[]): string[] =>
+    titles.filter((title) => title.startsWith(`${name} `)).map((title) => title.slice(name.length + 1));
+  const alone = (text: string): string => text.replaceAll(`${name} `, '').replaceAll(`${name}.spec.js`, 'a.spec.js');
+  const failed: Record<string, string> = {};
+  for (const [title, text] of Object.entries(outcome.failed)) {
+    // What fails at the root may be about several cases; what is about none concerns all.
+    const messages = text
+      .split(/\n(?=REWIND_)/)
+      .filter((message) => message.includes(`${name} `) || !/case\d+ /.test(message));
+    if (title.startsWith(`${name} `)) failed[alone(title)] = alone(text);
+    else if (!/^case\d+ /.test(title) && messages.length > 0) failed[alone(title)] = alone(messages.join('\n'));
+  }
+  return {
+    ...outcome,
+    output: alone(outcome.output),
+    stderr: alone(outcome.stderr),
+    ran: own(outcome.ran),
+    passed: own(outcome.passed),
+    failed,
+    code: Object.keys(failed).length,
   };
 }
 

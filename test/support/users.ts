@@ -18,9 +18,11 @@ export function eachWithUsers(): { readonly database: TestDatabase; usersNow(): 
     given.database = await createDatabase(USERS);
   });
   afterEach(() => given.database.drop());
-  given.usersNow = async () => {
-    const rows = await given.database.query<{ name: string }>('select name from users order by name');
-    return rows.map((user) => user.name).join();
-  };
+  given.usersNow = () => usersOf(given.database);
   return given;
+}
+
+export async function usersOf(database: TestDatabase): Promise<string> {
+  const rows = await database.query<{ name: string }>('select name from users order by name');
+  return rows.map((user) => user.name).join();
 }

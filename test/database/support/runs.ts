@@ -5,7 +5,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Finished, type Project, type ProjectOptions, project, repo } from '../../support/project';
+import { CHILD, type Finished, type Project, type ProjectOptions, project, repo } from '../../support/project';
 
 export interface User {
   readonly name: string;
@@ -128,16 +128,11 @@ export function lab(specs: Readonly<Record<string, string>>, options: Partial<Pr
 
 function mochaArguments(p: Project, args: readonly string[]): string[] {
   const mocha = path.join(p.dir, 'node_modules', 'mocha', 'bin', 'mocha.js');
-  return [mocha, '--require', 'mocha-rewind/embedded', '--timeout', '60000', ...args];
+  return [mocha, '--require', 'mocha-rewind/embedded', ...args];
 }
 
 function environment(temp: string): NodeJS.ProcessEnv {
-  return {
-    PATH: process.env.PATH,
-    TMPDIR: temp,
-    NO_COLOR: '1',
-    NODE_OPTIONS: '--preserve-symlinks --preserve-symlinks-main', // as test/support/project.ts does, for its reason
-  };
+  return { PATH: process.env.PATH, TMPDIR: temp, ...CHILD };
 }
 
 function follow(child: ChildProcess): Started {

@@ -4,7 +4,7 @@ import os from 'node:os';
 import path from 'node:path';
 import ts from 'typescript';
 import { spawn } from 'node:child_process';
-import { type Finished, MOCHAS, type ProjectOptions, repo } from '../../support/project';
+import { CHILD, type Finished, MOCHAS, type ProjectOptions, repo } from '../../support/project';
 
 export interface Recorded {
   /** Who speaks: the room's handler, or the spec files by way of the globals `R`, `T` and `hooks`. */
@@ -175,7 +175,7 @@ export function recordedProject(specs: ProjectOptions['files'], options: Recorde
     args,
     env,
   ) => {
-    const own = { PATH: process.env['PATH'], HOME: process.env['HOME'], NO_COLOR: '1', RECORD: record, ...env };
+    const own = { PATH: process.env['PATH'], HOME: process.env['HOME'], ...CHILD, RECORD: record, ...env };
     const child = spawn(process.execPath, args, { cwd: dir, env: own, stdio: ['ignore', 'pipe', 'pipe'] });
     let stdout = '';
     let stderr = '';

@@ -55,7 +55,8 @@ describe.skip('skipped @truncate', () => { hooks('skipped'); T('never'); });
 describe('skip in before', () => { before(function () { R('before', 'sib'); this.skip(); }); after(() => R('after', 'sib')); T('sb r'); T('sb t @truncate'); });
 describe('skip in test', () => { hooks('sit'); it('st r', function () { this.skip(); }); it('st t @truncate', function () { this.skip(); }); });
 describe('skip in beforeEach', () => { beforeEach(function () { this.skip(); }); T('se r'); T('se t @truncate'); });
-describe('nothing to run @truncate', () => { hooks('idle'); it('nr pending'); });`,
+describe('nothing to run @truncate', () => { hooks('idle'); it('nr pending'); });
+describe('divided', () => { T('dv t @truncate'); it('dv pending @truncate'); T('dv r'); });`,
 
   'dynamic.spec.js': `
 describe('dynamic', () => { hooks('dynamic'); for (const k of ['rollback', 'truncate']) for (let i = 0; i < 3; i++) T('d' + i + ' @' + k); });

@@ -312,6 +312,26 @@ export const interleaving: Behaviour[] = [
     differs: { code: 'REWIND_INTERLEAVED', because: 'which of the two are had is not known' },
   },
   {
+    name: 'an advisory lock taken twice and given back once, beside another connection’s try',
+    run: async ({ knex }) => {
+      const c = await knex.client.acquireConnection();
+      for (const call of ['lock', 'lock', 'unlock']) await c.query(`select pg_advisory_${call}(42)`);
+      const got = await knex.raw('select pg_try_advisory_lock(42) as got').then(
+        ({ rows }) => rows as unknown,
+        (e: { code: string }) => e.code,
+      );
+      await c.query('select pg_advisory_unlock(42)');
+      const free: unknown = (await knex.raw('select pg_try_advisory_lock(42) as got')).rows;
+      await knex.raw('select pg_advisory_unlock(42)');
+      await knex.client.releaseConnection(c);
+      return [got, free];
+    },
+    differs: {
+      code: 'REWIND_INTERLEAVED',
+      because: 'all connections are one session below, which would get the lock again',
+    },
+  },
+  {
     name: 'an advisory lock taken and given back, by root queries',
     run: async ({ knex }) => {
       const seen: unknown[] = [];

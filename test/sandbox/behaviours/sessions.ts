@@ -80,7 +80,7 @@ export const sessions: Behaviour[] = [
     differs: { code: 'REWIND_SESSION', because },
   },
   {
-    name: 'a temporary table that went with its transaction, or savepoint, is nobody’s',
+    name: 'a temporary table that was dropped, or went with its transaction or savepoint, is nobody’s',
     run: two(async (a, b, { knex }) => {
       await a.query('begin');
       await a.query('create temp table pa as select 1 as n');
@@ -96,6 +96,8 @@ export const sessions: Behaviour[] = [
       await a.query('commit');
       await a.query('create temp table pa as select 1 as n');
       await a.query('drop table pa');
+      await a.query('create temp table pa as select 1 as n');
+      await a.query('drop table pg_temp.pa');
       return [await vs(knex), await err(b.query('select v from pa'))];
     }),
   },

@@ -399,6 +399,19 @@ export const statements: Behaviour[] = [
     },
   },
   {
+    name: 'the time has the precision that the statement asks for',
+    run: async ({ knex }) => {
+      await knex('pa').insert({ v: 'a' });
+      const { fields, rows } = await knex.raw(
+        'select current_timestamp(0) as a, localtimestamp(3) as b, current_time(2) as c, localtime(1) as d, current_timestamp as e',
+      );
+      return [
+        (fields as { dataTypeModifier: number }[]).map((f) => f.dataTypeModifier),
+        (rows as { a: Date }[]).map(({ a }) => a.getMilliseconds()),
+      ];
+    },
+  },
+  {
     name: 'the time in WHERE, in an UPDATE, and the position of an error behind it',
     run: async ({ knex }) => {
       await knex('stamped').insert({ v: 'a' });
