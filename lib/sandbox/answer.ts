@@ -1,6 +1,14 @@
 // Puts the answer to a job together: the server's, and what is answered here because the server is not to be asked
 // (BEGIN, COMMIT …).
-import { errorResponse, frames as f, noticeResponse, type Batch, type ErrorFields, type Request } from '../wire';
+import {
+  errorResponse,
+  frames as f,
+  noticeResponse,
+  type Batch,
+  type BindRequest,
+  type ErrorFields,
+  type Request,
+} from '../wire';
 import { isTrue, type LocalName } from './calls';
 import type { Job } from './job';
 import { realTimers } from '../timers';
@@ -179,14 +187,19 @@ export class Answer implements Body {
 function wholly(requests: readonly Request[]): Request[] {
   const whole: Request[] = [];
   for (const request of requests) {
-    if (request.kind === 'bind')
-      whole.push({ ...request, portal: '', frame: f.frame(f.Frontend.bind, '', request.statement, request.rest) });
+    if (request.kind === 'bind') whole.push(onNoPortal(request));
     else if (request.kind === 'describe' && request.what === 'portal')
-      whole.push({ ...request, name: '', frame: f.describe('portal', '') });
+      whole.push({ ...request, name: '', frame: f.DESCRIBE_PORTAL });
     else if (request.kind !== 'execute') whole.push(request);
   }
-  whole.push({ kind: 'execute', portal: '', rowLimit: 0, frame: f.execute('') });
+  whole.push({ kind: 'execute', portal: '', rowLimit: 0, frame: f.EXECUTE_ALL });
   return whole;
+}
+
+function onNoPortal(request: BindRequest): BindRequest {
+  const rest = request.frame.subarray(request.at);
+  const frame = f.frame(f.Frontend.bind, '', request.statement, rest);
+  return { ...request, portal: '', frame, at: frame.length - rest.length };
 }
 
 /** Tells a job's owner of an error. */

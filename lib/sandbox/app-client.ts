@@ -24,6 +24,11 @@ export function appConnectionOf(client: unknown): AppConnection | undefined {
   return typeof client === 'object' && client !== null ? connections.get(client) : undefined;
 }
 
+/** The scope whose code has sent a segment, as far as is known. */
+export function originOf(segment: Segment): Scope | undefined {
+  return (segment.context as ScopeContext).scope;
+}
+
 /** Where such a connection leads. `pid` is what it shows as its process id. */
 export interface AppRoute extends Route {
   readonly pid: number;
@@ -92,18 +97,22 @@ export class AppConnection {
   }
 }
 
-const contexts = new WeakMap<Scope, Context>();
-const NO_SCOPE = contextIn(undefined);
+/** The scope's context, for callbacks; pg's own are called in that of its socket otherwise. */
+class ScopeContext implements Context {
+  constructor(readonly scope: Scope | undefined) {}
 
-function contextIn(scope: Scope | undefined): Context {
-  return { runInAsyncScope: (task) => scopeContext.run(scope, task) };
+  runInAsyncScope<Result>(task: () => Result): Result {
+    return scopeContext.run(this.scope, task);
+  }
 }
 
-/** What is the app's otherwise, its promises carry; pg itself calls back in the context of its socket. */
-function contextOf(scope: Scope | undefined): Context {
+const contexts = new WeakMap<Scope, ScopeContext>();
+const NO_SCOPE = new ScopeContext(undefined);
+
+function contextOf(scope: Scope | undefined): ScopeContext {
   if (!scope) return NO_SCOPE;
   let context = contexts.get(scope);
-  if (!context) contexts.set(scope, (context = contextIn(scope)));
+  if (!context) contexts.set(scope, (context = new ScopeContext(scope)));
   return context;
 }
 

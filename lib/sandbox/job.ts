@@ -1,7 +1,7 @@
 // What an app's connection asks for: one segment of its frames, on its way through the sandbox.
 import { parameters, type Segment } from '../wire';
-import { scopeContext, type Scope } from '../scope';
-import type { AppConnection } from './app-client';
+import type { Scope } from '../scope';
+import { originOf, type AppConnection } from './app-client';
 import type { Cursor } from './cursor';
 
 export class Job {
@@ -19,7 +19,7 @@ export class Job {
     readonly connection: AppConnection,
     readonly segment: Segment,
   ) {
-    this.origin = segment.within(() => scopeContext.getStore());
+    this.origin = originOf(segment);
     for (const request of segment.requests) {
       switch (request.kind) {
         case 'query':

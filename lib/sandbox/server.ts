@@ -1,7 +1,17 @@
 // The one real session under a sandbox, as the executor uses it: statements of ours ahead of what a client has sent, under
 // one Sync. While nothing of that is under way, the pg client that has opened the session may use it.
 import net from 'node:net';
-import { frames, readFields, ServerConnection, SharedNames, type Batch, type Ended, type ErrorFields } from '../wire';
+import {
+  frames,
+  readFields,
+  ServerConnection,
+  SharedNames,
+  type Batch,
+  type BatchOwner,
+  type Ended,
+  type ErrorFields,
+  type Outcome as BatchOutcome,
+} from '../wire';
 import type { PgClient } from './pg-types';
 
 /** How the server stands after a batch: idle, in a transaction, in a failed one; undefined where it is gone. */
@@ -106,29 +116,45 @@ export class SandboxServer {
   send(prefix: readonly string[], body: Body | undefined, done: (outcome: Outcome) => void): void {
     const batch = this.connection.batch();
     for (const sql of prefix) {
-      const onRow = (row: Buffer): void => {
-        this.answer = { sql, value: frames.readRow(row)[0] ?? 'null' };
-      };
-      if (REPEATED.test(sql)) batch.own(sql);
-      else batch.ownOnce(sql, undefined, onRow);
+      if (REPEATED.test(sql)) batch.ownAgain(sql);
+      else if (sql.startsWith('SELECT')) batch.ownOnce(sql, undefined, (row) => this.keep(sql, row));
+      else batch.ownOnce(sql);
     }
     this.names.closePortals(batch);
     const refused = body?.write(batch, this);
     if (!body?.isSimple) batch.sync(body !== undefined);
-    this.connection.run(batch, {
-      holdsErrors: true,
-      push: (bytes) => body?.push(bytes),
-      copyIn: () => {
-        body?.copyIn();
-        return true;
-      },
-      done: ({ failed, error, committed, tail }) => {
-        if (tail) body?.tail(tail);
-        const where = failed === 'own' ? 'prefix' : 'body';
-        done({ error: error ? errorOf(error) : refused && errorFrom(refused), where, committed });
-      },
-      lost: (why) => done({ error: endOf(why), where: 'connection', committed: false }),
-    });
+    this.connection.run(batch, new Sending(body, refused, done));
+  }
+
+  private keep(sql: string, row: Buffer): void {
+    this.answer = { sql, value: frames.readRow(row)[0] ?? 'null' };
+  }
+}
+
+class Sending implements BatchOwner {
+  readonly holdsErrors = true;
+
+  constructor(
+    private readonly body: Body | undefined,
+    private readonly refused: ErrorFields | undefined,
+    private readonly report: (outcome: Outcome) => void,
+  ) {}
+
+  push(bytes: Buffer): void {
+    this.body?.push(bytes);
+  }
+  copyIn(): boolean {
+    this.body?.copyIn();
+    return true;
+  }
+  done({ failed, error, committed, tail }: BatchOutcome): void {
+    if (tail) this.body?.tail(tail);
+    const { refused } = this;
+    const where = failed === 'own' ? 'prefix' : 'body';
+    this.report({ error: error ? errorOf(error) : refused && errorFrom(refused), where, committed });
+  }
+  lost(why: Ended): void {
+    this.report({ error: endOf(why), where: 'connection', committed: false });
   }
 }
 

@@ -53,7 +53,8 @@ export class ClientConnection implements Client {
   /** In whose async context a segment was sent: where a driver queues by itself, not the one that its write comes in. */
   takeContext: () => Context = () => new AsyncResource('REWIND_SEGMENT');
   private readonly cutter = new FrameCutter((type, chunk, start, end) => {
-    if (!this.closed) this.frame(type, chunk.subarray(start, end));
+    if (this.closed) return;
+    this.frame(type, start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
   }, true);
   private readonly context = new AsyncResource('REWIND_CLIENT');
   /** Where it leads just now. */

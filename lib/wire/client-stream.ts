@@ -67,7 +67,10 @@ export class ClientStream extends Duplex {
   }
   /** What was written between cork and uncork. */
   override _writev(chunks: { readonly chunk: Buffer }[], done: () => void): void {
-    this._write(Buffer.concat(chunks.map(({ chunk }) => chunk)), 'buffer' as BufferEncoding, done);
+    let goesOn = true;
+    for (const { chunk } of chunks) goesOn = this.client.receive(chunk);
+    if (goesOn) done();
+    else this.resumeWriting = done;
   }
   override _read(): void {
     this.client.sinkDrained();

@@ -23,7 +23,7 @@ export type SegmentEnd = 'query' | 'sync' | 'flush';
 /** What a client has open on a server connection that others use too. */
 export interface Portal {
   readonly statement: Statement;
-  /** Its name on the server; '' is gone with the next statement of anyone. */
+  /** Its name on the server, never ''. */
   readonly serverName: string;
 }
 

@@ -69,7 +69,7 @@ export function int32(value: number): Buffer {
   return bytes;
 }
 
-const NONE = Buffer.from([0, 0]); // a count, of none
+export const NONE = Buffer.from([0, 0]); // a count, of none
 const ONE = Buffer.from([0, 1]);
 const STATEMENT = Buffer.from('S');
 const PORTAL = Buffer.from('P');
@@ -100,6 +100,10 @@ export function bind(portal: string, statement: string, values: readonly (string
   });
   return frame(Frontend.bind, portal, statement, NONE, count, ...parts, NONE);
 }
+
+/** What most clients send behind a Bind of no name. */
+export const DESCRIBE_PORTAL = describe('portal', '');
+export const EXECUTE_ALL = execute('');
 
 // --- a server's
 

@@ -19,7 +19,7 @@ export { FrameCutter } from './frame-cutter';
 export * as frames from './frames';
 export { OwnRoute } from './own-route';
 export { Refusal } from './refusal';
-export { parameters, parameterTypes, type Request } from './request';
+export { parameters, parameterTypes, type BindRequest, type Request } from './request';
 export type { Route } from './route';
 export { Segment } from './segment';
 export { ServerConnection } from './server-connection';

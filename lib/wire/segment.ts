@@ -11,13 +11,9 @@ export class Segment {
     readonly client: Client,
     readonly requests: readonly Request[],
     readonly end: SegmentEnd,
-    private readonly context: Context,
+    /** In which the client has sent it. */
+    readonly context: Context,
   ) {}
-
-  /** Runs it in the async context in which the client has written the segment. */
-  within<Result>(task: () => Result): Result {
-    return this.context.runInAsyncScope(task);
-  }
 
   /** A part of the answer: whole frames. False if the client wants no more for now. */
   push(bytes: Buffer): boolean {

@@ -185,9 +185,16 @@ export class ServerConnection {
   }
 
   private frame(type: number, chunk: Buffer, start: number, end: number): void {
+    let job = this.jobs[0];
+    let step = job?.steps[job.at];
+    if (step && step.made === undefined && type === Backend.dataRow) {
+      if (step.shown) this.show(chunk, start, end);
+      else step.onRow?.(chunk.subarray(start, end));
+      return;
+    }
     while (this.needsNoServer) this.advance();
-    const job = this.jobs[0];
-    const step = job?.steps[job.at];
+    job = this.jobs[0];
+    step = job?.steps[job.at];
     switch (type) {
       case Backend.parameterStatus:
         return this.parameter(chunk, start);
@@ -215,7 +222,6 @@ export class ServerConnection {
       return this.advance(this.status);
     }
     if (step.shown) this.show(chunk, start, end);
-    else if (type === Backend.dataRow) step.onRow?.(chunk.subarray(start, end));
     if (type === Backend.commandComplete) this.completed(job, step, chunk, start, end);
     if (step.answer === undefined || !ends(type, step.answer)) return;
     job.at++;
@@ -234,7 +240,7 @@ export class ServerConnection {
     else job.error = Buffer.from(response);
     if (step.answer === Answer.ready) return; // of a simple Query, or of the commit at a Sync: ReadyForQuery comes
     step.undo?.(true);
-    this.names.unnamed = undefined;
+    this.names.unnamed = this.names.unnamedPortal = undefined;
     job.at++;
     if (job.batch.queryBehind && !job.rest) {
       this.session.socket.write(SYNC);
