@@ -143,7 +143,7 @@ function onStreams(driver: ClientClass): OnStreams {
     override query(...args: unknown[]): unknown {
       return this.app.query(args[0], args[1], () => super.query(...args));
     }
-  } as unknown as OnStreams;
+  };
   classes.set(driver, known);
   return known;
 }

@@ -2,7 +2,7 @@
 import { noteQuery } from './count';
 import type { PgClient } from './pg-types';
 
-/** While it is checked out, a real client tells of its queries as a virtual connection does. */
+/** While it is checked out, a real client tells of its queries as one on a stream of ours does. */
 export function overhear<Client extends PgClient>(client: Client): Client {
   const query = Reflect.get(client, 'query') as (this: PgClient, ...args: unknown[]) => unknown;
   Object.defineProperty(client, 'query', {

@@ -266,7 +266,7 @@ export class ManagedPgPool implements ManagedPool, RealSource {
     this.shadowFor(sandbox);
   }
 
-  /** A pool of the same kind with the same limits, whose clients are virtual connections. */
+  /** A pool of the same kind with the same limits, whose clients are on streams of ours. */
   private shadowFor(sandbox: RollbackSandbox): PgPool {
     let shadow = this.shadows.get(sandbox);
     if (shadow) return shadow;
@@ -286,16 +286,16 @@ export class ManagedPgPool implements ManagedPool, RealSource {
             connect(callback);
           }, callback);
         },
-      }) as unknown as PgClient;
+      });
     };
-    const Virtual = function (): PgClient {
+    const StreamClient = function (): PgClient {
       return make();
     };
     const Pool = pool.constructor as new (options: object, client: unknown) => PgPool;
     const { onConnect: _onConnect, verify: _verify, ...limits } = pool.options;
     shadow = new Pool(
-      { ...limits, Client: Virtual, idleTimeoutMillis: 0, maxUses: Infinity, maxLifetimeSeconds: 0, min: 0 },
-      Virtual,
+      { ...limits, Client: StreamClient, idleTimeoutMillis: 0, maxUses: Infinity, maxLifetimeSeconds: 0, min: 0 },
+      StreamClient,
     );
     shadow.on('release', (_error: unknown, client: PgClient) => {
       const connection = appConnectionOf(client);

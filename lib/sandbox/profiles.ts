@@ -1,5 +1,5 @@
 // Pools on one database may make their connections differently: as another user, with other settings, by `afterCreate`.
-// One real connection of each kind of pool is looked at, once; a virtual connection then gets what its own pool would have
+// One real connection of each kind of pool is looked at, once; a client connection then gets what its own pool would have
 // given it. Nothing is looked at, and nothing sent, where all pools are alike.
 import type { OwnConnection } from '../sql';
 import { overhearNoMore } from './overhear';
@@ -33,7 +33,7 @@ interface Parameter {
 /** How one user's connection acts as another user; `itself` where it need not. */
 type Way = 'itself' | 'session' | 'role';
 
-/** What a pool's virtual connections start from, beside what the pinned one is like. */
+/** What a pool's client connections start from, beside what the pinned one is like. */
 export interface Home {
   readonly settings: Settings;
   /** What RESET gives, where that is something else than on the pinned connection. */

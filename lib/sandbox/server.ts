@@ -91,7 +91,7 @@ export class SandboxServer {
   }
 
   get status(): ServerStatus {
-    return this.connection.ended ? undefined : STATUS[this.connection.status as keyof typeof STATUS];
+    return this.connection.ended ? undefined : STATUS[this.connection.status];
   }
 
   /** The pg client has its session to itself again. */

@@ -25,7 +25,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   readonly database: string;
   readonly customs = new Set<string>();
   readonly address: ReturnType<typeof addressOf>;
-  /** Per sandbox: a pool of the same kind and size that holds virtual connections. */
+  /** Per sandbox: a pool of the same kind and size that holds client connections. */
   private readonly shadows = new Map<RollbackSandbox, TarnPool>();
   private readonly real: Pick<TarnPool, 'acquire' | 'release' | 'destroy'>;
   private unreffed = false;
@@ -214,7 +214,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
       case 'nowhere':
         return this.nowhere(admitted.error);
       case 'sandbox':
-        return this.acquireVirtual(admitted.sandbox as RollbackSandbox);
+        return this.acquireIn(admitted.sandbox as RollbackSandbox);
     }
   }
 
@@ -222,7 +222,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     return (await nowhere(this.driver, this.settings, error)).client;
   }
 
-  private acquireVirtual(sandbox: RollbackSandbox): Promise<PgClient> {
+  private acquireIn(sandbox: RollbackSandbox): Promise<PgClient> {
     const shadow = this.shadowFor(sandbox);
     const free = takeFree(shadow);
     if (free) return Promise.resolve(this.checkout(sandbox, shadow, free));

@@ -49,7 +49,7 @@ export function forgetTime(stack: SavepointStack): void {
   stack.note(BEGUN, undefined);
 }
 
-/** Statements in the name of the user that the real connection belongs to, whoever the virtual one may act as. */
+/** Statements in the name of the user that the real connection belongs to, whoever the client may act as. */
 export function asOwner(
   { tx, settings, home }: Session,
   user: string,
