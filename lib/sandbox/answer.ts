@@ -83,9 +83,9 @@ export class Answer implements Body {
     this.make(f.NO_DATA, [], tag);
   }
 
-  /** A result of one row with one text column. */
-  row(column: string, value: string, tag: string): undefined {
-    this.make(f.rowDescription(column), [f.dataRow(value)], tag);
+  /** A result of one row with one column, a text unless its type is given. */
+  row(column: string, value: string, tag: string, type?: number): undefined {
+    this.make(f.rowDescription(column, type), [f.dataRow(value)], tag);
   }
 
   private make(described: Buffer, rows: readonly Buffer[], tag: string): void {

@@ -6,6 +6,7 @@ import { realTimers } from '../timers';
 import type { Profile, ServerConnection } from '../wire';
 import { admit } from './admission';
 import { fail } from './answer';
+import { answerCancel, canceledBy } from './cancel';
 import { Checkouts } from './checkouts';
 import { Executor } from './executor';
 import { Leaving } from './leaving';
@@ -123,6 +124,11 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     const origin = lateOrigin(job.origin);
     if (origin) return refuseStray(job, lateQuery(origin, job.text), origin, this.options.onStray);
     if (session.cut !== undefined) return refuseCut(session, job, session.cut, this.options.onStray);
+    const canceled = canceledBy(job);
+    if (canceled !== undefined && canceled === this.pid) {
+      if (this.active) void this.server?.cancel();
+      return answerCancel(job);
+    }
     if (session.level?.ended) session.level = this.current; // a connection that is meant to live long
     const { text } = job;
     const start = (): void => {

@@ -71,6 +71,7 @@ export function int32(value: number): Buffer {
 
 export const NONE = Buffer.from([0, 0]); // a count, of none
 const ONE = Buffer.from([0, 1]);
+const ANY_SIZE = Buffer.from([255, 255]);
 const STATEMENT = Buffer.from('S');
 const PORTAL = Buffer.from('P');
 export type Named = 'statement' | 'portal';
@@ -116,9 +117,9 @@ export const PORTAL_SUSPENDED = frame(Backend.portalSuspended);
 export const NO_PARAMETERS = frame(Backend.parameterDescription, NONE);
 export const readyForQuery = (status: Status): Buffer => frame(Backend.readyForQuery, Buffer.from([status]));
 export const commandComplete = (tag: string): Buffer => frame(Backend.commandComplete, tag);
-/** One column of type text. */
-export const rowDescription = (column: string): Buffer =>
-  frame(Backend.rowDescription, ONE, column, int32(0), NONE, int32(25), Buffer.from([255, 255]), int32(-1), NONE);
+/** One column, a text unless another type's oid is given. */
+export const rowDescription = (column: string, type = 25): Buffer =>
+  frame(Backend.rowDescription, ONE, column, int32(0), NONE, int32(type), ANY_SIZE, int32(-1), NONE);
 /** One value, as text. */
 export function dataRow(value: string): Buffer {
   const bytes = Buffer.from(value);

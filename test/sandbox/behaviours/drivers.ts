@@ -1,5 +1,5 @@
 import pg, { Query } from 'pg';
-import { err, vs, type Behaviour } from '../arena';
+import { err, sleep, vs, type Behaviour } from '../arena';
 
 type Prototype = Record<'query', (this: unknown, ...args: unknown[]) => unknown>;
 
@@ -97,6 +97,20 @@ export const drivers: Behaviour[] = [
       });
       await knex.client.releaseConnection(client);
       return seen;
+    },
+  },
+  {
+    name: 'a statement that another connection cancels by pg_cancel_backend, and a connection on which nothing runs',
+    run: async ({ knex }) => {
+      const client = await knex.client.acquireConnection();
+      await client.query("insert into pa(v) values ('a')");
+      const slow = err(client.query('select pg_sleep(4)'));
+      await sleep(100);
+      const [canceled] = (await knex.raw('select pg_cancel_backend(?)', [client.processID])).rows;
+      const seen = [canceled, await slow];
+      const { rows } = await knex.raw(`select pg_cancel_backend(${client.processID})`);
+      await knex.client.releaseConnection(client);
+      return [seen, rows, await vs(knex)];
     },
   },
 ];
