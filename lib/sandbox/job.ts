@@ -13,6 +13,8 @@ export class Job {
   readonly origin: Scope | undefined;
   /** What it opens, if rows are going to be asked for while its portal is open. */
   cursor: Cursor | undefined;
+  /** More than one statement under one Sync: each would need an answer, and a transaction, of its own. */
+  readonly isBundle: boolean;
   private decoded: readonly (string | undefined)[] | undefined;
 
   constructor(
@@ -20,16 +22,19 @@ export class Job {
     readonly segment: Segment,
   ) {
     this.origin = originOf(segment);
+    let binds = 0;
     for (const request of segment.requests) {
       switch (request.kind) {
         case 'query':
           this.text = request.text;
           break;
         case 'bind':
+          binds++;
           this.name = request.statement;
           this.text = this.parsed(request.statement);
       }
     }
+    this.isBundle = binds > 1;
   }
 
   /** What the name of a statement means: this segment may be about to say so. */

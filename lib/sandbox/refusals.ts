@@ -26,6 +26,14 @@ export function unsupported(text: string, what: string, why: string, cause?: unk
   });
 }
 
+export function bundled(text: string): RewindError {
+  return unsupported(
+    text,
+    'Several statements under one Sync',
+    'which of them are one transaction, and what each does, is told by that message alone',
+  );
+}
+
 export function interleaved(text: string, owner: Transaction | undefined): RewindError {
   const place = owner?.site ? ` (begun at ${owner.site})` : '';
   return new RewindError('REWIND_INTERLEAVED', {

@@ -20,7 +20,7 @@ import { Patience } from './patience';
 import type { Pinned, RealSource } from './pinned';
 import { Pinning } from './pinning';
 import type { Home, Profiles } from './profiles';
-import { connectionLost, serverError } from './refusals';
+import { bundled, connectionLost, serverError } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
 import { SavepointStack } from './stack';
 import { readScript } from './statement';
@@ -124,6 +124,11 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     const origin = lateOrigin(job.origin);
     if (origin) return refuseStray(job, lateQuery(origin, job.text), origin, this.options.onStray);
     if (session.cut !== undefined) return refuseCut(session, job, session.cut, this.options.onStray);
+    if (job.isBundle) {
+      const error = bundled(job.text);
+      this.report(error);
+      return fail(job, error);
+    }
     const canceled = canceledBy(job);
     if (canceled !== undefined && canceled === this.pid) {
       if (this.active) void this.server?.cancel();

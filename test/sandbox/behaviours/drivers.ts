@@ -113,4 +113,28 @@ export const drivers: Behaviour[] = [
       return [seen, rows, await vs(knex)];
     },
   },
+  {
+    name: 'a library that sends two statements under one Sync',
+    run: async ({ knex }) => {
+      const client = await knex.client.acquireConnection();
+      const failed = await new Promise((resolve) => {
+        client.query({
+          submit(connection: Record<'parse' | 'bind' | 'execute' | 'sync', (message?: object) => void>) {
+            for (const text of ["insert into pa(v) values ('a')", "insert into pa(v) values ('b')"]) {
+              connection.parse({ text });
+              connection.bind({});
+              connection.execute({});
+            }
+            connection.sync();
+          },
+          handleError: ({ code }: { code: string }) => resolve(code),
+          handleReadyForQuery: () => resolve('done'),
+          handleCommandComplete() {},
+        });
+      });
+      await knex.client.releaseConnection(client);
+      return [failed, await vs(knex)];
+    },
+    differs: { code: 'REWIND_UNSUPPORTED', because: 'which statements are one transaction is told by each Sync' },
+  },
 ];
