@@ -99,6 +99,12 @@ describe('the embedded server starts', () => {
     assert.ok(ended.seen.length >= 2);
     assertNoTrace(ended);
   });
+});
+
+describe('the embedded server starts', () => {
+  let l: Lab;
+  before(() => (l = lab(PASSES)));
+  after(() => l.remove());
 
   it('for a program, as often as it likes, and ends when told to', async () => {
     const first = startServer();
@@ -182,8 +188,8 @@ describe('the embedded server starts', () => {
 
 describe('the embedded server’s files', () => {
   let l: Lab;
-  beforeEach(() => (l = lab(PASSES)));
-  afterEach(() => l.remove());
+  before(() => (l = lab(PASSES)));
+  after(() => l.remove());
 
   /** With a /dev/shm of its own, mounted with these options. */
   const withShm = (options: string): string[] => {
