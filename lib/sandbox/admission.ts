@@ -1,4 +1,4 @@
-// May a statement run now, or would one real connection make it see, or become part of, what another virtual connection
+// May a statement run now, or would one real connection make it see, or become part of, what another client connection
 // has not committed? Rules 1 to 3; rule 4 is the sandbox's clock.
 //
 //  1. The other transaction has changed nothing (and can be begun again unnoticed): it is parked, the statement runs as
@@ -24,7 +24,7 @@ interface State {
 export function admit(task: Task, state: State): Verdict {
   if (state.open.size === 0) return 'run';
   const { session, script } = task;
-  if (script.kind === 'one' && isVirtual(task, state)) return 'run';
+  if (script.kind === 'one' && sendsNothing(task, state)) return 'run';
   for (const other of state.open) {
     if (other === session || !other.tx) continue;
     if (inTheWay(other, task, state)) return isInside(session.inside, other) ? 'refuse' : 'wait';
@@ -34,7 +34,7 @@ export function admit(task: Task, state: State): Verdict {
 }
 
 /** BEGIN sends nothing; nor does the end of a transaction that has no savepoint on the server. */
-function isVirtual({ session, script }: Task, { stack }: State): boolean {
+function sendsNothing({ session, script }: Task, { stack }: State): boolean {
   if (script.kind !== 'one') return false;
   const { kind } = script.statement;
   if (kind === 'begin') return true;

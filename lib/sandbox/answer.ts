@@ -1,97 +1,208 @@
-// Puts answers together: the server's, and those given here because the server is not to be asked (BEGIN, COMMIT …).
-import { realTimers } from '../timers';
+// Puts the answer to a job together: the server's, and what is answered here because the server is not to be asked
+// (BEGIN, COMMIT …).
+import {
+  errorResponse,
+  frames as f,
+  noticeResponse,
+  type Batch,
+  type BindRequest,
+  type ErrorFields,
+  type Request,
+} from '../wire';
 import { isTrue, type LocalName } from './calls';
-import type { Statement } from './statement';
-import type { Task } from './session';
-import { guarded, type Job } from './virtual';
-import { bodyOfPortal, bodyOfQuery, bodyOfText, type Sent } from './bodies';
-import type { Body, PgConnection, Receiver } from './wire';
+import type { Job } from './job';
+import { realTimers } from '../timers';
+import type { Body, SandboxServer, Sent } from './server';
 
-export class Answer {
-  private readonly job: Job;
-  private synthetic = false;
+export class Answer implements Body {
+  /** The last part of the server's answer, not told yet: it may end in a ReadyForQuery. */
+  private rest: Buffer | undefined;
+  /** What is answered here, behind that. */
+  private made: Buffer[] = [];
+  private sent: Sent = {};
+  private server: SandboxServer | undefined;
+  private over = false;
 
-  constructor(
-    task: Task,
-    private readonly connection: PgConnection,
-  ) {
-    this.job = task.job;
+  constructor(private readonly job: Job) {}
+
+  // --- the client's part of a batch
+
+  /** All that the client has sent; for its statement something else, if so `sent`. */
+  body(sent: Sent = {}): Body {
+    this.sent = sent;
+    return this;
   }
 
-  /** Where the results of single statements out of several go. */
-  get parts(): Receiver {
-    return this.job.receiver;
-  }
-
-  /** The app's whole text, or another one in its place. */
-  body(protocol: Body['protocol'], sent: Sent = {}): Body {
-    const { form, values, receiver } = this.job;
-    const text = sent.text ?? this.job.text;
-    if (form.kind === 'portal') return bodyOfPortal(text, values, form.binary, receiver);
-    if (form.kind === 'loan') return bodyOfText(text, receiver);
-    if (protocol === 'extended' && form.query.rows) form.query.rows = 0; // a page size; all pages end up in one result
-    return bodyOfQuery(form.query, protocol, sent);
-  }
-
-  bodyFor(statement: Statement, sent?: Sent): Body {
-    return this.body(this.needsSimple(statement) ? 'simple' : 'extended', sent);
-  }
-
-  /** Whether it has to go through the simple protocol to get production's answer. */
-  needsSimple(statement: Statement): boolean {
-    // `$1` without a value is "there is no parameter $1" (42P02) in the simple protocol, which pg uses then
-    if (!statement.parameters || this.job.form.kind !== 'query') return false;
-    const { name, values } = this.job.form.query;
-    return !name && !values?.length;
-  }
-
-  complete(command: string): undefined {
-    this.synthetic = true;
-    this.job.receiver.handleCommandComplete({ text: command }, this.connection);
-  }
-
-  /** A result of one row with one text column. */
-  row(column: string, value: string, command: string): undefined {
-    const { receiver } = this.job;
-    const field = {
-      name: column,
-      tableID: 0,
-      columnID: 0,
-      dataTypeID: 25,
-      dataTypeSize: -1,
-      dataTypeModifier: -1,
-      format: 'text',
+  /** One of several statements that came in a string. */
+  part(text: string): Body {
+    return {
+      isSimple: true,
+      write: (batch) => void batch.query(text),
+      push: (bytes) => this.push(bytes),
+      tail: (bytes) => this.tail(bytes),
+      copyIn: () => this.copyIn(),
     };
-    receiver.handleRowDescription({ fields: [field], fieldCount: 1 });
-    receiver.handleDataRow({ fields: [value], fieldCount: 1 });
-    this.complete(command);
   }
 
-  notice(notice: object): void {
-    realTimers.nextTick(() => this.job.connection.client.emit('notice', notice));
+  get isSimple(): boolean {
+    return this.job.segment.end === 'query';
   }
+
+  write(batch: Batch, server: SandboxServer): ErrorFields | undefined {
+    const { segment, text, cursor } = this.job;
+    const { sent } = this;
+    this.server = server;
+    server.replace(text, sent);
+    const asked = cursor ? { client: segment.client, requests: wholly(segment.requests) } : segment;
+    for (const request of asked.requests) {
+      const isReplaced = request.kind === 'query' && sent.text !== undefined;
+      const error = server.names.add(isReplaced ? { ...request, frame: f.query(sent.text) } : request, asked, batch);
+      if (error) return error;
+    }
+    return undefined;
+  }
+
+  push(bytes: Buffer): void {
+    this.flush();
+    this.give(bytes);
+  }
+
+  tail(bytes: Buffer): void {
+    this.flush();
+    this.rest = bytes;
+  }
+
+  copyIn(): void {
+    this.flush();
+    this.job.segment.client.copying = true;
+  }
+
+  // --- what is answered here
+
+  complete(tag: string): undefined {
+    this.make(f.NO_DATA, [], tag);
+  }
+
+  /** A result of one row with one column, a text unless its type is given. */
+  row(column: string, value: string, tag: string, type?: number): undefined {
+    this.make(f.rowDescription(column, type), [f.dataRow(value)], tag);
+  }
+
+  private make(described: Buffer, rows: readonly Buffer[], tag: string): void {
+    const { client, requests } = this.job.segment;
+    for (const request of requests) {
+      switch (request.kind) {
+        case 'query':
+          if (described !== f.NO_DATA) this.made.push(described);
+          this.made.push(...rows, f.commandComplete(tag));
+          break;
+        case 'parse':
+          client.statements.set(request.name, { text: request.text, types: request.types });
+          this.made.push(f.PARSE_COMPLETE);
+          break;
+        case 'bind':
+          this.made.push(f.BIND_COMPLETE);
+          break;
+        case 'describe':
+          if (request.what === 'statement') this.made.push(f.NO_PARAMETERS);
+          this.made.push(described);
+          break;
+        case 'execute':
+          this.made.push(...rows, f.commandComplete(tag));
+          break;
+        case 'close':
+          this.made.push(f.CLOSE_COMPLETE);
+      }
+    }
+  }
+
+  notice(notice: ErrorFields): void {
+    this.made.push(noticeResponse(notice));
+  }
+
+  // --- the end
+
+  finish(error?: Error): void {
+    if (this.over) return;
+    this.over = true;
+    if (error) this.made.push(errorResponse(this.job.connection.telling(error)));
+    // What the server never saw is answered in a later turn all the same, as every answer of a real server.
+    if (this.made.length > 0) realTimers.nextTick(() => this.tell(error !== undefined));
+    else this.tell(false);
+  }
+
+  private tell(failed: boolean): void {
+    const { cursor, segment } = this.job;
+    const { route } = this.job.connection;
+    const made = this.made.length > 0 ? Buffer.concat(this.made) : undefined;
+    if (cursor) {
+      this.made = failed ? [] : this.made;
+      this.flush();
+      return cursor.ended(failed ? made : undefined);
+    }
+    segment.client.copying = false;
+    if (made) {
+      this.made = [];
+      this.flush();
+      this.rest = made;
+    }
+    const { status } = route;
+    if (status === f.Status.idle) this.server?.names.portalsEnd(segment.client);
+    if (segment.end !== 'flush') segment.finish(status, this.rest, this.server?.connection.parameters);
+    else if (failed) segment.fail(this.rest, status);
+    else segment.finish(undefined, this.rest);
+  }
+
+  /** Tells what is there so far: more follows. */
+  private flush(): void {
+    const { rest, made } = this;
+    this.rest = undefined;
+    this.made = [];
+    if (rest) this.give(f.endsReady(rest) ? rest.subarray(0, -f.READY_LENGTH) : rest);
+    for (const bytes of made) this.give(bytes);
+  }
+
+  private give(bytes: Buffer): void {
+    const { cursor, segment } = this.job;
+    if (bytes.length === 0) return;
+    if (cursor) cursor.push(bytes);
+    else segment.push(bytes);
+  }
+
+  // --- what the job's parameters say
 
   /** In lower case: TimeZone and timezone are one parameter. */
   nameOf(local: LocalName): string | undefined {
     if (local === 'computed') return undefined;
     if ('literal' in local) return local.literal.toLowerCase();
-    const value = this.job.values?.[local.parameter - 1];
-    return typeof value === 'string' ? value.toLowerCase() : undefined;
+    return this.job.values[local.parameter - 1]?.toLowerCase();
   }
 
   isTrue(parameter: number): boolean {
-    return isTrue(this.job.values?.[parameter - 1]);
+    return isTrue(this.job.values[parameter - 1]);
   }
+}
 
-  finish(error: Error | undefined): void {
-    // what the server never saw is answered in a later turn all the same, as every answer of a real connection
-    if (this.synthetic || error) realTimers.nextTick(() => guarded(() => this.deliver(error)));
-    else guarded(() => this.deliver(undefined));
+/** Requests of a cursor's opening, for its query to run to its end on the portal that has no name. */
+function wholly(requests: readonly Request[]): Request[] {
+  const whole: Request[] = [];
+  for (const request of requests) {
+    if (request.kind === 'bind') whole.push(onNoPortal(request));
+    else if (request.kind === 'describe' && request.what === 'portal')
+      whole.push({ ...request, name: '', frame: f.DESCRIBE_PORTAL });
+    else if (request.kind !== 'execute') whole.push(request);
   }
+  whole.push({ kind: 'execute', portal: '', rowLimit: 0, frame: f.EXECUTE_ALL });
+  return whole;
+}
 
-  private deliver(error: Error | undefined): void {
-    const { receiver, form } = this.job;
-    if (error) receiver.handleError(error, this.connection);
-    else if (form.kind !== 'loan') receiver.handleReadyForQuery(this.connection);
-  }
+function onNoPortal(request: BindRequest): BindRequest {
+  const rest = request.frame.subarray(request.at);
+  const frame = f.frame(f.Frontend.bind, '', request.statement, rest);
+  return { ...request, portal: '', frame, at: frame.length - rest.length };
+}
+
+/** Tells a job's owner of an error. */
+export function fail(job: Job, error: Error): void {
+  new Answer(job).finish(error);
 }

@@ -1,26 +1,25 @@
-// Virtual connections on their way out of the app's pools, and back.
+// Connections of an app on their way out of the app's pools, and back.
+import { AppConnection } from './app-client';
 import { claimFlow, currentFlow } from './flow';
+import type { ClientClass } from './pg-types';
 import type { RealSource } from './pinned';
 import { leftOpen } from './refusals';
 import type { RollbackSandbox } from './sandbox';
 import { Session } from './session';
-import { VirtualConnection, type ClientClass } from './virtual';
 
 export class Checkouts {
   constructor(private readonly sandbox: RollbackSandbox) {}
 
-  /** A virtual connection for a pool to keep; resolves once the real one is there. */
-  async connect(
-    source: RealSource,
-    driver: ClientClass,
-    queryTimeout: number | false | undefined,
-  ): Promise<VirtualConnection> {
-    await this.prepare(source);
-    return this.create(source, driver, queryTimeout);
+  /** A connection for a pool to keep; resolves once the real one is there. */
+  async connect(source: RealSource, driver: ClientClass, settings: unknown): Promise<AppConnection> {
+    const connection = this.create(source, driver, settings);
+    await connection.client.connect();
+    return connection;
   }
 
-  create(source: RealSource, driver: ClientClass, queryTimeout: number | false | undefined): VirtualConnection {
-    return new VirtualConnection(driver, new Session(this.sandbox, source), queryTimeout);
+  create(source: RealSource, driver: ClientClass, settings: unknown): AppConnection {
+    const session = new Session(this.sandbox, source);
+    return (session.connection = new AppConnection(driver, session, settings));
   }
 
   /** Whatever has to be there before the first statement can run; rejects as the pool does where there is no server. */
@@ -28,7 +27,7 @@ export class Checkouts {
     await this.sandbox.welcome(source);
   }
 
-  owns(connection: VirtualConnection): boolean {
+  owns(connection: AppConnection): boolean {
     return connection.route instanceof Session && connection.route.host === this.sandbox;
   }
 
@@ -36,10 +35,9 @@ export class Checkouts {
    * The connection leaves the pool: it belongs to the current scope, and to the transaction callback it is acquired in.
    * Returns where the transaction is begun that it is acquired for.
    */
-  checkout(connection: VirtualConnection, evict?: () => void): Session['site'] {
+  checkout(connection: AppConnection, evict?: () => void): Session['site'] {
     const session = connection.route as Session;
     session.evict = evict;
-    session.connection = connection;
     session.level = this.sandbox.current;
     session.cut = undefined;
     const own = claimFlow(session);
@@ -48,7 +46,7 @@ export class Checkouts {
   }
 
   /** The connection goes back to the pool. */
-  checkin(connection: VirtualConnection): void {
+  checkin(connection: AppConnection): void {
     const session = connection.route as Session;
     session.level = undefined;
     if (connection.client && (connection.client as { __knex__disposed?: unknown }).__knex__disposed) {
@@ -57,7 +55,7 @@ export class Checkouts {
         (task) => task.session === session,
         () => new Error('the connection was given up on'),
       );
-      connection.disposed = true;
+      void connection.client.end();
     }
     if (session.tx) {
       this.sandbox.report(

@@ -10,7 +10,7 @@ import { transaction, type Transaction } from './session';
 import { restoring } from './special';
 import { mark } from './stack';
 import type { PlainStatement, Statement, TransactionModes } from './statement';
-import type { Body } from './wire';
+import type { Body } from './server';
 
 export class Control {
   constructor(

@@ -18,6 +18,11 @@ export function tapQueries(listener: (query: CountedQuery) => void): () => void 
   return () => void taps.delete(listener);
 }
 
+/** Whether anybody wants to know. */
+export function counts(): boolean {
+  return taps.size > 0 || counting.getStore() !== undefined;
+}
+
 /** Called for every statement an app sends through a managed instance, in the sender's context. */
 export function noteQuery(sql: string, values: readonly unknown[] | undefined): void {
   for (const tap of taps) tap({ sql, values: values ?? [] });

@@ -1,7 +1,7 @@
 // Custom parameters (`app.tenant`) are in no list of the server's. Whoever sets one on a new connection names it.
 import type { PgPool } from './pgpool-types';
 import type { KnexClient } from './tarn-types';
-import type { PgClient } from './wire';
+import type { PgClient } from './pg-types';
 
 const CUSTOM = /\b[a-z_]\w*\.[a-z_][\w.]*/gi;
 

@@ -14,8 +14,8 @@ import { Several } from './several';
 import { SharedSession } from './shared';
 import { Special } from './special';
 import { mark } from './stack';
-import { isOrdinary, scriptNotifies, scriptRunsCode, UNKNOWN, type Statement } from './statement';
-import type { Body, Outcome } from './wire';
+import { isOrdinary, scriptNotifies, scriptRunsCode, type Statement } from './statement';
+import type { Body, Outcome } from './server';
 
 const GUARD = 'rewind_g';
 
@@ -42,18 +42,11 @@ export class Executor {
 
   run(task: Task, pinned: Pinned): void {
     const { script } = task;
-    const answer = new Answer(task, pinned.client.connection);
+    const answer = new Answer(task.job);
     if (scriptRunsCode(script) || pinned.behind?.of(task.text).alters) task.level.ranCode = true;
     if (scriptNotifies(script)) task.level.caveats.notification(task.text);
-    if (task.job.form.kind === 'loan') {
-      const statement = script.kind === 'one' && script.statement.kind === 'plain' ? script.statement : UNKNOWN;
-      void this.specials
-        .run(task, pinned, statement, answer, 'loan')
-        .then((error) => this.answered(task, answer, error));
-      return;
-    }
     if (script.kind === 'empty' || script.kind === 'unreadable') {
-      return this.plain(task, pinned, answer.body('extended'), script.kind === 'unreadable', false, (error) =>
+      return this.plain(task, pinned, answer.body(), script.kind === 'unreadable', false, (error) =>
         this.answered(task, answer, error),
       );
     }
@@ -63,7 +56,6 @@ export class Executor {
         statement.kind === 'plain' &&
         isOrdinary(statement) &&
         !needsTransaction(task.session, statement) &&
-        !answer.needsSimple(statement) &&
         !(this.stale && asksOfSchema(statement)) &&
         !pinned.setsBehind(task.text)
       ) {
@@ -88,10 +80,10 @@ export class Executor {
   private async one(task: Task, pinned: Pinned, statement: Statement, answer: Answer): Promise<Error | undefined> {
     if (statement.kind === 'plain') {
       const run = (): Promise<Error | undefined> =>
-        this.specials.run(task, pinned, statement, answer, (sent) => answer.bodyFor(statement, sent));
+        this.specials.run(task, pinned, statement, answer, (sent) => answer.body(sent));
       return needsTransaction(task.session, statement) ? this.controls.around(task, pinned, run) : run();
     }
-    return this.controls.run(task, pinned, statement, answer, answer.bodyFor(statement));
+    return this.controls.run(task, pinned, statement, answer, answer.body());
   }
 
   // --- plain statements
@@ -113,50 +105,17 @@ export class Executor {
     const refused = this.prepareStack(task, pinned);
     if (refused) return done(refused);
     const top = stack.top;
-    pinned.wire.send(stack.take(), body, (outcome) => {
+    pinned.server.send(stack.take(), body, (outcome) => {
       done(this.settle(task, pinned, outcome, top, writes, ddl));
     });
-  }
-
-  /** The same through the simple protocol, where our own statements can't ride along. */
-  async simply(
-    task: Task,
-    pinned: Pinned,
-    body: Body,
-    statement: { writes: boolean; ddl: boolean },
-  ): Promise<Error | undefined> {
-    const { stack } = this.sandbox;
-    const refused = this.prepareStack(task, pinned);
-    if (refused) return refused;
-    const top = stack.top;
-    const before = await this.exchange(pinned, undefined);
-    if (before.error) return this.settle(task, pinned, before, top, true, false);
-    const outcome = await this.exchange(pinned, body);
-    return this.settle(task, pinned, outcome, top, statement.writes, statement.ddl);
-  }
-
-  async lend(task: Task, pinned: Pinned, writes: boolean): Promise<Error | undefined> {
-    const { form } = task.job;
-    if (form.kind !== 'loan') return undefined;
-    const refused = this.prepareStack(task, pinned);
-    if (refused) {
-      task.job.receiver.handleError(refused, pinned.client.connection);
-      return undefined;
-    }
-    const top = this.sandbox.stack.top;
-    const before = await this.exchange(pinned, undefined);
-    if (before.error) return this.settle(task, pinned, before, top, true, false);
-    const outcome = await new Promise<Outcome>((resolve) => pinned.wire.lend(form.submittable, resolve));
-    this.settle(task, pinned, outcome, top, writes, false);
-    return undefined; // it has told its owner itself
   }
 
   /** Sends what is pending, and `body`. */
   exchange(pinned: Pinned, body: Body | undefined): Promise<Outcome> {
     const { stack } = this.sandbox;
     const prefix = stack.take();
-    if (prefix.length === 0 && !body) return Promise.resolve({ error: undefined, where: 'prefix' });
-    return new Promise((resolve) => pinned.wire.send(prefix, body, resolve));
+    if (prefix.length === 0 && !body) return Promise.resolve({ error: undefined, where: 'prefix', committed: false });
+    return new Promise((resolve) => pinned.server.send(prefix, body, resolve));
   }
 
   /** Queues what has to be set before a statement of this session can run; returns why it can't. */
@@ -238,15 +197,15 @@ export class Executor {
       if (error) pinned.lose(error);
       return error;
     }
-    if (tx) keepTime(tx, pinned.wire.answer);
-    const { status } = pinned.wire;
+    if (tx) keepTime(tx, pinned.server.answer);
+    const { status } = pinned.server;
     if ((status === 'I' || outcome.committed) && !stack.empty) return this.boundaryLost(task, error);
     if (where === 'prefix' && error) return this.prefixFailed(task, pinned, error);
     if (error) {
       if (status === 'E') {
         if (tx) tx.failed = true;
         else if (stack.has(top)) stack.rollbackTo(top);
-      }
+      } else if (tx) this.controls.fail(tx); // the server was not asked
       return this.explain(task, error);
     }
     if (top && writes && stack.has(top)) top.written = true;
@@ -280,7 +239,6 @@ export class Executor {
     const problem = boundaryLost(task.job.text, `a savepoint of ours failed: ${error.message}`);
     this.sandbox.escapes++;
     this.sandbox.report(problem);
-    pinned.wire.forgetOwnPrepared();
     this.sandbox.transactionGone();
     this.sandbox.stack.queue('ROLLBACK');
     return problem;
@@ -291,7 +249,7 @@ export class Executor {
   async refreshIfStale(pinned: Pinned): Promise<void> {
     if (!this.stale) return;
     this.stale = false;
-    if (!this.sandbox.stack.empty && pinned.wire.status === 'T') this.settings.actAsItself();
+    if (!this.sandbox.stack.empty && pinned.server.status === 'T') this.settings.actAsItself();
     await this.exchange(pinned, undefined);
     await pinned.refresh().catch(() => (this.stale = true));
   }
@@ -305,7 +263,7 @@ export class Executor {
     if (!stack.empty) this.settings.clear();
     const prefix = stack.empty ? stack.take() : [...stack.take(), 'COMMIT'];
     if (prefix.length === 0) return;
-    const outcome = await new Promise<Outcome>((resolve) => pinned.wire.send(prefix, undefined, resolve));
+    const outcome = await new Promise<Outcome>((resolve) => pinned.server.send(prefix, undefined, resolve));
     stack.reset();
     if (outcome.error) throw outcome.error;
   }
@@ -314,7 +272,7 @@ export class Executor {
     const { stack } = this.sandbox;
     const kept = stack.take().filter((sql) => !/SAVEPOINT|CONSTRAINTS|^ROLLBACK|^CREATE/.test(sql));
     stack.reset();
-    const prefix = [...(pinned.wire.status === 'I' ? [] : ['ROLLBACK']), ...kept];
-    if (prefix.length > 0) await new Promise<void>((resolve) => pinned.wire.send(prefix, undefined, () => resolve()));
+    const prefix = [...(pinned.server.status === 'I' ? [] : ['ROLLBACK']), ...kept];
+    if (prefix.length > 0) await new Promise<void>((resolve) => pinned.server.send(prefix, undefined, () => resolve()));
   }
 }

@@ -1,12 +1,12 @@
 // Who has a pool's connections: what a time-out is explained with.
 import { claimFlow } from './flow';
-import type { PgClient } from './wire';
+import type { PgClient } from './pg-types';
 
 type Site = (() => string) | undefined;
 
 const sites = new WeakMap<PgClient, Site>();
 
-/** A connection, real or virtual, has left its pool, by way of the call at `site` if that is known. */
+/** A connection, real or not, has left its pool, by way of the call at `site` if that is known. */
 export function noteHolder(client: PgClient, site: Site): void {
   sites.set(client, site);
 }

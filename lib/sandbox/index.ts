@@ -45,7 +45,7 @@ export interface ManagedPool {
   evict(connections: ReadonlySet<object>): readonly string[];
   /** Process ids of its real connections, checked out or not. */
   pids(): readonly number[];
-  /** In words: who waits for a connection that others have, real or virtual. */
+  /** In words: who waits for a connection that others have, real or not. */
   waits(): readonly string[];
   /** Lets the process end although the pool still holds idle connections. */
   unref(): void;
@@ -66,7 +66,7 @@ export type Gate = (pool: ManagedPool) => Admission | Promise<Admission>;
 export type Problem = Error;
 
 /**
- * The rollback side of one database: one pinned real connection, on which the app's many virtual connections are
+ * The rollback side of one database: one pinned real connection, on which the app's many client connections are
  * multiplexed, and a stack of scopes. Scope changes are synchronous and cost nothing until a statement is sent.
  */
 export interface Sandbox {

@@ -1,4 +1,5 @@
 // What is left open when a scope ends: told to its test, and closed.
+import { errorResponse, frames } from '../wire';
 import { lateQuery } from './origin';
 import { Patience } from './patience';
 import { leftOpen } from './refusals';
@@ -27,13 +28,11 @@ export class Leaving {
   }
 
   cutSessions(ended: Level): void {
-    for (const [session, level] of this.sandbox.portals) {
+    for (const [session, level] of this.sandbox.cursors) {
       if (level !== ended) continue;
       ended.problems.push(leftOpen('a cursor or stream', this.sandbox.nameOf(ended)));
-      for (const portal of session.connection?.portals ?? [])
-        portal.abandon(new Error('the test it was opened in has ended'));
-      session.portalOpen = false;
-      this.sandbox.portals.delete(session);
+      session.cursor?.abandon(errorResponse({ code: 'XX000', message: 'the test it was opened in has ended' }));
+      this.sandbox.cursors.delete(session);
     }
     for (const session of [...this.sandbox.open]) {
       if (session.level !== ended) continue;
@@ -64,7 +63,7 @@ export class Leaving {
     }
     if (ended.ddl && this.sandbox.pinned) {
       // plans made under a schema that is gone fail with "cached plan must not change result type"
-      this.sandbox.stack.queue('DEALLOCATE ALL');
+      this.sandbox.server?.names.forget();
       this.sandbox.executor.schemaChanged();
     }
     this.flushSoon();
@@ -72,12 +71,11 @@ export class Leaving {
 
   /** A statement of the ended scope is still running: cancel it, and let nothing else on the wire until that is over. */
   interrupt(task: Task): void {
-    const { form } = task.job;
-    task.level.problems.push(
-      leftOpen(form.kind === 'loan' ? 'a COPY' : 'a running query', this.sandbox.nameOf(task.level)),
-    );
-    if (form.kind === 'loan') {
-      (form.submittable as { destroy?: () => void }).destroy?.();
+    const { client } = task.job.segment;
+    task.level.problems.push(leftOpen(client.copying ? 'a COPY' : 'a running query', this.sandbox.nameOf(task.level)));
+    if (client.copying) {
+      client.copying = false;
+      this.sandbox.server?.copy(frames.copyFail('the test has ended'));
       return;
     }
     const { pinned } = this.sandbox;

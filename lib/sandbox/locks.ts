@@ -1,4 +1,4 @@
-// Session-level advisory locks. Below all virtual connections is one session, which gets each lock it asks for; so who
+// Session-level advisory locks. Below all client connections is one session, which gets each lock it asks for; so who
 // holds which is kept here, and a second connection that asks for the same one, as far as can be told, is refused.
 import type { Session, Task } from './session';
 import type { LockKey, SessionLock } from './calls';

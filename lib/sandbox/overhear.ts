@@ -1,8 +1,8 @@
 // countQueries and REWIND_SQL in committing tests: there the app has real connections, which tell nobody what they send.
 import { noteQuery } from './count';
-import type { PgClient } from './wire';
+import type { PgClient } from './pg-types';
 
-/** While it is checked out, a real client tells of its queries as a virtual connection does. */
+/** While it is checked out, a real client tells of its queries as one on a stream of ours does. */
 export function overhear<Client extends PgClient>(client: Client): Client {
   const query = Reflect.get(client, 'query') as (this: PgClient, ...args: unknown[]) => unknown;
   Object.defineProperty(client, 'query', {
@@ -29,7 +29,10 @@ interface Described {
   readonly cursor?: Described;
 }
 
-function statementOf(given: unknown, values: unknown): { text: string; values: unknown[] | undefined } | undefined {
+export function statementOf(
+  given: unknown,
+  values: unknown,
+): { text: string; values: unknown[] | undefined } | undefined {
   const described: Described = typeof given === 'string' ? { text: given } : (given ?? {});
   const { text, values: own } = described.cursor ?? described;
   if (typeof text !== 'string') return undefined;

@@ -1,20 +1,11 @@
 // Connections of our own, with an app's settings but on no pool.
 import { asOwn } from '../pooler';
 import type { OwnConnection } from '../sql';
-import type { PgClient } from './wire';
-
-/** pg's `Client`, as far as it is needed to look at settings and to connect. */
-export type ConnectingClass = new (settings: unknown) => PgClient & {
-  readonly host: string;
-  readonly port: number;
-  readonly database: string;
-  readonly user: string;
-  connect(): Promise<unknown>;
-};
+import type { ClientClass, PgClient } from './pg-types';
 
 /** Where settings lead, environment and connection string included. Needs no server. */
 export function addressOf(
-  Client: ConnectingClass,
+  Client: ClientClass,
   settings: unknown,
 ): { host: string; port: number; database: string; user: string } {
   const { host, port, database, user } = new Client(settings);
@@ -22,8 +13,8 @@ export function addressOf(
 }
 
 /** The same class, connecting to another database of the same server, whichever way the settings name theirs. */
-export function redirected<Class extends ConnectingClass>(Client: Class, database: string): Class {
-  const Base: ConnectingClass = Client;
+export function redirected<Class extends ClientClass>(Client: Class, database: string): Class {
+  const Base: ClientClass = Client;
   return class extends Base {
     constructor(settings: unknown) {
       super(settings);
@@ -67,7 +58,7 @@ export function giveUpConnections(reason: Error | undefined): void {
 
 /** Settings are passed on as they are: pools keep passwords in properties that a copy would lose. */
 export async function connectOwn(
-  Client: ConnectingClass,
+  Client: ClientClass,
   settings: unknown,
   applicationName: string,
 ): Promise<OwnConnection> {

@@ -1,14 +1,12 @@
 // Of pg's Pool, what pgpool.ts relies on. Types alone.
-import type { ConnectingClass } from './own';
-import type { ClientClass } from './virtual';
-import type { PgClient } from './wire';
+import type { ClientClass, PgClient } from './pg-types';
 
 export type Release = (error?: Error | boolean) => void;
 export type PooledClient = PgClient & { release: Release };
 export type OnConnect = (error: Error | undefined, client: PooledClient | undefined, release: Release) => void;
 
 export interface PgPool {
-  readonly Client: ConnectingClass & ClientClass;
+  readonly Client: ClientClass;
   readonly options: Record<string, unknown> & { max: number; allowExitOnIdle?: boolean; query_timeout?: number };
   readonly _clients?: readonly PgClient[];
   readonly _idle?: { client: PgClient; timeoutId?: NodeJS.Timeout }[];

@@ -4,6 +4,7 @@
 import { AsyncResource } from 'node:async_hooks';
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
+import { appConnectionOf, nowhere } from './app-client';
 import { admission, refuseLate, type OnLate } from './checkout';
 import { listenToPgPool } from './customs';
 import type { Admission, Gate, Knex, ManagedPool, Pool } from './index';
@@ -11,11 +12,10 @@ import { siteOfCall } from './flow';
 import { describeExhaustion, noteHolder, noteRealHolder, sitesOf } from './holders';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf } from './own';
 import { overhear, overhearNoMore } from './overhear';
+import type { PgClient } from './pg-types';
 import type { OnConnect, PgPool, PooledClient } from './pgpool-types';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
-import { nowhere, virtualOf } from './virtual';
-import type { PgClient } from './wire';
 
 const adopted = new WeakMap<object, ManagedPgPool>();
 
@@ -249,15 +249,16 @@ export class ManagedPgPool implements ManagedPool, RealSource {
       case 'sandbox': {
         const sandbox = admitted.sandbox as RollbackSandbox;
         const client = await this.shadowFor(sandbox).connect();
-        const connection = virtualOf(client);
+        const connection = appConnectionOf(client);
         if (connection) noteHolder(client, sandbox.checkouts.checkout(connection) ?? site);
         return client;
       }
     }
   }
 
-  private nowhere(error: Error): PooledClient {
-    return Object.assign(nowhere(this.pool.Client, () => error).client, { release: () => {} });
+  private async nowhere(error: Error): Promise<PooledClient> {
+    const { client } = await nowhere(this.pool.Client, this.pool.options, error);
+    return Object.assign(client, { release: () => {} });
   }
 
   /** The sandbox may take connections from now on, whether or not a query comes: the pool's end gives them back. */
@@ -265,41 +266,39 @@ export class ManagedPgPool implements ManagedPool, RealSource {
     this.shadowFor(sandbox);
   }
 
-  /** A pool of the same kind with the same limits, whose clients are virtual connections. */
+  /** A pool of the same kind with the same limits, whose clients are on streams of ours. */
   private shadowFor(sandbox: RollbackSandbox): PgPool {
     let shadow = this.shadows.get(sandbox);
     if (shadow) return shadow;
     const { pool } = this;
     const make = (): PgClient => {
-      const connection = sandbox.checkouts.create(this, pool.Client, pool.options.query_timeout);
-      const { client } = connection;
-      const real = Object.getOwnPropertyDescriptor(client, 'connection') ?? {};
-      // a pool that thinks connecting takes too long destroys the socket (pg-pool, newClient), which is the real one's
-      // here; how long that may take to connect is up to the pool it comes from
-      return Object.defineProperties(client, {
-        connection: { value: undefined, configurable: true },
-        isConnected: { value: () => true },
-        connect: {
-          value: (callback: (error?: Error) => void) => {
-            sandbox.checkouts.prepare(this).then(() => {
-              Object.defineProperty(client, 'connection', real);
-              callback();
-            }, callback);
-          },
+      const { client } = sandbox.checkouts.create(this, pool.Client, pool.options);
+      const { connection } = client;
+      const connect = client.connect.bind(client);
+      // A pool that thinks connecting takes too long destroys the socket (pg-pool, newClient). How long the real one may
+      // take is up to the pool that it comes from.
+      return Object.assign(client, {
+        connection: undefined,
+        isConnected: () => true,
+        connect: (callback: (error?: Error) => void) => {
+          sandbox.checkouts.prepare(this).then(() => {
+            Object.assign(client, { connection });
+            connect(callback);
+          }, callback);
         },
       });
     };
-    const Virtual = function (): PgClient {
+    const StreamClient = function (): PgClient {
       return make();
     };
     const Pool = pool.constructor as new (options: object, client: unknown) => PgPool;
     const { onConnect: _onConnect, verify: _verify, ...limits } = pool.options;
     shadow = new Pool(
-      { ...limits, Client: Virtual, idleTimeoutMillis: 0, maxUses: Infinity, maxLifetimeSeconds: 0, min: 0 },
-      Virtual,
+      { ...limits, Client: StreamClient, idleTimeoutMillis: 0, maxUses: Infinity, maxLifetimeSeconds: 0, min: 0 },
+      StreamClient,
     );
     shadow.on('release', (_error: unknown, client: PgClient) => {
-      const connection = virtualOf(client);
+      const connection = appConnectionOf(client);
       if (connection) sandbox.checkouts.checkin(connection);
     });
     shadow.on('error', () => {});

@@ -9,7 +9,8 @@ import { mentioning } from './names';
 import { overhearNoMore } from './overhear';
 import { NEUTRAL, TIMEOUTS, type Profiles } from './profiles';
 import { QUIETLY, retimed } from './retimed';
-import { Wire, type PgClient } from './wire';
+import type { PgClient } from './pg-types';
+import { SandboxServer } from './server';
 
 /** A pool's own way of handing out and taking back real connections. */
 export interface RealSource {
@@ -38,6 +39,7 @@ interface Facts {
 }
 
 interface Catalogued {
+  readonly reported: string;
   readonly clocks: string;
   readonly askers: string;
   readonly calls: boolean;
@@ -46,17 +48,37 @@ interface Catalogued {
 /** By this the counters in the database tell what a sandbox writes, which is undone, from what is really committed. */
 const MARK = 'rewind.sandbox';
 
+/** What a server tells its clients when they connect (GUC_REPORT in its guc_tables.c). */
+const REPORTED = [
+  'application_name',
+  'client_encoding',
+  'DateStyle',
+  'default_transaction_read_only',
+  'in_hot_standby',
+  'integer_datetimes',
+  'IntervalStyle',
+  'is_superuser',
+  'scram_iterations',
+  'search_path',
+  'server_encoding',
+  'server_version',
+  'session_authorization',
+  'standard_conforming_strings',
+  'TimeZone',
+];
+
 const FACTS = `
   select pg_catalog.pg_backend_pid() as pid, current_setting('server_version_num')::int as version, session_user::text as "user",
     exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable,
     (select coalesce(string_agg(distinct format('%I.%I', n.nspname, c.conname), ', '), '')
        from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace
       where c.condeferrable and c.condeferred) as deferred,
+    (select json_object_agg(name, setting)::text from pg_catalog.pg_settings where name = any('{${REPORTED.join()}}')) as reported,
     ${CLOCK_TABLES} as clocks, ${ASKERS} as askers,
     ${ANYTHING_BEHIND} as calls`;
 
 export class Pinned {
-  readonly wire: Wire;
+  readonly server: SandboxServer;
   facts: Facts = { pid: 0, version: 0, user: '', deferrable: false, deferred: '' };
   defaults = new ClockDefaults('[]');
   /** Undefined where no code runs behind statements that would have to be known. */
@@ -75,13 +97,11 @@ export class Pinned {
     readonly client: PgClient,
     readonly source: RealSource,
     private readonly onLost: (error: Error) => void,
-    onNotice: (notice: unknown) => void,
   ) {
-    this.wire = new Wire(client);
+    this.server = new SandboxServer(client);
     this.listen('error', (error: Error) => this.lose(error));
     this.listen('end', () => this.lose(new Error('Connection terminated unexpectedly')));
-    this.listen('notice', onNotice);
-    // pg's own read timeout would strike the message that carries ours as well; virtual connections keep it themselves
+    // the app's connections have it themselves
     const parameters = client.connectionParameters;
     const { query_timeout } = parameters;
     if (query_timeout) {
@@ -94,16 +114,11 @@ export class Pinned {
     }
   }
 
-  static async open(
-    source: RealSource,
-    profiles: Profiles,
-    onLost: (error: Error) => void,
-    onNotice: (notice: unknown) => void,
-  ): Promise<Pinned> {
+  static async open(source: RealSource, profiles: Profiles, onLost: (error: Error) => void): Promise<Pinned> {
     // its socket must not belong to the test that happens to come first: see origin.ts
     const client = await scopeContext.run(undefined, () => source.take());
     overhearNoMore(client);
-    const pinned = new Pinned(client, source, onLost, onNotice);
+    const pinned = new Pinned(client, source, onLost);
     await profiles.read(source, (sql, values) => pinned.ask(sql, values));
     await pinned.refresh();
     const set = await pinned.ask<{ name: string; value: string }>(
@@ -116,7 +131,15 @@ export class Pinned {
     );
     pinned.own = new Map([[MARK, 'on'], ...set.map(({ name, value }) => [name, value] as const)]);
     await pinned.setOwn();
+    await pinned.forgetParsed();
     return pinned;
+  }
+
+  /** Whoever uses the session next may use the names of what was parsed on it. */
+  private async forgetParsed(): Promise<void> {
+    await this.ask('deallocate all');
+    const { parsedStatements } = this.client.connection;
+    for (const name of Object.keys(parsedStatements)) Reflect.deleteProperty(parsedStatements, name);
   }
 
   /** Settings of the session that are ours. */
@@ -161,6 +184,9 @@ export class Pinned {
   async refresh(): Promise<void> {
     const [row] = await this.ask<Facts & Catalogued>(FACTS);
     if (!row) return;
+    const { parameters } = this.server.connection;
+    for (const [name, value] of Object.entries(JSON.parse(row.reported) as Record<string, string>))
+      if (parameters.get(name) === undefined) parameters.set(name, value);
     // a test may act as somebody else by now
     this.facts = { ...row, user: this.facts.user || row.user };
     this.mentionsAsker = mentioning(JSON.parse(row.askers) as string[]);
@@ -209,7 +235,7 @@ export class Pinned {
 
   /** Whether a function can be made again: tried once, because failing later would take the test's transaction along. */
   private async accepts(clock: string): Promise<boolean> {
-    const nested = this.wire.status === 'T';
+    const nested = this.server.status === 'T';
     const undo = nested ? ['ROLLBACK TO SAVEPOINT rewind_try', 'RELEASE SAVEPOINT rewind_try'] : ['ROLLBACK'];
     await this.ask(nested ? 'SAVEPOINT rewind_try' : 'BEGIN');
     await this.ask(QUIETLY);
@@ -224,8 +250,8 @@ export class Pinned {
   /** A statement of ours outside the app's sight. Only while nothing else is on the wire. */
   ask<Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
     return new Promise((resolve, reject) => {
-      this.client.query(sql, values, (error: Error | null, result: { rows: Row[] }) => {
-        if (!error) return resolve(result.rows);
+      this.client.query(sql, values, (error: Error | null, result: unknown) => {
+        if (!error) return resolve((result as { rows: Row[] }).rows);
         // pg's client calls back before it is ready for the next query
         if (this.lost || !('severity' in error)) return reject(error);
         return this.client.connection.once('readyForQuery', () => reject(error));
@@ -252,13 +278,11 @@ export class Pinned {
   /** Back to its pool, as it came. Nothing may be open in it. */
   async giveBack(): Promise<void> {
     if (!this.lost) {
-      await this.ask([...Array.from(this.own.keys(), (name) => `reset ${name}`), 'deallocate all'].join('; ')).catch(
-        () => {},
-      );
-      this.wire.forgetPrepared();
+      await this.ask(Array.from(this.own.keys(), (name) => `reset ${name}`).join('; ')).catch(() => {});
+      await this.forgetParsed().catch(() => {});
     }
     for (const undo of this.restore) undo();
-    this.wire.detach();
+    this.server.release();
     if (this.orphaned) {
       Reflect.deleteProperty(this.client, 'end');
       if (!this.lost) await Promise.resolve(this.client.end());

@@ -1,5 +1,6 @@
 // Which pool's connection is the pinned one, and when it is another.
 import { scopeContext } from '../scope';
+import type { Profile } from '../wire';
 import { loadParser } from './parser';
 import { Pinned, type RealSource } from './pinned';
 import { Profiles } from './profiles';
@@ -21,17 +22,18 @@ export class Pinning {
   }
 
   /** Makes sure that connections of this pool get what they would have in production. */
-  async welcome(source: RealSource): Promise<void> {
+  async welcome(source: RealSource): Promise<Profile> {
     const { profiles } = this;
     profiles.add(source);
     const pinned = await this.ready(source);
     if (!profiles.isKnown(source)) {
       await scopeContext.run(undefined, () => profiles.look(source));
-      if (this.pinned !== pinned) return; // whoever has pinned another one has settled it
+      if (this.pinned !== pinned) return pinned.server.connection; // whoever has pinned another one has settled it
       profiles.settle(pinned.source);
       this.sandbox.executor.settings.expect(profiles.profileOf(pinned.source), profiles.all);
     }
     if (profiles.best(pinned.source) !== pinned.source) await this.pinAnother();
+    return pinned.server.connection;
   }
 
   async drop(): Promise<void> {
@@ -58,12 +60,7 @@ export class Pinning {
 
   private open(source: RealSource): Promise<Pinned> {
     const { sandbox } = this;
-    return Pinned.open(
-      source,
-      this.profiles,
-      (error) => sandbox.connectionLost(error),
-      (notice) => sandbox.active?.job.connection.client.emit('notice', notice),
-    );
+    return Pinned.open(source, this.profiles, (error) => sandbox.connectionLost(error));
   }
 
   /** Gives the pinned connection back, if that can't be noticed: the next statement gets one that can stand for all. */
@@ -74,7 +71,7 @@ export class Pinning {
       const bottom = sandbox.levels.find((level) => stack.has(level.mark));
       const isHeld =
         (bottom && stack.writtenSince(bottom.mark)) ||
-        sandbox.portals.size > 0 ||
+        sandbox.cursors.size > 0 ||
         sandbox.levels.some((level) => level.locked) ||
         [...sandbox.open].some(({ tx }) => tx?.started);
       if (isHeld) return;

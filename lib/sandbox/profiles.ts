@@ -1,12 +1,12 @@
 // Pools on one database may make their connections differently: as another user, with other settings, by `afterCreate`.
-// One real connection of each kind of pool is looked at, once; a virtual connection then gets what its own pool would have
+// One real connection of each kind of pool is looked at, once; a client connection then gets what its own pool would have
 // given it. Nothing is looked at, and nothing sent, where all pools are alike.
 import type { OwnConnection } from '../sql';
 import { overhearNoMore } from './overhear';
 import type { RealSource } from './pinned';
 import { cannotBecome } from './refusals';
 import type { TransactionModes } from './statement';
-import type { PgClient } from './wire';
+import type { PgClient } from './pg-types';
 
 /** Parameters' values, by name. */
 export type Settings = ReadonlyMap<string, string>;
@@ -33,7 +33,7 @@ interface Parameter {
 /** How one user's connection acts as another user; `itself` where it need not. */
 type Way = 'itself' | 'session' | 'role';
 
-/** What a pool's virtual connections start from, beside what the pinned one is like. */
+/** What a pool's client connections start from, beside what the pinned one is like. */
 export interface Home {
   readonly settings: Settings;
   /** What RESET gives, where that is something else than on the pinned connection. */
@@ -302,8 +302,8 @@ async function withConnection(source: RealSource, work: (ask: Ask) => Promise<vo
 function askOn<Row>(client: PgClient, sql: string, values: readonly unknown[]): Promise<Row[]> {
   overhearNoMore(client);
   return new Promise((resolve, reject) => {
-    client.query(sql, values, (error: Error | null, result: { rows: Row[] }) =>
-      error ? reject(error) : resolve(result.rows),
+    client.query(sql, values, (error: Error | null, result: unknown) =>
+      error ? reject(error) : resolve((result as { rows: Row[] }).rows),
     );
   });
 }

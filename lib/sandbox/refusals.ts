@@ -1,5 +1,6 @@
 // What the sandbox says when it can't do what production would.
 import { RewindError } from '../errors';
+import type { ErrorFields } from '../wire';
 import { shorten } from './origin';
 import type { Transaction } from './session';
 
@@ -13,8 +14,8 @@ export function serverError(code: string, message: string): Error {
 }
 
 /** A warning as the server would have sent it. */
-export function serverWarning(code: string, message: string): object {
-  return Object.assign(new Error(message), { name: 'notice', severity: 'WARNING', code });
+export function serverWarning(code: string, message: string): ErrorFields {
+  return { severity: 'WARNING', code, message };
 }
 
 export function unsupported(text: string, what: string, why: string, cause?: unknown): RewindError {
@@ -23,6 +24,14 @@ export function unsupported(text: string, what: string, why: string, cause?: unk
     remedy: TRUNCATE,
     cause,
   });
+}
+
+export function bundled(text: string): RewindError {
+  return unsupported(
+    text,
+    'Several statements under one Sync',
+    'which of them are one transaction, and what each does, is told by that message alone',
+  );
 }
 
 export function interleaved(text: string, owner: Transaction | undefined): RewindError {

@@ -3,12 +3,16 @@
 import { RewindError } from '../errors';
 import { nameOf, type Scope } from '../scope';
 import { realTimers } from '../timers';
+import type { Profile, ServerConnection } from '../wire';
 import { admit } from './admission';
+import { fail } from './answer';
+import { answerCancel, canceledBy } from './cancel';
 import { Checkouts } from './checkouts';
 import { Executor } from './executor';
 import { Leaving } from './leaving';
 import type { ManagedPool, Problem, Sandbox } from './index';
 import { lateOrigin, lateQuery, setRunning } from './origin';
+import type { Job } from './job';
 import { SessionLocks } from './locks';
 import { loadParser, parserLoaded } from './parser';
 import type { SandboxOptions } from './options';
@@ -16,13 +20,11 @@ import { Patience } from './patience';
 import type { Pinned, RealSource } from './pinned';
 import { Pinning } from './pinning';
 import type { Home, Profiles } from './profiles';
-import { connectionLost } from './refusals';
+import { bundled, connectionLost, serverError } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
 import { SavepointStack } from './stack';
 import { readScript } from './statement';
 import { refuseCut, refuseInterleaved, refuseStray } from './turned-away';
-import { fail, type Job } from './virtual';
-import type { PgClient } from './wire';
 
 export class RollbackSandbox implements Sandbox, SessionHost {
   queries = 0;
@@ -32,8 +34,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   readonly open = new Set<Session>();
   readonly locks = new SessionLocks();
 
-  /** Sessions with an open cursor or stream, and the scope it was opened in. */
-  readonly portals = new Map<Session, Level>();
+  /** Sessions with an open cursor, and the scope it was opened in. */
+  readonly cursors = new Map<Session, Level>();
   readonly levels: Level[] = [level(undefined, 0)];
   queue: Task[] = [];
   active: Task | undefined;
@@ -103,8 +105,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     return this.pinning.profiles;
   }
 
-  get client(): PgClient | undefined {
-    return this.pinned?.client;
+  get server(): ServerConnection | undefined {
+    return this.pinned?.server.connection;
   }
 
   get changesSchema(): boolean {
@@ -122,9 +124,18 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     const origin = lateOrigin(job.origin);
     if (origin) return refuseStray(job, lateQuery(origin, job.text), origin, this.options.onStray);
     if (session.cut !== undefined) return refuseCut(session, job, session.cut, this.options.onStray);
+    if (job.isBundle) {
+      const error = bundled(job.text);
+      this.report(error);
+      return fail(job, error);
+    }
+    const canceled = canceledBy(job);
+    if (canceled !== undefined && canceled === this.pid) {
+      if (this.active) void this.server?.cancel();
+      return answerCancel(job);
+    }
     if (session.level?.ended) session.level = this.current; // a connection that is meant to live long
-    const { name = '' } = job.receiver as { name?: string };
-    const text = job.text || (this.client?.connection.parsedStatements[name] ?? '');
+    const { text } = job;
     const start = (): void => {
       this.queue.push({ session, job, text, script: readScript(text), level: this.current });
       this.pump();
@@ -141,10 +152,19 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     return this.queue.some((task) => task.session === session);
   }
 
-  portalClosed(session: Session): void {
-    session.portalOpen = false;
-    this.portals.delete(session);
+  cursorClosed(session: Session): void {
+    this.cursors.delete(session);
     this.pump();
+  }
+
+  /** The app has asked to cancel what it runs. */
+  cancel(session: Session): void {
+    if (this.isActive(session)) void this.server?.cancel();
+    else
+      this.dropQueued(
+        (task) => task.session === session,
+        () => serverError('57014', 'canceling statement due to user request'),
+      );
   }
 
   /** The app's transaction on this session is over, by whatever way; its savepoint is rolled back to if it is there. */
@@ -167,7 +187,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     }
     if (this.active) return this.patience.stop();
     for (const resolve of this.idleWaiters.splice(0)) resolve();
-    if (this.queue.some((task) => !task.session.portalOpen)) this.patience.start();
+    if (this.queue.some((task) => !this.cursors.has(task.session))) this.patience.start();
   }
 
   private startNext(): boolean {
@@ -176,7 +196,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
       const task = this.queue[i] as Task;
       const { session } = task;
       if (blocked?.has(session)) continue;
-      const verdict = session.portalOpen ? 'wait' : admit(task, this);
+      const verdict = this.cursors.has(session) ? 'wait' : admit(task, this);
       if (verdict === 'wait') {
         (blocked ??= new Set()).add(session);
         continue;
@@ -191,8 +211,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   private start(task: Task): void {
     this.active = task;
-    if (task.job.form.kind === 'portal') this.portals.set(task.session, task.level);
-    task.session.portalOpen = task.job.form.kind === 'portal';
+    if (task.job.cursor) this.cursors.set(task.session, task.level);
     const lost = this.levels.find((l) => l.lost);
     if (lost?.lost) {
       this.active = undefined;
@@ -216,8 +235,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   /** Rule 4 of admission.ts: nothing is on the wire, and everything left waits for another connection's transaction. */
   private refuseWaiting(): void {
-    const waiting = this.queue.filter((task) => !task.session.portalOpen);
-    this.queue = this.queue.filter((task) => task.session.portalOpen);
+    const waiting = this.queue.filter((task) => !this.cursors.has(task.session));
+    this.queue = this.queue.filter((task) => this.cursors.has(task.session));
     for (const task of waiting) refuseInterleaved(this, task);
     this.pump();
   }
@@ -229,7 +248,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   /** Makes sure that connections of this pool get what they would have in production. */
-  welcome(source: RealSource): Promise<void> {
+  welcome(source: RealSource): Promise<Profile> {
     return this.pinning.welcome(source);
   }
 

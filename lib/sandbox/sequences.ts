@@ -1,4 +1,4 @@
-// What a session remembers of sequences it has moved (currval, lastval). Below all virtual connections is one session: it
+// What a session remembers of sequences it has moved (currval, lastval). Below all client connections is one session: it
 // forgets what it remembers of one when another is going to move a sequence, or asks. So each finds its own numbers there,
 // or none; and whoever had some is told that they are lost.
 import { sequenceForgotten } from './refusals';

@@ -1,14 +1,16 @@
-// What the sandbox knows of one virtual connection.
+// What the sandbox knows of one connection of the app's: the route that its client connection leads to.
 import type { Scope } from '../scope';
 import { realTimers } from '../timers';
+import { frames, type Client, type Profile as Told, type Segment, type ServerConnection } from '../wire';
+import type { AppConnection, AppRoute } from './app-client';
 import { Caveats } from './caveats';
+import { Cursor } from './cursor';
 import type { Flow } from './flow';
+import { Job } from './job';
 import type { RealSource } from './pinned';
 import { NONE, type Home, type Settings } from './profiles';
 import { mark, type Mark } from './stack';
 import type { Script, TransactionModes } from './statement';
-import type { Job, Route, VirtualConnection } from './virtual';
-import type { PgClient } from './wire';
 
 /** A scope as the sandbox sees it: whether anything was sent in it, and what went wrong. */
 export interface Level {
@@ -90,15 +92,21 @@ export function hasFixedSnapshot(tx: Transaction): boolean {
 
 /** What a session hands its jobs to. */
 export interface SessionHost {
-  readonly client: PgClient | undefined;
+  /** The real session, if there is one just now. */
+  readonly server: ServerConnection | undefined;
+  welcome(source: RealSource): Promise<Told>;
   accept(session: Session, job: Job): void;
   isActive(session: Session): boolean;
   isQueued(session: Session): boolean;
   homeOf(source: RealSource): Home;
-  portalClosed(session: Session): void;
+  cursorClosed(session: Session): void;
+  cancel(session: Session): void;
 }
 
-export class Session implements Route {
+const { Status } = frames;
+
+export class Session implements AppRoute {
+  readonly takes = 'one';
   /** The scope it was checked out in. */
   level: Level | undefined;
   /** The transaction callback it was checked out in; its own one left out. */
@@ -109,8 +117,10 @@ export class Session implements Route {
   cut: string | undefined;
   /** What it has set for itself. */
   settings: Settings = NONE;
-  portalOpen = false;
-  connection: VirtualConnection | undefined;
+  /** That it has open. */
+  cursor: Cursor | undefined;
+  /** Its other end. */
+  connection: AppConnection | undefined;
   /** Takes the connection away from whoever has it, so that its pool has room again. */
   evict: (() => void) | undefined;
 
@@ -119,31 +129,58 @@ export class Session implements Route {
     readonly source: RealSource,
   ) {}
 
-  get client(): PgClient | undefined {
-    return this.host.client;
-  }
-
   /** What it starts from. */
   get home(): Home {
     return this.host.homeOf(this.source);
   }
 
-  run(job: Job): void {
+  welcome(): Promise<Told> {
+    return this.host.welcome(this.source);
+  }
+
+  run(segment: Segment): void {
+    const { connection } = this;
+    if (this.cursor) return this.cursor.serve(segment);
+    if (!connection || segment.requests.length === 0) return realTimers.nextTick(() => segment.finish(this.status)); // a Sync alone
+    const job = new Job(connection, segment);
+    if (job.opensCursor) {
+      this.cursor = job.cursor = new Cursor(
+        () => this.closeCursor(),
+        () => this.status,
+      );
+      job.cursor.serve(segment);
+    }
     this.host.accept(this, job);
   }
 
-  portalClosed(): void {
-    this.host.portalClosed(this);
+  private closeCursor(): void {
+    this.cursor = undefined;
+    this.host.cursorClosed(this);
   }
 
-  processIdFor(): number {
-    // A cancel request for a statement that still waits would strike the one that runs.
+  copy(_client: Client, frame: Buffer): boolean {
+    return !this.host.isActive(this) || (this.host.server?.copy(frame) ?? true);
+  }
+  cancel(): void {
+    this.host.cancel(this);
+  }
+  drained(): void {}
+  leave(client: Client): void {
+    if (client.copying) this.copy(client, frames.copyFail('the client has gone'));
+    client.copying = false;
+    if (this.cursor) this.closeCursor();
+  }
+
+  /** A cancel request for a statement that still waits would strike the one that runs. */
+  get pid(): number {
     if (this.host.isQueued(this) && !this.host.isActive(this)) return 0;
-    return this.host.client?.processID ?? 0;
+    return this.host.server?.pid ?? 0;
   }
 
-  statusFor(): 'I' | 'T' | 'E' {
-    return this.tx ? (this.tx.failed ? 'E' : 'T') : 'I';
+  /** Of its transaction, for the app to see. */
+  get status(): frames.Status {
+    if (!this.tx) return Status.idle;
+    return this.tx.failed ? Status.failed : Status.open;
   }
 }
 

@@ -1,4 +1,4 @@
-// What virtual connections have set (SET, set_config), each for itself, on top of what their pools give them (profiles.ts).
+// What client connections have set (SET, set_config), each for itself, on top of what their pools give them (profiles.ts).
 // Below them is one session: it gets the settings of whoever runs a statement, in the same message. Nothing is sent as long
 // as nobody has set anything, and all pools are alike.
 import { quoteLiteral } from '../sql';
@@ -48,7 +48,7 @@ export class SessionSettings {
     if (whole !== own) this.owns.set(whole, own);
   }
 
-  /** Queues what gives the real session the settings of a virtual one. */
+  /** Queues what gives the real session the settings of a session of the app. */
   apply(session: Session): void {
     this.bring(session.home.settings === NONE ? session.settings : this.of(session));
   }

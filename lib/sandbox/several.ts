@@ -1,12 +1,11 @@
 // Strings of several statements. PostgreSQL treats one as a single transaction (manual, 53.2.2.1).
 import type { Answer } from './answer';
-import { bodyOfText, type Sent } from './bodies';
 import type { Executor } from './executor';
 import type { Pinned } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import type { Task } from './session';
 import type { Statement } from './statement';
-import type { Body } from './wire';
+import type { Body, Sent } from './server';
 
 export class Several {
   constructor(
@@ -46,7 +45,7 @@ export class Several {
     if (!session.tx && statement.kind !== 'begin' && statement.kind !== 'commit' && statement.kind !== 'rollback') {
       this.executor.controls.begin(task, {}).implicit = true;
     }
-    const body = ({ text }: Sent = {}): Body => bodyOfText(text ?? statement.text, answer.parts);
+    const body = ({ text }: Sent = {}): Body => answer.part(text ?? statement.text);
     if (statement.kind === 'plain') return this.executor.specials.run(task, pinned, statement, answer, body);
     return this.executor.controls.run(task, pinned, statement, answer, body());
   }
@@ -67,11 +66,11 @@ export class Several {
     const deferring = !tx && pinned.facts.deferred !== '';
     if (deferring) stack.queue(`SET CONSTRAINTS ${pinned.facts.deferred} DEFERRED`);
     let outcome = await this.executor.exchange(pinned, undefined);
-    if (!outcome.error) outcome = await this.executor.exchange(pinned, answer.body('simple'));
+    if (!outcome.error) outcome = await this.executor.exchange(pinned, answer.body());
     if (!outcome.error && deferring) {
       stack.queue('SET CONSTRAINTS ALL IMMEDIATE');
       const check = await this.executor.exchange(pinned, undefined);
-      if (check.error) outcome = { error: check.error, where: check.where === 'connection' ? 'connection' : 'body' };
+      if (check.error) outcome = { ...check, where: check.where === 'connection' ? 'connection' : 'body' };
     }
     return this.executor.settle(task, pinned, outcome, top, writes, ddl);
   }

@@ -1,4 +1,4 @@
-// What a session has beside its settings, and all virtual connections share: a statement that would show it is refused.
+// What a session has beside its settings, and all client connections share: a statement that would show it is refused.
 import { actsAsRole } from './refusals';
 import { Sequences } from './sequences';
 import { Singles } from './singles';

@@ -1,7 +1,6 @@
 // Plain statements with something special about them: what they mean depends on the transaction they are in.
 import { quoteLiteral } from '../sql';
 import type { Answer } from './answer';
-import type { Sent } from './bodies';
 import type { ClockUses, Moved } from './clock';
 import { asksOfSchema } from './behind';
 import type { Executor } from './executor';
@@ -14,7 +13,7 @@ import type { Task } from './session';
 import type { LocalName } from './calls';
 import type { PlainStatement, Traits } from './statement';
 import { ASKED, askTime, forgetTime, NOW } from './times';
-import type { Body } from './wire';
+import type { Body, Sent } from './server';
 
 /** Parameters that are modes of a transaction. */
 const OF_TRANSACTIONS = /^(default_)?transaction_(isolation|read_only|deferrable)$/i;
@@ -34,18 +33,16 @@ export class Special {
     done: (error: Error | undefined) => void,
   ): void {
     const moved = this.moved(task, pinned, statement);
-    const keptAs = this.canBeKept(task, statement, moved)
-      ? pinned.wire.nameFor(moved?.text ?? statement.text)
-      : undefined;
+    const isKept = this.canBeKept(task, statement, moved) && pinned.server.comesAgain(moved?.text ?? statement.text);
     const writes = statement.writes || pinned.writesBehind(task.text);
-    const body = answer.body('extended', { text: moved?.text, keptAs });
+    const body = answer.body({ text: moved?.text, isKept });
     this.executor.plain(task, pinned, body, writes, statement.ddl, (error) =>
       done(error && moved ? repositioned(error, moved) : error),
     );
   }
 
   private canBeKept({ session: { tx }, job }: Task, { traits }: PlainStatement, moved: Moved | undefined): boolean {
-    if (!traits.insert?.canBeKept || job.form.kind !== 'query' || job.form.query.name) return false;
+    if (!traits.insert?.canBeKept || job.cursor || job.name !== '' || job.segment.end === 'query') return false;
     if (moved && tx?.clock !== undefined) return false; // with the time of one transaction its text won't come again
     // what is undone with its scope must not decide what a statement means that is kept
     return !this.sandbox.levels.some((level) => level.ddl || level.ranCode);
@@ -57,7 +54,7 @@ export class Special {
     pinned: Pinned,
     statement: PlainStatement,
     answer: Answer,
-    body: ((sent: Sent) => Body) | 'loan',
+    body: (sent: Sent) => Body,
   ): Promise<Error | undefined> {
     const { session } = task;
     const { tx } = session;
@@ -125,12 +122,7 @@ export class Special {
     const writes = statement.writes || pinned.writesBehind(task.text);
     const moved = this.moved(task, pinned, statement);
     const { ddl } = statement;
-    const error =
-      body === 'loan'
-        ? await this.executor.lend(task, pinned, writes)
-        : answer.needsSimple(statement)
-          ? await this.executor.simply(task, pinned, body({ text: moved?.text }), { writes, ddl })
-          : await this.executor.plainly(task, pinned, body({ text: moved?.text }), writes, ddl);
+    const error = await this.executor.plainly(task, pinned, body({ text: moved?.text }), writes, ddl);
     if (error) return moved ? repositioned(error, moved) : error;
     if (known && sets.length > 0) {
       if (traits.sets === 'all') {
@@ -152,7 +144,7 @@ export class Special {
     if (!tx && !undo) for (const [name, value] of outer) stack.queue(restoring(name, value));
     if (tx && traits.dropsAtCommit !== undefined) tx.drops.push(traits.dropsAtCommit);
     if (tx && traits.declaresCursor) tx.cursors = true;
-    if (traits.deallocatesAll) pinned.wire.forgetOwnPrepared();
+    if (traits.deallocatesAll) task.job.segment.client.statements.clear();
     if (traits.sessionLock) this.sandbox.locks.used(task, traits.sessionLock);
     return undefined;
   }
@@ -232,7 +224,7 @@ export class Special {
     const { tx } = session;
     const { stack } = this.sandbox;
     // a named statement keeps its text as long as its connection lives
-    if (job.form.kind === 'loan' || (job.form.kind === 'query' && job.form.query.name) || tx?.failed) return undefined;
+    if (job.name !== '' || tx?.failed) return undefined;
     if ((!traits.clock && !traits.insert) || (!tx && stack.empty) || pinned.behind?.hasClock) return undefined;
     const uses = this.usesIn(traits, pinned);
     if (!uses || (writes && pinned.defaults.checks(text))) return undefined;

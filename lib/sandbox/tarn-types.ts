@@ -1,7 +1,5 @@
 // Of Knex's `Client` and of tarn's pools, what tarn.ts and knex.ts rely on. Types alone.
-import type { ConnectingClass } from './own';
-import type { ClientClass } from './virtual';
-import type { PgClient } from './wire';
+import type { ClientClass, PgClient } from './pg-types';
 
 interface Acquiring {
   readonly promise: Promise<PgClient>;
@@ -34,7 +32,7 @@ export interface KnexClient {
   readonly driverName?: string;
   /** Clones that share the pool (`withUserParams`, and so `knex.migrate`) share this object, too. */
   readonly logger?: object;
-  readonly driver?: { readonly Client: ConnectingClass & ClientClass };
+  readonly driver?: { readonly Client: ClientClass };
   readonly connectionSettings?: unknown;
   readonly connectionConfigProvider?: () => unknown;
   readonly config: { readonly connectionPool?: unknown; readonly pool?: { readonly afterCreate?: unknown } };

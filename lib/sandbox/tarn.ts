@@ -3,18 +3,18 @@
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
 import { realTimers } from '../timers';
+import { appConnectionOf, nowhere } from './app-client';
 import { admission, refuseLate } from './checkout';
 import { likenessOfKnex, listenToKnex } from './customs';
 import { noteDestroyed } from './destroyed';
 import type { Gate, Knex, KnexWatch, ManagedPool } from './index';
 import { describeExhaustion, noteHolder, noteRealHolder, sitesOf } from './holders';
-import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf, type ConnectingClass } from './own';
+import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf } from './own';
 import { overhear, overhearNoMore } from './overhear';
+import type { ClientClass, PgClient } from './pg-types';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import type { KnexClient, TarnPool } from './tarn-types';
-import { nowhere, virtualOf, type ClientClass } from './virtual';
-import type { PgClient } from './wire';
 
 export class ManagedTarnPool implements ManagedPool, RealSource {
   readonly key: string;
@@ -25,7 +25,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   readonly database: string;
   readonly customs = new Set<string>();
   readonly address: ReturnType<typeof addressOf>;
-  /** Per sandbox: a pool of the same kind and size that holds virtual connections. */
+  /** Per sandbox: a pool of the same kind and size that holds client connections. */
   private readonly shadows = new Map<RollbackSandbox, TarnPool>();
   private readonly real: Pick<TarnPool, 'acquire' | 'release' | 'destroy'>;
   private unreffed = false;
@@ -37,7 +37,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   constructor(
     private readonly client: KnexClient,
     private readonly pool: TarnPool,
-    private readonly driver: ConnectingClass & ClientClass,
+    private readonly driver: ClientClass,
     private readonly settings: unknown,
   ) {
     const address = (this.address = addressOf(driver, settings));
@@ -205,20 +205,24 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
             const late = evictions === this.evictions ? undefined : refuseLate(origin, watch.onLate?.bind(watch));
             if (late) {
               this.releaseReal(client);
-              return nowhere(this.driver, () => late).client;
+              return this.nowhere(late);
             }
             noteRealHolder(client);
             return overhear(client);
           });
       }
       case 'nowhere':
-        return Promise.resolve(nowhere(this.driver, () => admitted.error).client);
+        return this.nowhere(admitted.error);
       case 'sandbox':
-        return this.acquireVirtual(admitted.sandbox as RollbackSandbox);
+        return this.acquireIn(admitted.sandbox as RollbackSandbox);
     }
   }
 
-  private acquireVirtual(sandbox: RollbackSandbox): Promise<PgClient> {
+  private async nowhere(error: Error): Promise<PgClient> {
+    return (await nowhere(this.driver, this.settings, error)).client;
+  }
+
+  private acquireIn(sandbox: RollbackSandbox): Promise<PgClient> {
     const shadow = this.shadowFor(sandbox);
     const free = takeFree(shadow);
     if (free) return Promise.resolve(this.checkout(sandbox, shadow, free));
@@ -229,7 +233,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   }
 
   private checkout(sandbox: RollbackSandbox, shadow: TarnPool, client: PgClient): PgClient {
-    const connection = virtualOf(client);
+    const connection = appConnectionOf(client);
     if (connection) {
       const site = sandbox.checkouts.checkout(connection, () => {
         connection.disposed = true;
@@ -250,16 +254,15 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
     let shadow = this.shadows.get(sandbox);
     if (!shadow) {
       const Pool = this.pool.constructor as new (options: object) => TarnPool;
-      const queryTimeout = (this.client.connectionSettings as { query_timeout?: number } | undefined)?.query_timeout;
       shadow = new Pool({
         min: this.pool.max,
         max: this.pool.max,
         acquireTimeoutMillis: this.pool.acquireTimeoutMillis,
         propagateCreateError: true,
-        create: async () => (await sandbox.checkouts.connect(this, this.driver, queryTimeout)).client,
-        destroy: () => {},
+        create: async () => (await sandbox.checkouts.connect(this, this.driver, this.settings)).client,
+        destroy: (client: PgClient) => (appConnectionOf(client)?.disposed ? undefined : client.end()), // somebody may have it
         validate: (client: PgClient & { __knex__disposed?: unknown }) =>
-          !client.__knex__disposed && !virtualOf(client)?.disposed,
+          !client.__knex__disposed && !appConnectionOf(client)?.disposed,
       });
       this.shadows.set(sandbox, shadow);
     }
@@ -267,7 +270,7 @@ export class ManagedTarnPool implements ManagedPool, RealSource {
   }
 
   private release(client: PgClient): boolean {
-    const connection = virtualOf(client);
+    const connection = appConnectionOf(client);
     if (!connection) {
       overhearNoMore(client);
       const released = this.releaseReal(client);

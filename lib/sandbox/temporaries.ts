@@ -1,4 +1,4 @@
-// Temporary tables, views and sequences. Below all virtual connections is one session, which sees them all; so who has
+// Temporary tables, views and sequences. Below all client connections is one session, which sees them all; so who has
 // made which is kept here, and a statement of another connection that names one is refused.
 import { functionName } from './functions';
 import { parse, type Node } from './parser';

@@ -7,7 +7,7 @@ import { BEGUN, LOUDLY, QUIETLY } from './retimed';
 import type { Session, Transaction } from './session';
 import { IDENTITY } from './profiles';
 import type { SavepointStack } from './stack';
-import type { Wire } from './wire';
+import type { SandboxServer } from './server';
 
 /** The time of a transaction that began with the real one. */
 export const NOW = 'now()';
@@ -49,7 +49,7 @@ export function forgetTime(stack: SavepointStack): void {
   stack.note(BEGUN, undefined);
 }
 
-/** Statements in the name of the user that the real connection belongs to, whoever the virtual one may act as. */
+/** Statements in the name of the user that the real connection belongs to, whoever the client may act as. */
 export function asOwner(
   { tx, settings, home }: Session,
   user: string,
@@ -87,7 +87,7 @@ export function askTime(stack: SavepointStack, tx: Transaction): void {
 }
 
 /** Keeps what the server has answered. */
-export function keepTime(tx: Transaction, answer: Wire['answer']): void {
+export function keepTime(tx: Transaction, answer: SandboxServer['answer']): void {
   if (tx.clock === undefined && tx.asked !== undefined && answer?.sql === tx.asked)
     tx.clock = `to_timestamp(${answer.value})`;
 }

@@ -1,11 +1,11 @@
 // Statements that get an answer of ours: of scopes that are over, and those that can't run beside another transaction.
 import type { Scope } from '../scope';
-import { realTimers } from '../timers';
+import { Answer, fail } from './answer';
+import type { Job } from './job';
 import { lateConnection } from './origin';
 import { interleaved } from './refusals';
 import type { RollbackSandbox } from './sandbox';
 import type { Session, Task } from './session';
-import { fail, guarded, type Job } from './virtual';
 
 type OnStray = ((problem: Error, scope: Scope) => void) | undefined;
 
@@ -18,13 +18,9 @@ export function refuseStray(job: Job, error: Error, origin: Scope, onStray: OnSt
 export function refuseCut(session: Session, job: Job, scope: string, onStray: OnStray): void {
   if (/^\s*(rollback|abort)\b(?!.*\bto\b)/i.test(job.text)) {
     // what it asks for has happened already
-    realTimers.nextTick(() =>
-      guarded(() => {
-        job.receiver.handleCommandComplete({ text: 'ROLLBACK' }, undefined);
-        job.receiver.handleReadyForQuery(undefined);
-      }),
-    );
-    return;
+    const answer = new Answer(job);
+    answer.complete('ROLLBACK');
+    return answer.finish();
   }
   const error = lateConnection(scope, job.text);
   if (session.level?.scope) onStray?.(error, session.level.scope);

@@ -1,6 +1,6 @@
 // What is sent to a server connection in one write, and what is to become of each part of the answer.
-import { Backend, bind, execute, parse, query, SYNC, FLUSH, close } from './frames';
-import type { PreparedNames } from './prepared-names';
+import { Backend, bind, close, EXECUTE_ALL, FLUSH, parse, query, SYNC } from './frames';
+import type { Prepared, PreparedNames } from './prepared-names';
 
 /** The message that ends the answer to a step; some have others in its place, see {@link ends}. */
 export const Answer = {
@@ -33,6 +33,24 @@ export interface Step {
   readonly undo?: ((failed: boolean) => void) | undefined;
 }
 
+const HIDDEN = {
+  parse: { answer: Answer.parse, shown: false },
+  bind: { answer: Answer.bind, shown: false },
+  execute: { answer: Answer.execute, shown: false },
+} as const;
+const SHOWN = {
+  bind: { answer: Answer.bind, shown: true },
+  parameters: { answer: Answer.parameters, shown: true },
+  rows: { answer: Answer.rows, shown: true },
+  execute: { answer: Answer.execute, shown: true },
+  ready: { answer: Answer.ready, shown: true },
+} as const;
+const SYNCS = [
+  { answer: Answer.ready, shown: false, sync: true },
+  { answer: Answer.ready, shown: true, sync: true },
+] as const;
+const BIND_NOTHING = bind('', '');
+
 export class Batch {
   readonly frames: Buffer[];
   readonly steps: Step[] = [];
@@ -51,23 +69,38 @@ export class Batch {
 
   /** A statement of ours, parsed once. `values` go as text. */
   own(text: string, values?: readonly (string | null)[], onRow?: (row: Buffer) => void): this {
-    const { name, fresh } = this.names.take(text);
-    if (fresh) this.hide(parse(name, text), Answer.parse, () => this.names.drop(text, name));
-    return this.run(name, values, onRow);
+    return this.run(this.prepared(text).name, values, onRow);
   }
 
   /** A statement of ours that will hardly come again. */
   ownOnce(text: string, values?: readonly (string | null)[], onRow?: (row: Buffer) => void): this {
     this.names.unnamed = undefined;
-    this.hide(parse('', text), Answer.parse);
+    this.frames.push(parse('', text));
+    this.steps.push(HIDDEN.parse);
     return this.run('', values, onRow);
+  }
+
+  /** A statement of ours that comes again and again, without values. */
+  ownAgain(text: string): this {
+    const prepared = this.prepared(text);
+    prepared.run ??= Buffer.concat([bind('', prepared.name), EXECUTE_ALL]);
+    this.names.unnamedPortal = undefined;
+    this.frames.push(prepared.run);
+    this.steps.push(HIDDEN.bind, HIDDEN.execute);
+    return this;
+  }
+
+  private prepared(text: string): Prepared {
+    const prepared = this.names.take(text);
+    if (!prepared.isSent) this.hide(parse(prepared.name, text), Answer.parse, () => this.names.drop(prepared));
+    prepared.isSent = true;
+    return prepared;
   }
 
   private run(name: string, values?: readonly (string | null)[], onRow?: (row: Buffer) => void): this {
     this.names.unnamedPortal = undefined;
-    this.hide(bind('', name, values), Answer.bind);
-    this.frames.push(execute(''));
-    this.steps.push({ answer: Answer.execute, shown: false, onRow });
+    this.frames.push(name === '' && !values ? BIND_NOTHING : bind('', name, values), EXECUTE_ALL);
+    this.steps.push(HIDDEN.bind, onRow ? { answer: Answer.execute, shown: false, onRow } : HIDDEN.execute);
     return this;
   }
 
@@ -90,9 +123,16 @@ export class Batch {
     return this;
   }
 
+  /** A frame that changes nothing of what is known, so that its failure has nothing to undo. */
+  pass(frame: Buffer, kind: keyof typeof SHOWN): this {
+    this.frames.push(frame);
+    this.steps.push(SHOWN[kind]);
+    return this;
+  }
+
   describeStatement(frame: Buffer): this {
-    this.show(frame, Answer.parameters);
-    this.steps.push({ answer: Answer.rows, shown: true });
+    this.pass(frame, 'parameters');
+    this.steps.push(SHOWN.rows);
     return this;
   }
 
@@ -105,13 +145,13 @@ export class Batch {
   query(text: string | Buffer): this {
     if (this.frames.length > 0) this.queryBehind = [this.frames.length, this.steps.length];
     this.names.unnamed = this.names.unnamedPortal = undefined;
-    return this.show(typeof text === 'string' ? query(text) : text, Answer.ready);
+    return this.pass(typeof text === 'string' ? query(text) : text, 'ready');
   }
 
   /** `shown`: the client waits for its ReadyForQuery. */
   sync(shown: boolean): this {
     this.frames.push(SYNC);
-    this.steps.push({ answer: Answer.ready, shown, sync: true });
+    this.steps.push(SYNCS[shown ? 1 : 0]);
     return this;
   }
 

@@ -2,7 +2,7 @@
 // to its route, and gives the answers back in order. What carries the bytes (a stream of this process, a socket) is its sink.
 import { AsyncResource } from 'node:async_hooks';
 import type { Clients } from './clients';
-import type { Client, Portal, Profile, SegmentEnd, Statement } from './contract';
+import type { Client, Context, Portal, Profile, SegmentEnd, Statement } from './contract';
 import { errorResponse, type ErrorFields } from './error-response';
 import { FrameCutter } from './frame-cutter';
 import {
@@ -14,7 +14,7 @@ import {
   readyForQuery,
   Status,
 } from './frames';
-import { later } from './later';
+import { later, muchLater } from './later';
 import { readRequest, type Request } from './request';
 import type { Route } from './route';
 import { Segment } from './segment';
@@ -51,9 +51,10 @@ export class ClientConnection implements Client {
   /** By name: what it has open on a server connection that others use too. */
   readonly portals = new Map<string, Portal>();
   /** In whose async context a segment was sent: where a driver queues by itself, not the one that its write comes in. */
-  takeContext: () => AsyncResource = () => new AsyncResource('REWIND_SEGMENT');
+  takeContext: () => Context = () => new AsyncResource('REWIND_SEGMENT');
   private readonly cutter = new FrameCutter((type, chunk, start, end) => {
-    if (!this.closed) this.frame(type, chunk.subarray(start, end));
+    if (this.closed) return;
+    this.frame(type, start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
   }, true);
   private readonly context = new AsyncResource('REWIND_CLIENT');
   /** Where it leads just now. */
@@ -151,7 +152,7 @@ export class ClientConnection implements Client {
       this.synced = false;
       if (this.skipping) {
         this.skipping = false;
-        later(() => segment.finish(this.status));
+        muchLater(() => segment.finish(this.status)); // pg-cursor may still be told of the error
       } else this.route.run(segment);
     }
     if (this.terminated && this.running === 0 && this.waiting.length === 0) this.hangUp();
@@ -167,8 +168,9 @@ export class ClientConnection implements Client {
   }
 
   /** What comes is dropped until the client's Sync, as a server does it after an error. */
-  skipToSync(): void {
+  skipToSync(status: Status = this.status): void {
     this.skipping = true;
+    this.status = status;
   }
 
   // --- its route
@@ -214,7 +216,7 @@ export class ClientConnection implements Client {
   // --- to the client
 
   /** In the async context of the segment that it answers: a shared session's own would be that of its first user. */
-  give(bytes: Buffer, context = this.context): boolean {
+  give(bytes: Buffer, context: Context = this.context): boolean {
     if (this.closed) return true;
     try {
       return context.runInAsyncScope(() => this.sink.push(bytes));

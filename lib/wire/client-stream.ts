@@ -22,6 +22,10 @@ export class ClientStream extends Duplex {
       },
       route,
     );
+    // With a faked nextTick a stream neither reads for the first time nor counts its writes. Once it has read, what comes is
+    // handed on at once; and it closes though a write was never counted.
+    this.read(0);
+    this.once('end', () => this.destroy());
   }
 
   // --- net.Socket's, as far as drivers use it
@@ -59,6 +63,13 @@ export class ClientStream extends Duplex {
 
   override _write(chunk: Buffer, _encoding: BufferEncoding, done: () => void): void {
     if (this.client.receive(chunk)) done();
+    else this.resumeWriting = done;
+  }
+  /** What was written between cork and uncork. */
+  override _writev(chunks: { readonly chunk: Buffer }[], done: () => void): void {
+    let goesOn = true;
+    for (const { chunk } of chunks) goesOn = this.client.receive(chunk);
+    if (goesOn) done();
     else this.resumeWriting = done;
   }
   override _read(): void {

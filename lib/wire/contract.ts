@@ -1,5 +1,4 @@
 // The types that this room's files have in common, and those that other rooms need.
-import type { AsyncResource } from 'node:async_hooks';
 import type { Duplex } from 'node:stream';
 import type { ErrorFields } from './error-response';
 import type { Status } from './frames';
@@ -24,8 +23,13 @@ export type SegmentEnd = 'query' | 'sync' | 'flush';
 /** What a client has open on a server connection that others use too. */
 export interface Portal {
   readonly statement: Statement;
-  /** Its name on the server; '' is gone with the next statement of anyone. */
+  /** Its name on the server, never ''. */
   readonly serverName: string;
+}
+
+/** An async context to go back to. Node's AsyncResource is one. */
+export interface Context {
+  runInAsyncScope<Result>(task: () => Result): Result;
 }
 
 /** A client connection, for the routes that it may lead to. */
@@ -44,11 +48,11 @@ export interface Client {
   readonly portals: Map<string, Portal>;
   leadsTo(route: object): boolean;
   /** In the async context of the segment that it answers: a shared session's own would be that of its first user. */
-  give(bytes: Buffer, context?: AsyncResource): boolean;
+  give(bytes: Buffer, context?: Context): boolean;
   /** A segment that ended so is answered, and the client was told this status. */
   finished(end: SegmentEnd, status: Status | undefined): void;
-  /** What comes is dropped until the client's Sync, as a server does it after an error. */
-  skipToSync(): void;
+  /** What comes is dropped until the client's Sync, as a server does it after an error; it is answered with this status. */
+  skipToSync(status?: Status): void;
   /** The server takes data again, after a route's `copy` was false. */
   drained(): void;
   cancel(): void;
@@ -73,6 +77,8 @@ export interface OpenSession {
   readonly secret: Buffer;
   /** A second connection to the same server, for a cancel request. */
   readonly dial: () => Duplex;
+  /** Gets what comes while no batch is under way: the driver that has opened the session may use it between batches. */
+  readonly between?: (chunk: Buffer) => void;
 }
 
 /** Why a session has ended. */
@@ -88,13 +94,17 @@ export interface Outcome {
   readonly status: Status | undefined;
   /** Whose step had an error. Of a simple Query of the client's, it is the client's; the answer has it already. */
   readonly failed: 'client' | 'own' | undefined;
-  /** The error of a step of ours, an ErrorResponse. The client has not been told. */
+  /** The ErrorResponse that the client has not been told: of a step of ours, or, where its owner holds errors, of any. */
   readonly error: Buffer | undefined;
+  /** The client's part has said COMMIT to the server. */
+  readonly committed: boolean;
   /** The last part of the client's answer, up to its ReadyForQuery if one is shown. */
   readonly tail: Buffer | undefined;
 }
 
 export interface BatchOwner {
+  /** The client is not told of an error: the owner decides what it is told. */
+  readonly holdsErrors?: boolean;
   push(bytes: Buffer): void;
   /** CopyInResponse. It is handed on, unless this returns `false`. */
   copyIn?(response: Buffer): boolean;

@@ -25,6 +25,8 @@ export class FrameCutter {
 
   push(chunk: Buffer): void {
     let at = 0;
+    if (this.held.length === 0 && !this.startup && chunk.length > 4 && this.sizeOf(chunk, 0) === chunk.length)
+      return this.onFrame(chunk[0] as number, chunk, 0, chunk.length); // as drivers write them
     while (this.held.length > 0) {
       const end = at + this.needed - this.heldSize;
       if (end > chunk.length) return this.hold(chunk, at, this.needed);

@@ -69,7 +69,9 @@ export function int32(value: number): Buffer {
   return bytes;
 }
 
-const NONE = Buffer.from([0, 0]); // a count, of none
+export const NONE = Buffer.from([0, 0]); // a count, of none
+const ONE = Buffer.from([0, 1]);
+const ANY_SIZE = Buffer.from([255, 255]);
 const STATEMENT = Buffer.from('S');
 const PORTAL = Buffer.from('P');
 export type Named = 'statement' | 'portal';
@@ -100,6 +102,10 @@ export function bind(portal: string, statement: string, values: readonly (string
   return frame(Frontend.bind, portal, statement, NONE, count, ...parts, NONE);
 }
 
+/** What most clients send behind a Bind of no name. */
+export const DESCRIBE_PORTAL = describe('portal', '');
+export const EXECUTE_ALL = execute('');
+
 // --- a server's
 
 export const AUTHENTICATION_OK = frame(letter('R'), int32(0));
@@ -107,9 +113,18 @@ export const PARSE_COMPLETE = frame(Backend.parseComplete);
 export const BIND_COMPLETE = frame(Backend.bindComplete);
 export const CLOSE_COMPLETE = frame(Backend.closeComplete);
 export const NO_DATA = frame(Backend.noData);
+export const PORTAL_SUSPENDED = frame(Backend.portalSuspended);
 export const NO_PARAMETERS = frame(Backend.parameterDescription, NONE);
 export const readyForQuery = (status: Status): Buffer => frame(Backend.readyForQuery, Buffer.from([status]));
 export const commandComplete = (tag: string): Buffer => frame(Backend.commandComplete, tag);
+/** One column, a text unless another type's oid is given. */
+export const rowDescription = (column: string, type = 25): Buffer =>
+  frame(Backend.rowDescription, ONE, column, int32(0), NONE, int32(type), ANY_SIZE, int32(-1), NONE);
+/** One value, as text. */
+export function dataRow(value: string): Buffer {
+  const bytes = Buffer.from(value);
+  return frame(Backend.dataRow, ONE, int32(bytes.length), bytes);
+}
 export const parameterStatus = (name: string, value: string): Buffer => frame(Backend.parameterStatus, name, value);
 export const backendKeyData = (pid: number, secret: Buffer): Buffer => frame(letter('K'), int32(pid), secret);
 export const negotiateProtocolVersion = (version: number, unknownOptions: readonly string[]): Buffer =>
@@ -154,9 +169,11 @@ export function readRow(row: Buffer): (string | null)[] {
   return values.map((value) => value && value.toString());
 }
 
+export const READY_LENGTH = 6;
+
 /** Whether an answer is complete up to its ReadyForQuery. No other message that an answer ends in ends like one. */
 export function endsReady(answer: Buffer): boolean {
-  const at = answer.length - 6;
+  const at = answer.length - READY_LENGTH;
   return at >= 0 && answer[at] === Backend.readyForQuery && answer.readInt32BE(at + 1) === 5;
 }
 

@@ -5,6 +5,7 @@ export { Clients } from './clients';
 export type {
   BatchOwner,
   Client,
+  Context,
   Ended,
   OpenSession,
   Outcome,
@@ -14,10 +15,11 @@ export type {
   Statement,
 } from './contract';
 export { errorResponse, noticeResponse, readFields, type ErrorFields } from './error-response';
+export { FrameCutter } from './frame-cutter';
 export * as frames from './frames';
 export { OwnRoute } from './own-route';
 export { Refusal } from './refusal';
-export { parameters, parameterTypes, type Request } from './request';
+export { parameters, parameterTypes, type BindRequest, type Request } from './request';
 export type { Route } from './route';
 export { Segment } from './segment';
 export { ServerConnection } from './server-connection';

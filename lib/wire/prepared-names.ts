@@ -5,37 +5,50 @@ import { close } from './frames';
 /** So many at most: then all are closed and parsed anew where they are needed. Far more than an app has. */
 const MOST = 5000;
 
+/** Over all connections: a session may be left to its driver, and taken again with what it had parsed. */
+let serial = 0;
+
+/** A statement that a server connection has under a name, or is about to have. */
+export interface Prepared {
+  readonly key: string;
+  readonly name: string;
+  /** Its Parse has been sent. */
+  isSent: boolean;
+  /** Bind and Execute, of one of ours that takes no values. */
+  run?: Buffer;
+}
+
 export class PreparedNames {
   /** Whose statement the server has parsed under no name. */
   unnamed: Statement | undefined;
-  /** Whose portal it has open under no name. */
+  /** The client whose portal it has open under no name. */
   unnamedPortal: object | undefined;
-  private readonly byKey = new Map<string, string>();
+  private readonly byKey = new Map<string, Prepared>();
   private readonly used = new Set<string>();
-  private serial = 0;
   private toClose: string[] = [];
 
-  /** `fresh`: it has to be parsed under that name first. It is the name `wanted`, if the server has none of that. */
-  take(key: string, wanted?: string): { readonly name: string; readonly fresh: boolean } {
+  /** What is not sent has to be parsed first. It gets the name `wanted`, if the server has none of that. */
+  take(key: string, wanted = ''): Prepared {
     const known = this.byKey.get(key);
-    if (known !== undefined) return { name: known, fresh: false };
+    if (known) return known;
     if (this.byKey.size >= MOST) this.forget();
-    const name = wanted === undefined || this.used.has(wanted) ? `rewind_${++this.serial}` : wanted;
-    this.byKey.set(key, name);
+    const name = wanted === '' || this.used.has(wanted) ? `rewind_${++serial}` : wanted;
+    const prepared = { key, name, isSent: false };
+    this.byKey.set(key, prepared);
     this.used.add(name);
-    return { name, fresh: true };
+    return prepared;
   }
 
   /** It was not parsed. */
-  drop(key: string, name: string): void {
-    if (this.byKey.get(key) !== name) return;
-    this.byKey.delete(key);
-    this.used.delete(name);
+  drop(prepared: Prepared): void {
+    if (this.byKey.get(prepared.key) !== prepared) return;
+    this.byKey.delete(prepared.key);
+    this.used.delete(prepared.name);
   }
 
   /** None of them is to be used again: DDL was rolled back, and their plans may expect what is gone. */
   forget(): void {
-    this.toClose.push(...this.byKey.values());
+    for (const { name } of this.byKey.values()) this.toClose.push(name);
     this.byKey.clear();
   }
 

@@ -1,5 +1,16 @@
 // What a client asks for, one frame each. Read as far as a name, a text or a limit; the rest stays bytes.
-import { Frontend, int16At, int32At, type Named, ProtocolError, stringAt, valuesAt } from './frames';
+import {
+  DESCRIBE_PORTAL,
+  EXECUTE_ALL,
+  Frontend,
+  int16At,
+  int32At,
+  type Named,
+  NONE,
+  ProtocolError,
+  stringAt,
+  valuesAt,
+} from './frames';
 
 interface Framed {
   /** As the client sent it. */
@@ -20,8 +31,8 @@ export interface BindRequest extends Framed {
   readonly kind: 'bind';
   readonly portal: string;
   readonly statement: string;
-  /** What follows the two names: formats and values; see {@link parameters}. */
-  readonly rest: Buffer;
+  /** Where, in the frame, formats and values follow the two names; see {@link parameters}. */
+  readonly at: number;
 }
 export interface DescribeRequest extends Framed {
   readonly kind: 'describe';
@@ -41,6 +52,9 @@ export interface CloseRequest extends Framed {
 }
 export type Request = QueryRequest | ParseRequest | BindRequest | DescribeRequest | ExecuteRequest | CloseRequest;
 
+const DESCRIBES_UNNAMED: Request = { kind: 'describe', what: 'portal', name: '', frame: DESCRIBE_PORTAL };
+const EXECUTES_UNNAMED: Request = { kind: 'execute', portal: '', rowLimit: 0, frame: EXECUTE_ALL };
+
 /** Undefined for a frame that asks for nothing, or that is not known here. */
 export function readRequest(type: number, frame: Buffer): Request | undefined {
   switch (type) {
@@ -49,18 +63,21 @@ export function readRequest(type: number, frame: Buffer): Request | undefined {
     case Frontend.parse: {
       const [name, at] = stringAt(frame, 5);
       const [text, rest] = stringAt(frame, at);
-      return { kind: 'parse', name, text, types: frame.subarray(rest), frame };
+      const types = rest + 2 === frame.length && int16At(frame, rest) === 0 ? NONE : frame.subarray(rest);
+      return { kind: 'parse', name, text, types, frame };
     }
     case Frontend.bind: {
       const [portal, at] = stringAt(frame, 5);
       const [statement, rest] = stringAt(frame, at);
-      return { kind: 'bind', portal, statement, rest: frame.subarray(rest), frame };
+      return { kind: 'bind', portal, statement, at: rest, frame };
     }
     case Frontend.describe:
+      if (frame.equals(DESCRIBE_PORTAL)) return DESCRIBES_UNNAMED;
       return { kind: 'describe', what: namedAt(frame), name: stringAt(frame, 6)[0], frame };
     case Frontend.close:
       return { kind: 'close', what: namedAt(frame), name: stringAt(frame, 6)[0], frame };
     case Frontend.execute: {
+      if (frame.equals(EXECUTE_ALL)) return EXECUTES_UNNAMED;
       const [portal, at] = stringAt(frame, 5);
       return { kind: 'execute', portal, rowLimit: int32At(frame, at), frame };
     }
@@ -82,7 +99,8 @@ export interface Parameter {
 }
 
 /** The values of a Bind, as raw as they are. */
-export function parameters({ rest }: BindRequest): Parameter[] {
+export function parameters({ frame, at: from }: BindRequest): Parameter[] {
+  const rest = frame.subarray(from);
   const formats = int16At(rest, 0);
   const format = (i: number): number => (formats === 0 ? 0 : int16At(rest, 2 + 2 * (formats === 1 ? 0 : i)));
   const at = 2 + 2 * formats;

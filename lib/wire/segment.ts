@@ -1,8 +1,7 @@
-import type { AsyncResource } from 'node:async_hooks';
-import type { Client, SegmentEnd } from './contract';
+import type { Client, Context, SegmentEnd } from './contract';
 import { errorResponse, type ErrorFields } from './error-response';
-import { endsReady, readyForQuery, type Status } from './frames';
-import { later } from './later';
+import { endsReady, READY_LENGTH, readyForQuery, type Status } from './frames';
+import { muchLater } from './later';
 import type { Request } from './request';
 import type { ServerParameters } from './server-parameters';
 
@@ -12,13 +11,9 @@ export class Segment {
     readonly client: Client,
     readonly requests: readonly Request[],
     readonly end: SegmentEnd,
-    private readonly context: AsyncResource,
+    /** In which the client has sent it. */
+    readonly context: Context,
   ) {}
-
-  /** Runs it in the async context in which the client has written the segment. */
-  within<Result>(task: () => Result): Result {
-    return this.context.runInAsyncScope(task);
-  }
 
   /** A part of the answer: whole frames. False if the client wants no more for now. */
   push(bytes: Buffer): boolean {
@@ -34,7 +29,7 @@ export class Segment {
     let rest = tail;
     if (status !== undefined && !news && tail && endsReady(tail)) tail[tail.length - 1] = status;
     else {
-      if (tail && endsReady(tail)) rest = tail.subarray(0, -6);
+      if (tail && endsReady(tail)) rest = tail.subarray(0, -READY_LENGTH);
       if (rest && rest.length > 0) this.push(rest);
       if (news) this.push(news);
       rest = status === undefined ? undefined : readyForQuery(status);
@@ -45,16 +40,16 @@ export class Segment {
 
   /** Its answer is an error of ours. A client that has not sent its Sync yet is not heard until it does. */
   refuse(error: ErrorFields, status: Status = this.client.status): void {
-    later(() => {
+    muchLater(() => {
       this.push(errorResponse(error));
       if (this.end === 'flush') this.fail();
       else this.finish(status);
     });
   }
 
-  /** The answer, which was an error, is complete, and the client's Sync still to come. */
-  fail(tail?: Buffer): void {
-    this.client.skipToSync();
+  /** The answer, which was an error, is complete, and the client's Sync still to come: `status` is for that. */
+  fail(tail?: Buffer, status?: Status): void {
+    this.client.skipToSync(status);
     this.finish(undefined, tail);
   }
 }

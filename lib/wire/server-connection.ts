@@ -20,6 +20,7 @@ interface Job {
   rest: Buffer[] | undefined;
   failed: 'client' | 'own' | undefined;
   error: Buffer | undefined;
+  committed: boolean;
 }
 
 /** A write that is joined is one system call; above that size, joining costs more than it saves. */
@@ -48,12 +49,13 @@ export class ServerConnection {
   private fatal: Buffer | undefined;
   private broken: Error | undefined;
   private readonly range = new FrameRange();
+  private readonly onData = (chunk: Buffer): void => this.data(chunk);
 
   constructor(private readonly session: OpenSession) {
     const { socket } = session;
     this.parameters = new ServerParameters(session.parameters);
     this.pid = session.pid;
-    socket.on('data', (chunk: Buffer) => this.data(chunk));
+    socket.on('data', this.onData);
     socket.on('drain', () => this.onDrain());
     socket.on('error', (error: Error) => (this.broken = error));
     socket.once('close', () => this.end());
@@ -66,7 +68,16 @@ export class ServerConnection {
 
   /** Batches are answered in order. One may be sent before the one ahead is answered. */
   run(batch: Batch, owner: BatchOwner): void {
-    const job: Job = { batch, steps: batch.steps, owner, at: 0, rest: undefined, failed: undefined, error: undefined };
+    const job: Job = {
+      batch,
+      steps: batch.steps,
+      owner,
+      at: 0,
+      rest: undefined,
+      failed: undefined,
+      error: undefined,
+      committed: false,
+    };
     if (this.ended) {
       const why = this.ended;
       return later(() => owner.lost(why));
@@ -103,6 +114,12 @@ export class ServerConnection {
   }
   resume(): void {
     this.session.socket.resume();
+  }
+
+  /** Leaves the session to the driver that has opened it. */
+  release(): void {
+    this.session.socket.removeListener('data', this.onData);
+    if (this.session.between) this.session.socket.on('data', this.session.between);
   }
 
   /** Ends the session once it has done what it was sent. */
@@ -154,6 +171,10 @@ export class ServerConnection {
   // --- from the server
 
   private data(chunk: Buffer): void {
+    if (this.jobs.length === 0 && this.session.between) {
+      this.names.unnamed = this.names.unnamedPortal = undefined; // the driver's may have taken their places
+      return this.session.between(chunk);
+    }
     try {
       this.cutter.push(chunk);
     } catch (error) {
@@ -164,9 +185,16 @@ export class ServerConnection {
   }
 
   private frame(type: number, chunk: Buffer, start: number, end: number): void {
+    let job = this.jobs[0];
+    let step = job?.steps[job.at];
+    if (step && step.made === undefined && type === Backend.dataRow) {
+      if (step.shown) this.show(chunk, start, end);
+      else step.onRow?.(chunk.subarray(start, end));
+      return;
+    }
     while (this.needsNoServer) this.advance();
-    const job = this.jobs[0];
-    const step = job?.steps[job.at];
+    job = this.jobs[0];
+    step = job?.steps[job.at];
     switch (type) {
       case Backend.parameterStatus:
         return this.parameter(chunk, start);
@@ -194,8 +222,7 @@ export class ServerConnection {
       return this.advance(this.status);
     }
     if (step.shown) this.show(chunk, start, end);
-    else if (type === Backend.dataRow) step.onRow?.(chunk.subarray(start, end));
-    if (type === Backend.commandComplete && chunk[start + 5] === 0x44) this.forgetAfter(chunk.subarray(start, end));
+    if (type === Backend.commandComplete) this.completed(job, step, chunk, start, end);
     if (step.answer === undefined || !ends(type, step.answer)) return;
     job.at++;
     this.advance(type === Backend.readyForQuery ? chunk[end - 1] : undefined);
@@ -205,15 +232,15 @@ export class ServerConnection {
     const response = chunk.subarray(start, end);
     if (isFatal(response)) {
       this.fatal = Buffer.from(response);
-      return;
+      return this.end();
     }
     if (!job || !step) return;
     job.failed = step.shown ? 'client' : 'own';
-    if (step.shown) this.show(chunk, start, end);
+    if (step.shown && !job.owner.holdsErrors) this.show(chunk, start, end);
     else job.error = Buffer.from(response);
     if (step.answer === Answer.ready) return; // of a simple Query, or of the commit at a Sync: ReadyForQuery comes
     step.undo?.(true);
-    this.names.unnamed = undefined;
+    this.names.unnamed = this.names.unnamedPortal = undefined;
     job.at++;
     if (job.batch.queryBehind && !job.rest) {
       this.session.socket.write(SYNC);
@@ -261,7 +288,8 @@ export class ServerConnection {
     const tail = this.range.take();
     this.jobs.shift();
     if (this.jobs.length === 0) this.session.socket.unref?.();
-    job.owner.done({ status, failed: job.failed, error: job.error, tail });
+    const { failed, error, committed } = job;
+    job.owner.done({ status, failed, error, committed, tail });
     if (this.jobs.length === 0) for (const held of this.held.splice(0)) this.run(held.batch, held.owner);
   }
 
@@ -285,8 +313,12 @@ export class ServerConnection {
     this.onUnasked(Buffer.from(frame));
   }
 
-  private forgetAfter(complete: Buffer): void {
-    if (!FORGET_ALL.has(readTag(complete))) return;
+  private completed(job: Job, { shown }: Step, chunk: Buffer, start: number, end: number): void {
+    const first = chunk[start + 5];
+    if (first !== 0x43 && first !== 0x44) return; // C, D: most tags are none of these
+    const tag = readTag(chunk.subarray(start, end));
+    if (tag === 'COMMIT' && shown) job.committed = true;
+    if (!FORGET_ALL.has(tag)) return;
     this.names.lost();
     this.onForgotten();
   }

@@ -3,10 +3,9 @@
 import { Answer, type Batch } from './batch';
 import type { Client, Portal, Statement } from './contract';
 import type { ErrorFields } from './error-response';
-import { CLOSE_COMPLETE, close, describe, execute, frame, Frontend, parse, PARSE_COMPLETE } from './frames';
-import type { PreparedNames } from './prepared-names';
+import { CLOSE_COMPLETE, close, describe, execute, frame, Frontend, NONE, parse, PARSE_COMPLETE } from './frames';
+import type { Prepared, PreparedNames } from './prepared-names';
 import type { BindRequest, CloseRequest, DescribeRequest, ExecuteRequest, ParseRequest, Request } from './request';
-import type { Segment } from './segment';
 
 /** What the one who shares the connection knows of a statement. */
 export interface StatementView {
@@ -14,6 +13,13 @@ export interface StatementView {
   textOf(statement: Statement): string;
   /** Under another search path the same text is another statement. */
   searchPathOf(client: Client): string;
+  /** An unnamed statement that is worth a name on the server: it is parsed once for all who send its text. */
+  isKept(statement: Statement): boolean;
+}
+
+interface Asked {
+  readonly client: Client;
+  readonly requests: readonly Request[];
 }
 
 export class SharedNames {
@@ -25,8 +31,8 @@ export class SharedNames {
   ) {}
 
   /** Appends what the server is to be asked for a request of the segment's. Returns the error that is the answer instead. */
-  add(request: Request, segment: Segment, batch: Batch): ErrorFields | undefined {
-    const { client } = segment;
+  add(request: Request, asked: Asked, batch: Batch): ErrorFields | undefined {
+    const { client } = asked;
     switch (request.kind) {
       case 'query':
         client.statements.delete(''); // a simple Query drops it
@@ -35,7 +41,7 @@ export class SharedNames {
       case 'parse':
         return this.parse(request, client, batch);
       case 'bind':
-        return this.bind(request, segment, batch);
+        return this.bind(request, asked, batch);
       case 'describe':
         return this.describe(request, client, batch);
       case 'execute':
@@ -49,6 +55,7 @@ export class SharedNames {
   portalsEnd(client: Client): void {
     for (const { serverName } of client.portals.values()) if (serverName) this.overdue.push(serverName);
     client.portals.clear();
+    if (this.names.unnamedPortal === client) this.names.unnamedPortal = undefined;
   }
   closePortals(batch: Batch): void {
     for (const name of this.overdue.splice(0)) batch.closePortal(name);
@@ -66,68 +73,82 @@ export class SharedNames {
       else client.statements.delete(name); // a Parse that fails has dropped the unnamed statement before
     };
     const sent = this.view.textOf(statement);
-    if (name === '') {
+    if (this.isUnnamed(name, statement)) {
       this.names.unnamed = statement;
       batch.show(sent === text ? request.frame : parse('', sent, types), Answer.parse, undo);
       return undefined;
     }
-    const { name: serverName, fresh, key } = this.take(statement, name, client);
-    if (fresh)
-      batch.show(parse(serverName, sent, types), Answer.parse, (failed) => {
-        this.names.drop(key, serverName);
+    const prepared = this.take(statement, name, client);
+    if (prepared.isSent) batch.answer(PARSE_COMPLETE, undo);
+    else {
+      prepared.isSent = true;
+      batch.show(parse(prepared.name, sent, types), Answer.parse, (failed) => {
+        this.names.drop(prepared);
         undo(failed);
       });
-    else batch.answer(PARSE_COMPLETE, undo);
+    }
     return undefined;
   }
 
-  private take(statement: Statement, wanted: string, client: Client): { name: string; fresh: boolean; key: string } {
+  private isUnnamed(name: string, statement: Statement): boolean {
+    return name === '' && !this.view.isKept(statement);
+  }
+
+  private take(statement: Statement, wanted: string, client: Client): Prepared {
     const text = this.view.textOf(statement);
-    const key = `${text}\0${statement.types.toString('latin1')}\0${this.view.searchPathOf(client)}`;
-    return { ...this.names.take(key, wanted), key };
+    const kind = wanted === '' ? 'kept' : 'named'; // a name that the client has given can be seen on the server
+    const path = this.view.searchPathOf(client);
+    const types = statement.types === NONE ? '' : statement.types.toString('latin1');
+    return this.names.take(`${kind}\0${types}\0${path}\0${text}`, wanted);
   }
 
   /** The name under which the server has it, parsed unseen where it has not. */
   private use(name: string, statement: Statement, client: Client, batch: Batch): string {
-    if (name === '') {
+    if (this.isUnnamed(name, statement)) {
       if (this.names.unnamed !== statement)
         batch.hide(parse('', this.view.textOf(statement), statement.types), Answer.parse);
       this.names.unnamed = statement;
       return '';
     }
-    const { name: serverName, fresh, key } = this.take(statement, name, client);
-    if (fresh)
-      batch.hide(parse(serverName, this.view.textOf(statement), statement.types), Answer.parse, () =>
-        this.names.drop(key, serverName),
+    const prepared = this.take(statement, name, client);
+    if (!prepared.isSent)
+      batch.hide(parse(prepared.name, this.view.textOf(statement), statement.types), Answer.parse, () =>
+        this.names.drop(prepared),
       );
-    return serverName;
+    prepared.isSent = true;
+    return prepared.name;
   }
 
-  private bind(request: BindRequest, segment: Segment, batch: Batch): ErrorFields | undefined {
-    const { client } = segment;
+  private bind(request: BindRequest, asked: Asked, batch: Batch): ErrorFields | undefined {
+    const { client } = asked;
     const { portal } = request;
     const statement = client.statements.get(request.statement);
     if (!statement) return noStatement(request.statement);
     const before = client.portals.get(portal);
     if (portal !== '' && before) return { code: '42P03', message: `cursor "${portal}" already exists` };
     const name = this.use(request.statement, statement, client, batch);
-    const serverName = this.portalName(request, segment);
-    if (before?.serverName) batch.closePortal(before.serverName);
-    const opened: Portal = { statement, serverName };
-    if (serverName === '') this.names.unnamedPortal = opened;
-    client.portals.set(portal, opened);
+    const serverName = this.portalName(request, asked);
+    if (before) batch.closePortal(before.serverName);
+    if (before) client.portals.delete(portal);
     const same = name === request.statement && serverName === portal;
-    const undo = (): void => {
+    const frame = same ? request.frame : bindAgain(request, serverName, name);
+    if (serverName === '') {
+      this.names.unnamedPortal = client;
+      batch.pass(frame, 'bind');
+      return undefined;
+    }
+    const opened: Portal = { statement, serverName };
+    client.portals.set(portal, opened);
+    batch.show(frame, Answer.bind, () => {
       if (client.portals.get(portal) === opened) client.portals.delete(portal);
-    };
-    batch.show(same ? request.frame : frame(Frontend.bind, serverName, name, request.rest), Answer.bind, undo);
+    });
     return undefined;
   }
 
   /**
    * An unnamed portal would be the next Bind's of anyone: it gets a name unless it is read to its end within its segment.
    */
-  private portalName(request: BindRequest, { client, requests }: Segment): string {
+  private portalName(request: BindRequest, { client, requests }: Asked): string {
     if (request.portal !== '') return `rewind_${client.id}_${request.portal}`;
     for (const next of requests.slice(requests.indexOf(request) + 1)) {
       if (next.kind === 'bind' && next.portal === '') break;
@@ -138,17 +159,18 @@ export class SharedNames {
     return `rewind_${client.id}`;
   }
 
-  private portal(name: string, client: Client): Portal | undefined {
-    const portal = client.portals.get(name);
-    return portal?.serverName === '' && this.names.unnamedPortal !== portal ? undefined : portal;
+  /** The name under which the server has it; undefined where it has not. */
+  private portal(name: string, client: Client): string | undefined {
+    const named = client.portals.get(name)?.serverName;
+    return named ?? (name === '' && this.names.unnamedPortal === client ? '' : undefined);
   }
 
   private describe(request: DescribeRequest, client: Client, batch: Batch): ErrorFields | undefined {
     const { what, name, frame: asked } = request;
     if (what === 'portal') {
-      const portal = this.portal(name, client);
-      if (!portal) return noPortal(name);
-      batch.show(portal.serverName === name ? asked : describe(what, portal.serverName), Answer.rows);
+      const serverName = this.portal(name, client);
+      if (serverName === undefined) return noPortal(name);
+      batch.pass(serverName === name ? asked : describe(what, serverName), 'rows');
       return undefined;
     }
     const statement = client.statements.get(name);
@@ -159,10 +181,10 @@ export class SharedNames {
   }
 
   private execute(request: ExecuteRequest, client: Client, batch: Batch): ErrorFields | undefined {
-    const portal = this.portal(request.portal, client);
-    if (!portal) return noPortal(request.portal);
-    const same = portal.serverName === request.portal;
-    batch.show(same ? request.frame : execute(portal.serverName, request.rowLimit), Answer.execute);
+    const serverName = this.portal(request.portal, client);
+    if (serverName === undefined) return noPortal(request.portal);
+    const same = serverName === request.portal;
+    batch.pass(same ? request.frame : execute(serverName, request.rowLimit), 'execute');
     return undefined;
   }
 
@@ -177,10 +199,16 @@ export class SharedNames {
     }
     const portal = client.portals.get(name);
     client.portals.delete(name);
-    if (portal?.serverName) batch.show(close('portal', portal.serverName), Answer.close);
-    else batch.answer(CLOSE_COMPLETE);
+    if (portal) batch.show(close('portal', portal.serverName), Answer.close);
+    else {
+      if (name === '' && this.names.unnamedPortal === client) this.names.unnamedPortal = undefined;
+      batch.answer(CLOSE_COMPLETE);
+    }
   }
 }
+
+const bindAgain = ({ frame: asked, at }: BindRequest, portal: string, statement: string): Buffer =>
+  frame(Frontend.bind, portal, statement, asked.subarray(at));
 
 function noStatement(name: string): ErrorFields {
   const which = name === '' ? 'unnamed prepared statement' : `prepared statement "${name}"`;

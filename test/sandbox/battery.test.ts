@@ -6,6 +6,7 @@ import { applications } from './behaviours/applications';
 import { behind } from './behaviours/behind';
 import { clients } from './behaviours/clients';
 import { constraints } from './behaviours/constraints';
+import { drivers } from './behaviours/drivers';
 import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
 import { jobs } from './behaviours/jobs';
@@ -33,6 +34,7 @@ const groups: Record<string, Behaviour[]> = {
   time,
   behind,
   clients,
+  drivers,
   jobs,
   applications,
   transfers,

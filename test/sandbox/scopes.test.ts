@@ -4,8 +4,10 @@ import { AsyncResource } from 'node:async_hooks';
 import http from 'node:http';
 import type { AddressInfo } from 'node:net';
 import knexFactory, { type Knex } from 'knex';
+import { DatabaseError } from 'pg';
 import Cursor from 'pg-cursor';
 import { from } from 'pg-copy-streams';
+import { RewindError } from '../../lib/errors';
 import { createSandbox, detached, watchKnex, type ManagedPool, type Problem, type Sandbox } from '../../lib/sandbox';
 import type { RollbackSandbox } from '../../lib/sandbox/sandbox';
 import { scopeContext, type Scope } from '../../lib/scope';
@@ -126,7 +128,7 @@ describe('the sandbox, scope by scope', () => {
     }
     assert.equal(sandbox.hasOpened(suite), false);
     leave(suite);
-    assert.equal((sandbox as RollbackSandbox).client, undefined, 'it has even connected');
+    assert.equal((sandbox as RollbackSandbox).pinned, undefined, 'it has even connected');
   });
 
   it('knows which scopes have anything open', async () => {
@@ -213,6 +215,41 @@ describe('the sandbox, scope by scope', () => {
         await trx.commit();
         assert.equal(await ended, 'REWIND_LATE_QUERY');
         assert.equal(await vs(knex), '');
+      });
+    });
+
+    it('reach the app whole: by promise, by callback, and from a transaction', async () => {
+      const test = enter('test', 'careless');
+      const trx = await knex.transaction();
+      await trx('pa').insert({ v: 'a' });
+      const client = (await trx.client.acquireConnection()) as { query(...args: unknown[]): Promise<unknown> };
+      leave(test);
+      const caught = async (work: () => unknown): Promise<unknown> => {
+        try {
+          await work();
+        } catch (error) {
+          return error;
+        }
+        return undefined;
+      };
+      await inTest('next', async () => {
+        const errors = [
+          await caught(() => trx('pa').select()),
+          await caught(() => client.query('select 1')),
+          await new Promise((resolve) => void client.query('select 1', resolve)),
+        ];
+        for (const error of errors) {
+          assert.ok(error instanceof RewindError);
+          assert.equal(error.code, 'REWIND_LATE_QUERY');
+          assert.match(error.problem, /had left open/);
+          assert.match(error.remedy, /Commit or roll back/);
+          assert.equal('severity' in error, false);
+        }
+        assert.match((errors[1] as Error).stack ?? '', /scopes\.test\.ts/);
+        // An error of the server's is still pg's.
+        const server = await caught(() => knex.raw('select 1/0'));
+        assert.ok(server instanceof DatabaseError && !(server instanceof RewindError));
+        await trx.rollback();
       });
     });
 
@@ -505,7 +542,7 @@ describe('the sandbox, scope by scope', () => {
   it('says when the transaction was ended behind its back', async () => {
     const test = enter('test', 'boundary');
     await knex('pa').insert({ v: 'a' });
-    const real = (sandbox as RollbackSandbox).client as unknown as { query(sql: string): Promise<unknown> };
+    const real = (sandbox as RollbackSandbox).pinned?.client as unknown as { query(sql: string): Promise<unknown> };
     await real.query('ROLLBACK');
     await err(knex('pa').select());
     assert.match(String(leave(test)[0]), /REWIND_BOUNDARY/);

@@ -26,7 +26,7 @@ export class SharedRoute implements Route {
   private active: Segment | undefined;
   private readonly waiting: Segment[] = [];
 
-  readonly view: StatementView = { textOf: ({ text }) => text, searchPathOf: () => '' };
+  readonly view: StatementView = { textOf: ({ text }) => text, searchPathOf: () => '', isKept: () => false };
 
   constructor(private readonly open: () => Promise<ServerConnection>) {}
 

@@ -37,7 +37,7 @@ describe('the async context', () => {
     route.run = (segment: Segment) => {
       const [request] = segment.requests;
       const text = request?.kind === 'query' ? request.text : '';
-      seen.push(`${text} in ${segment.within(() => flow.getStore())}`);
+      seen.push(`${text} in ${segment.context.runInAsyncScope(() => flow.getStore())}`);
       run(segment);
     };
     const [a, piped] = [(await clients(world))[0], (await clients(world, { pipeline: true }))[0]];

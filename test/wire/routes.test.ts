@@ -1,6 +1,15 @@
 import assert from 'node:assert/strict';
 import { type Client, DatabaseError } from 'pg';
-import { ClientStream, type ClientConnection, errorResponse, frames, OwnRoute, Refusal } from '../../lib/wire';
+import {
+  ClientStream,
+  type ClientConnection,
+  errorResponse,
+  frames,
+  OwnRoute,
+  parameters,
+  Refusal,
+  type Request,
+} from '../../lib/wire';
 import type { RawClient } from '../support/raw-client';
 import { wireDatabase } from '../support/wire-database';
 import { outcome, type World } from '../support/wire-world';
@@ -177,7 +186,7 @@ describe('a route', () => {
       ...{ takes: 'one', copy: () => true, cancel() {}, drained() {}, leave() {} },
       welcome: () => Promise.reject(new Error('not asked')),
       run: (segment) => {
-        seen.push([segment.end, segment.requests.map(({ frame: _, ...rest }) => Object.values(rest).map(String))]);
+        seen.push([segment.end, segment.requests.map(said)]);
         segment.push(frames.commandComplete('MADE HERE'));
         segment.push(errorResponse({ code: 'RW002', message: 'and failed' }));
         segment.finish(frames.Status.failed);
@@ -189,13 +198,12 @@ describe('a route', () => {
       'Z E',
     ]);
     await raw.ask(query('select 1'));
-    const values = '\0\0\0\x01\0\0\0\x01v\0\0';
     assert.deepEqual(seen, [
       [
         'sync',
         [
           ['parse', 'n', 'select $1', '\0\0'],
-          ['bind', 'p', 'n', values],
+          ['bind', 'p', 'n', 'v'],
           ['execute', 'p', '7'],
         ],
       ],
@@ -203,6 +211,14 @@ describe('a route', () => {
     ]);
   });
 });
+
+/** A bind is told with its values. */
+function said(request: Request): string[] {
+  if (request.kind === 'bind')
+    return ['bind', request.portal, request.statement, ...parameters(request).map(({ value }) => String(value))];
+  const { frame: _, ...rest } = request;
+  return Object.values(rest).map(String);
+}
 
 function pick({ code, message, hint, detail }: DatabaseError): object {
   return { code, message, hint, detail };

@@ -1,0 +1,34 @@
+// What is private to pg, or not in its types, and is relied on. Read on pg 8.11.3, 8.16.3 and 8.23.1 (lib/client.js,
+// lib/connection.js).
+import type { EventEmitter } from 'node:events';
+
+export interface PgConnection extends EventEmitter {
+  /** The socket. Its one `data` listener is the parser's. */
+  readonly stream: Socket;
+  ssl: unknown;
+  /** What has been parsed under a name, by what it has sent itself. */
+  readonly parsedStatements: Record<string, string>;
+  unref(): void;
+}
+
+type Socket = import('node:stream').Duplex & { ref?(): unknown; unref?(): unknown };
+
+export interface PgClient extends EventEmitter {
+  readonly connection: PgConnection;
+  readonly processID: number;
+  readonly secretKey: number;
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
+  readonly connectionParameters: { query_timeout?: number | false };
+  pipeline?: boolean;
+  connect(): Promise<unknown>;
+  connect(callback: (error?: Error) => void): void;
+  query(text: string, values: readonly unknown[], callback: (error: Error | null, result: unknown) => void): void;
+  end(callback?: () => void): Promise<void> | void;
+  unref?(): void;
+}
+
+/** pg's `Client`, of whichever copy of pg. */
+export type ClientClass = new (settings: unknown) => PgClient;
