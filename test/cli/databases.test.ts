@@ -64,7 +64,7 @@ describe('mocha-rewind', () => {
     });
 
     for (const command of ['restore', 'verify']) {
-      it(`can't ${command}: there is no baseline`, async () => {
+      it(`can't ${command}: there is no baseline${full(command === 'verify')}`, async () => {
         const { code, stderr } = await cli(command);
         assert.equal(code, 1);
         assert.match(stderr, /there is no baseline in it; a run with @truncate tests makes one\./);
@@ -75,7 +75,7 @@ describe('mocha-rewind', () => {
   describe('after a run', () => {
     beforeEach(afterRun);
 
-    it('says what is kept, and that it is equal', async () => {
+    it('says what is kept, and that it is equal; then names what has changed, shows the SQL that would mend it, and mends it', async () => {
       const status = await cli('status');
       assert.equal(status.code, 0, status.output);
       assert.match(status.stdout, /: a baseline is kept for the next run, made 20\d\d-/);
@@ -88,27 +88,25 @@ describe('mocha-rewind', () => {
       );
       const restore = await cli('restore');
       assert.deepEqual([restore.code, restore.stdout], [0, `database "${database.name}": nothing had changed.\n`]);
-    });
 
-    it('names what has changed since, shows the SQL that would mend it, and mends it', async () => {
       await database.query(`insert into users (name) values ('zoe'), ('yan'); delete from users where name = 'ann'`);
       assert.match(
         (await cli('status')).stdout,
         /^ {2}may have changed since: public\.users, sequence public\.users_id_seq$/m,
       );
 
-      const verify = await cli('verify');
-      assert.equal(verify.code, 1);
-      assert.match(verify.stdout, /differs from its baseline\.\n {2}public\.users: 2 rows too many, 1 missing$/m);
+      const differs = await cli('verify');
+      assert.equal(differs.code, 1);
+      assert.match(differs.stdout, /differs from its baseline\.\n {2}public\.users: 2 rows too many, 1 missing$/m);
 
       const dry = await cli('restore', '--dry-run');
       assert.equal(dry.code, 0, dry.output);
       assert.match(dry.stdout, /users/);
       assert.equal(await users(), 'bob,yan,zoe');
 
-      const restore = await cli('restore');
-      assert.equal(restore.code, 0, restore.output);
-      assert.match(restore.stdout, /: its baseline is back\.\n {2}public\.users: 2 rows removed, 1 put back$/m);
+      const mended = await cli('restore');
+      assert.equal(mended.code, 0, mended.output);
+      assert.match(mended.stdout, /: its baseline is back\.\n {2}public\.users: 2 rows removed, 1 put back$/m);
       assert.equal(await users(), 'ann,bob');
       assert.equal((await cli('verify')).code, 0);
     });
@@ -236,19 +234,19 @@ describe('mocha-rewind', () => {
     assert.doesNotMatch(stderr, /^ +at /m);
   });
 
-  it('refuses a database that is not one for tests, whatever the command, before anything is done', async () => {
-    const server = await startPlainServer(); // all databases of the embedded one are for tests
-    try {
-      const shop = await createDatabase('', { server: server.url, name: 'shop' });
-      for (const command of ['status', 'restore', 'verify', 'remove']) {
+  for (const command of ['status', 'restore', 'verify', 'remove']) {
+    it(`refuses a database that is not one for tests, before anything is done: ${command}${full(command !== 'restore')}`, async () => {
+      const server = await startPlainServer(); // all databases of the embedded one are for tests
+      try {
+        const shop = await createDatabase('', { server: server.url, name: 'shop' });
         const { code, stdout, stderr } = await app.cli([command], { DATABASE_URL: shop.url });
-        assert.deepEqual([code, stdout], [1, ''], command);
+        assert.deepEqual([code, stdout], [1, '']);
         assert.match(stderr, /^REWIND_UNSAFE_DATABASE: Database "shop"/);
+      } finally {
+        await server.stop();
       }
-    } finally {
-      await server.stop();
-    }
-  });
+    });
+  }
 
   describe('on its command line', () => {
     for (const command of ['init', 'status', 'restore', 'verify', 'remove']) {

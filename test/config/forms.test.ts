@@ -1,6 +1,8 @@
-// Every form a config file can have, loaded by a real mocha process beside a spec that loads the same app module.
+// Every form a config file can have, loaded by a real mocha process beside a spec that loads the same app module; and
+// where it is found.
 import assert from 'node:assert/strict';
 import path from 'node:path';
+import { loadConfig } from '../../lib/config';
 import { MOCHAS, type ProjectOptions, project, repo } from '../support/project';
 import { full } from '../support/tiers';
 
@@ -132,7 +134,7 @@ function titleOf({ file, text, files = {} }: Form): string {
 describe('a config file', () => {
   for (const mocha of Object.keys(MOCHAS) as (keyof typeof MOCHAS)[]) {
     for (const form of FORMS) {
-      it(`shares the app's modules with the specs: ${titleOf(form)} (mocha ${mocha})${full(mocha !== '12')}`, async () => {
+      it(`shares the app's modules with the specs: ${titleOf(form)} (mocha ${mocha})${full(mocha !== '12' || form.file.endsWith('.cts'))}`, async () => {
         const p = project({ files: { ...form.files, 'plugin.cjs': PLUGIN, [form.file]: form.text }, mocha });
         try {
           const spec = Object.keys(form.files ?? {}).find((name) => name.startsWith('a.spec')) ?? '';
@@ -153,22 +155,10 @@ describe('a config file', () => {
     env: NodeJS.ProcessEnv = {},
     cwd = '.',
   ): Promise<{ config: unknown; file: string; root: string }> => {
-    const print = 'console.log(JSON.stringify({ config: loaded.config, file: loaded.file, root: loaded.root }));';
-    const p = project({ files: { ...files, 'plugin.cjs': PLUGIN, 'a.spec.js': `it('a', () => { ${print} });` } });
+    const p = project({ files });
     try {
-      p.write({ 'chdir.cjs': `process.chdir(${JSON.stringify(path.join(p.dir, cwd))})` });
-      const { stdout, output } = await p.mocha(
-        ['--require', './chdir.cjs', '--require', path.join(p.dir, 'plugin.cjs'), path.join(p.dir, 'a.spec.js')],
-        env,
-      );
-      const line = stdout.split('\n').find((l) => l.startsWith('{'));
-      assert.ok(line, output);
-      const loaded = JSON.parse(line) as { config: unknown; file?: string; root: string };
-      return {
-        config: loaded.config,
-        file: path.relative(p.dir, loaded.file ?? p.dir),
-        root: path.relative(p.dir, loaded.root),
-      };
+      const { config, file = p.dir, root } = await loadConfig({ cwd: path.join(p.dir, cwd), env });
+      return { config, file: path.relative(p.dir, file), root: path.relative(p.dir, root) };
     } finally {
       p.remove();
     }
@@ -189,21 +179,29 @@ describe('a config file', () => {
   });
 
   it('is the one beside the nearest package.json, wherever in the package mocha is started', async () => {
-    const loaded = await look(
-      {
+    const p = project({
+      files: {
         'rewind.config.json': { default: 'dirty' },
         'packages/a/package.json': {},
         'packages/a/rewind.config.json': { default: 'nodb' },
         'packages/a/src/deep/x.js': '',
+        'plugin.cjs': PLUGIN,
+        'a.spec.js': `it('a', () => console.log(JSON.stringify(loaded)));`,
       },
-      {},
-      'packages/a/src/deep',
-    );
-    assert.deepEqual(loaded, {
-      config: { default: 'nodb' },
-      file: 'packages/a/rewind.config.json',
-      root: 'packages/a',
     });
+    try {
+      p.write({ 'chdir.cjs': `process.chdir(${JSON.stringify(path.join(p.dir, 'packages/a/src/deep'))})` });
+      const { stdout, output } = await p.mocha(
+        ['./chdir.cjs', 'plugin.cjs']
+          .flatMap((name) => ['--require', path.join(p.dir, name)])
+          .concat(path.join(p.dir, 'a.spec.js')),
+      );
+      const loaded = JSON.parse(/^\{.*/m.exec(stdout)?.[0] ?? assert.fail(output)) as unknown;
+      const root = path.join(p.dir, 'packages', 'a');
+      assert.deepEqual(loaded, { config: { default: 'nodb' }, file: path.join(root, 'rewind.config.json'), root });
+    } finally {
+      p.remove();
+    }
   });
 
   it('is not searched for above the package', async () => {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createRequire } from 'node:module';
 import { runInThisContext } from 'node:vm';
-import { resolveInstances, resolvePools, taggingOf, validateConfig } from '../../lib/config';
+import { loadConfig, resolveInstances, resolvePools, taggingOf, validateConfig } from '../../lib/config';
 import type { RewindError } from '../../lib/errors';
 import { type Finished, MOCHAS, type ProjectOptions, project, repo } from '../support/project';
 import { full } from '../support/tiers';
@@ -153,6 +153,57 @@ async function read(exports: string): Promise<void> {
   taggingOf(config, repo);
 }
 
+/** What is wrong with whole files. */
+const FILES: readonly { what: string; files: Files; env?: NodeJS.ProcessEnv; line: RegExp }[] = [
+  {
+    what: 'two config files at once',
+    files: { 'rewind.config.js': '', 'rewind.config.json': {} },
+    line: /^There is more than one config file in .*: rewind\.config\.js and rewind\.config\.json\.$/,
+  },
+  {
+    what: 'REWIND_CONFIG with a file that is not there',
+    files: {},
+    env: { REWIND_CONFIG: 'conf/rewind.js' },
+    line: /^REWIND_CONFIG names conf\/rewind\.js, and there is no such file \(looked at .*\)\.$/,
+  },
+  {
+    what: 'REWIND_CONFIG with a kind of file that is no config',
+    files: { 'conf.yml': 'a: 1' },
+    env: { REWIND_CONFIG: 'conf.yml' },
+    line: /^REWIND_CONFIG names conf\.yml, which is no kind of file a config can be\.$/,
+  },
+  {
+    what: 'JSON that is none',
+    files: { 'rewind.config.json': '{ "default": }' },
+    line: /^rewind\.config\.json is not valid JSON: Unexpected token/,
+  },
+  {
+    what: 'an ES module without a default export',
+    files: { 'rewind.config.mjs': 'export const seed = () => {}; export const knex = 1;' },
+    line: /^rewind\.config\.mjs has no default export, only knex, seed\.$/,
+  },
+  ...['module.export = { default: "nodb" };', 'exports = { default: "nodb" };'].map((text) => ({
+    what: `a file that exports nothing: ${text}`,
+    files: { 'rewind.config.js': text },
+    line: /^rewind\.config\.js exports nothing\.$/,
+  })),
+  ...Object.entries({ js: 'module.exports =', mjs: 'export default' }).map(([kind, how]) => ({
+    what: `a promise of settings that is rejected: ${how}`,
+    files: { [`rewind.config.${kind}`]: `${how} Promise.reject(new Error('no settings'))` },
+    line: new RegExp(`^rewind\\.config\\.${kind} could not be loaded: no settings$`),
+  })),
+  ...Object.entries({ 'a function': '() => ({})', 'an array': '[]', '"text"': "'text'" }).map(([what, exports]) => ({
+    what: `a config that is ${what}`,
+    files: { 'rewind.config.js': `module.exports = ${exports}` },
+    line: new RegExp(`^rewind\\.config\\.js has to give an object with settings, not ${what}\\.$`),
+  })),
+  {
+    what: 'a file that throws what is no Error',
+    files: { 'rewind.config.js': "throw 'a tantrum'" },
+    line: /^rewind\.config\.js could not be loaded: a tantrum$/,
+  },
+];
+
 describe('a mistake in the config', () => {
   for (const [exports, line] of WRONG) {
     it(`is found: ${exports}`, () =>
@@ -162,22 +213,9 @@ describe('a mistake in the config', () => {
       }));
   }
 
-  for (const [i, [exports, line]] of WRONG.entries()) {
-    it(`is named: ${exports}${full(i > 0)}`, async () => {
+  for (const [exports, line] of WRONG) {
+    it(`is named: ${exports} @full`, async () => {
       assertRefused(await run({ 'rewind.config.js': `module.exports = ${exports}` }), `rewind.config.js: ${line}`);
-    });
-  }
-
-  for (const [what, exports] of [
-    ['a function', '() => ({})'],
-    ['an array', '[]'],
-    ['"text"', "'text'"],
-  ] as const) {
-    it(`is named: a config that is ${what}${full(what !== 'an array')}`, async () => {
-      assertRefused(
-        await run({ 'rewind.config.js': `module.exports = ${exports}` }),
-        `rewind.config.js has to give an object with settings, not ${what}.`,
-      );
     });
   }
 
@@ -189,36 +227,27 @@ describe('a mistake in the config', () => {
     );
   });
 
-  it('is named: two config files at once', async () => {
-    const finished = await run({ 'rewind.config.js': '', 'rewind.config.json': {} });
-    assert.match(
-      firstLine(finished),
-      /^REWIND_CONFIG: There is more than one config file in .*: rewind\.config\.js and rewind\.config\.json\.$/,
-    );
-    assert.notEqual(finished.code, 0);
-  });
+  for (const { what, files, env = {}, line } of FILES) {
+    it(`is found: ${what}`, async () => {
+      const p = project({ files });
+      try {
+        await assert.rejects(loadConfig({ cwd: p.dir, env }), (error: RewindError) => {
+          assert.equal(error.code, 'REWIND_CONFIG');
+          assert.match(error.problem.split('\n')[0] ?? '', line);
+          return true;
+        });
+      } finally {
+        p.remove();
+      }
+    });
 
-  it('is named: REWIND_CONFIG with a file that is not there', async () => {
-    const finished = await run({}, REGISTER, { REWIND_CONFIG: 'conf/rewind.js' });
-    assert.match(
-      firstLine(finished),
-      /^REWIND_CONFIG: REWIND_CONFIG names conf\/rewind\.js, and there is no such file \(looked at .*\)\.$/,
-    );
-    assert.notEqual(finished.code, 0);
-  });
-
-  it('is named: REWIND_CONFIG with a kind of file that is no config', async () => {
-    assertRefused(
-      await run({ 'conf.yml': 'a: 1' }, REGISTER, { REWIND_CONFIG: 'conf.yml' }),
-      'REWIND_CONFIG names conf.yml, which is no kind of file a config can be.',
-    );
-  });
-
-  it('is named: JSON that is none', async () => {
-    const finished = await run({ 'rewind.config.json': '{ "default": }' });
-    assert.match(firstLine(finished), /^REWIND_CONFIG: rewind\.config\.json is not valid JSON: Unexpected token/);
-    assert.notEqual(finished.code, 0);
-  });
+    it(`is named: ${what} @full`, async () => {
+      const finished = await run(files, REGISTER, env);
+      const first = firstLine(finished);
+      assert.match(first.replace('REWIND_CONFIG: ', ''), line);
+      assertRefused(finished, first.replace('REWIND_CONFIG: ', ''));
+    });
+  }
 
   it('is named: TypeScript without a loader', async () => {
     assertRefused(
@@ -247,17 +276,7 @@ describe('a mistake in the config', () => {
     assert.match(finished.output, /Node\.js finds a TypeScript file only by its whole name: `\.\/db\.ts`/);
   });
 
-  it('is named: an ES module without a default export', async () => {
-    assertRefused(
-      await run({ 'rewind.config.mjs': 'export const seed = () => {}; export const knex = 1;' }),
-      'rewind.config.mjs has no default export, only knex, seed.',
-    );
-  });
-
-  it('is named: a file that exports nothing, by whichever slip', async () => {
-    for (const text of ['module.export = { default: "nodb" };', 'exports = { default: "nodb" };']) {
-      assertRefused(await run({ 'rewind.config.js': text }), 'rewind.config.js exports nothing.');
-    }
+  it('is none: an empty object', async () => {
     const { code } = await run({ 'rewind.config.js': 'module.exports = {};' });
     assert.equal(code, 0, 'nothing to say is said');
   });
@@ -295,24 +314,6 @@ describe('a config that throws while it is loaded', () => {
     assertRefused(finished, "rewind.config.js could not be loaded: Cannot find module './nope'");
     assert.match(finished.stderr, /^- .*rewind\.config\.js$/m);
     assert.doesNotMatch(finished.stderr, /^- .*node_modules/m);
-  });
-
-  it('tells of a promise of settings that is rejected in the same way', async () => {
-    assertRefused(
-      await run({ 'rewind.config.js': "module.exports = Promise.reject(new Error('no settings'))" }),
-      'rewind.config.js could not be loaded: no settings',
-    );
-    assertRefused(
-      await run({ 'rewind.config.mjs': "export default Promise.reject(new Error('no settings'))" }),
-      'rewind.config.mjs could not be loaded: no settings',
-    );
-  });
-
-  it('names what was thrown even if it is no Error', async () => {
-    assertRefused(
-      await run({ 'rewind.config.js': "throw 'a tantrum'" }),
-      'rewind.config.js could not be loaded: a tantrum',
-    );
   });
 });
 

@@ -64,6 +64,9 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   'a worker that is cut off': { mode: 'schema', body: 'process.disconnect()', args: PARALLEL },
 };
 
+/** For `test:full`: each signal, each mode, each way to leave, and a worker are in the others. */
+const WAITS = /--parallel|in a worker|cut off|SIGHUP|exit\(0\), in a truncate/;
+
 describe('a run that is ended by', function () {
   this.timeout(120_000);
   const given = eachWithUsers();
@@ -108,7 +111,7 @@ describe('a run that is ended by', function () {
     );
 
   for (const [what, ending] of Object.entries(ENDINGS)) {
-    it(`${what}${full(ending.args !== undefined && what !== 'SIGKILL of a worker')}`, async () => {
+    it(`${what}${full(WAITS.test(what))}`, async () => {
       const ended = await end(ending);
       assert.ok(ended.code !== 0, ended.output);
       if (ending.signal === 'SIGKILL') assert.equal(ended.signal, 'SIGKILL');

@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import { createDatabase } from '../support/database';
 import { project } from '../support/project';
 import { assertGreen, run, SPEC, together } from '../support/run';
+import { full } from '../support/tiers';
 import { MANAGED, USERS, eachWithUsers, usersOf } from '../support/users';
 
 describe('a run, however it is started and whatever it meets,', () => {
@@ -345,18 +346,18 @@ describe('a run, however it is started and whatever it meets,', () => {
     assertGreen(outcome);
   });
 
-  it('starts on the baseline after a run that was killed in a committing test', async () => {
-    const specs = {
-      'a.spec.js': `
+  for (const config of [MANAGED, undefined]) {
+    it(`starts on the baseline after a run that was killed in a committing test${config ? '' : ', without a config too'}${full(!config)}`, async () => {
+      const specs = {
+        'a.spec.js': `
         it('is killed @truncate', async () => {
           assert.equal(await names(), 'ann,bob');
           await db('users').where({ name: 'ann' }).del();
           await db('users').insert({ name: 'cy' });
           if (process.env.KILL) process.kill(process.pid, 'SIGKILL');
         });`,
-      'b.spec.js': `it('rolls back', async () => assert.equal(await names(), 'ann,bob'));`,
-    };
-    for (const config of [MANAGED, undefined]) {
+        'b.spec.js': `it('rolls back', async () => assert.equal(await names(), 'ann,bob'));`,
+      };
       const killed = await run(specs, {
         database: given.database,
         env: { KILL: '1' },
@@ -368,8 +369,8 @@ describe('a run, however it is started and whatever it meets,', () => {
       assertGreen(next);
       assert.match(next.stderr, /killed.*baseline/);
       assert.equal(await usersNow(), 'ann,bob');
-    }
-  });
+    });
+  }
 
   it('gives each worker of --parallel its own database, and drops them all', async () => {
     const spec = (name: string): string => `

@@ -38,7 +38,7 @@ export async function createDatabase(
   sql = '',
   { server = serverUrl(), name = `rw_test_${randomBytes(5).toString('hex')}` } = {},
 ): Promise<TestDatabase> {
-  await on(server, (c) => c.query(`create database ${name}`));
+  await administer(`create database ${name}`, server);
   const url = urlOf(name, server);
   if (sql) await on(url, (c) => c.query(sql));
   return {
@@ -47,7 +47,7 @@ export async function createDatabase(
     query: async <Row>(text: string, values?: unknown[]) =>
       on(url, async (c) => (await c.query(text, values)).rows as Row[]),
     drop: async () => {
-      await on(server, (c) => c.query(`drop database if exists ${name} with (force)`));
+      await administer(`drop database if exists ${name} with (force)`, server);
     },
   };
 }
@@ -55,6 +55,25 @@ export async function createDatabase(
 /** After the databases in which they own anything, or have been granted anything. */
 export async function dropRoles(names: readonly string[], server = serverUrl()): Promise<void> {
   if (names.length > 0) await on(server, (c) => c.query(`drop role if exists ${names.join()}`));
+}
+
+/** What makes and drops the databases of this process. A connection costs the server more than what is asked on it. */
+let admin: Client | undefined;
+let before: Promise<unknown> = Promise.resolve();
+
+function administer(sql: string, server: string): Promise<unknown> {
+  if (server !== serverUrl()) return on(server, (c) => c.query(sql));
+  const ask = async (): Promise<unknown> => {
+    if (!admin) {
+      const client = new Client({ connectionString: server });
+      client.on('error', () => (admin = undefined));
+      await client.connect();
+      (client as unknown as { unref(): void }).unref(); // not in its types: the process may end
+      admin = client;
+    }
+    return admin.query(sql);
+  };
+  return (before = before.then(ask, ask));
 }
 
 async function on<T>(url: string, use: (client: Client) => Promise<T>): Promise<T> {
