@@ -51,8 +51,12 @@ describe('the next start', () => {
   }
 
   it('ends a server whose process and keeper were killed', async () => {
-    const killed = await killedRun(() => false);
-    assert.ok(await answers(killed.seen[0]?.directory ?? ''), 'the server is still there');
+    // Any other start on this machine may be the next one, and end it at once: then it has to be done again.
+    let killed: Ended;
+    let tries = 0;
+    do killed = await killedRun(() => false);
+    while (!(await answers(killed.seen[0]?.directory ?? '')) && ++tries < 5);
+    assert.ok(tries < 5, 'the server goes on without its keeper');
     assertNoTrace(await l.run(['lingers.js']));
     await assertNoTraceSoon(killed);
   });
