@@ -65,7 +65,8 @@ function administer(sql: string, server: string): Promise<unknown> {
   if (server !== serverUrl()) return on(server, (c) => c.query(sql));
   const ask = async (): Promise<unknown> => {
     if (!admin) {
-      const client = new Client({ connectionString: server });
+      // Not to the database that the server's URL names: while somebody is in it, nobody can make a copy of it.
+      const client = new Client({ connectionString: urlOf('postgres', server) });
       client.on('error', () => (admin = undefined));
       await client.connect();
       (client as unknown as { unref(): void }).unref(); // not in its types: the process may end
