@@ -155,9 +155,6 @@ const single = (name: string, body: string): Suite => ({
 export const ALONE = single('one test, one query', `assert.equal((await things.find(context.conn, 't0', 1)).n, 0);`);
 export const EMPTY = single('one empty test', '');
 
-/** Runs with mocha-rewind end by themselves: docs/adopt.md takes such a hook out. */
-const END = '{ afterAll: () => db.destroy() }';
-
 const APP = {
   'package.json': '{}',
   'db.js': `module.exports = require('knex')({ client: 'pg', connection: process.env.DATABASE_URL, pool: { min: 0, max: 5 } });`,
@@ -183,7 +180,7 @@ export function makeProject(suite: Suite, { setup = '', config }: Variant, peers
     ...suite.files,
     'setup.js': `const db = require('./db');
       const context = require('./context');
-      exports.mochaHooks = ${config === undefined ? END : '{}'};${setup}`,
+      exports.mochaHooks = { afterAll: () => db.destroy() };${setup}`,
     ...(config === undefined ? {} : { 'rewind.config.js': config }),
   };
   for (const [name, text] of Object.entries(files)) {
