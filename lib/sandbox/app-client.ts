@@ -5,6 +5,7 @@ import {
   Clients,
   ClientStream,
   frames,
+  ServerParameters,
   type Context,
   type ErrorFields,
   type Profile,
@@ -148,7 +149,7 @@ function onStreams(driver: ClientClass): OnStreams {
   return known;
 }
 
-const NOBODY: Profile = { parameters: new Map([['client_encoding', 'UTF8']]) as never, pid: 0 };
+const NOBODY: Profile = { parameters: new ServerParameters([['client_encoding', 'UTF8']]), pid: 0 };
 
 /** A connection that answers every use with an error, and needs no server to do so. */
 export async function nowhere(driver: ClientClass, settings: unknown, error: Error): Promise<AppConnection> {

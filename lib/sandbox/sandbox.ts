@@ -127,6 +127,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     if (job.isBundle) {
       const error = bundled(job.text);
       this.report(error);
+      if (session.tx) this.executor.controls.fail(session.tx);
       return fail(job, error);
     }
     const canceled = canceledBy(job);

@@ -52,7 +52,6 @@ const REPEATED =
   /^(BEGIN|DISCARD SEQUENCES|ROLLBACK|ROLLBACK AND CHAIN|(SAVEPOINT|RELEASE SAVEPOINT|ROLLBACK TO SAVEPOINT) rewind_\w+)$/;
 
 const STATUS = { [frames.Status.idle]: 'I', [frames.Status.open]: 'T', [frames.Status.failed]: 'E' } as const;
-const CODES = { I: frames.Status.idle, T: frames.Status.open, E: frames.Status.failed } as const;
 
 export class SandboxServer {
   readonly connection: ServerConnection;
@@ -62,15 +61,12 @@ export class SandboxServer {
   /** Texts of statements that came once, or more often. */
   private readonly seen = new Set<string>();
   private replaced: { readonly text: string; readonly by: Sent } | undefined;
-  private readonly onReady = ({ status }: { readonly status: keyof typeof CODES }): void => {
-    this.connection.status = CODES[status];
-  };
+  private readonly parsers: readonly ((bytes: Buffer) => void)[];
 
   constructor(private readonly client: PgClient) {
-    const { connection } = client;
-    const socket = connection.stream;
-    const parsers = socket.listeners('data') as ((chunk: Buffer) => void)[];
-    const between = (chunk: Buffer): void => parsers.forEach((parse) => parse(chunk));
+    const socket = client.connection.stream;
+    this.parsers = socket.listeners('data') as ((bytes: Buffer) => void)[];
+    const between = (frame: Buffer): void => this.parsers.forEach((parse) => parse(frame));
     socket.removeAllListeners('data');
     this.connection = new ServerConnection({
       socket,
@@ -81,8 +77,6 @@ export class SandboxServer {
       between,
     });
     this.connection.onUnasked = between;
-    // Ahead of pg's own listener, which calls back.
-    connection.prependListener('readyForQuery', this.onReady);
     this.names = new SharedNames(this.connection.names, {
       textOf: ({ text }) => (text === this.replaced?.text && this.replaced.by.text) || text,
       searchPathOf: () => '',
@@ -96,8 +90,8 @@ export class SandboxServer {
 
   /** The pg client has its session to itself again. */
   release(): void {
-    this.client.connection.removeListener('readyForQuery', this.onReady);
     this.connection.release();
+    for (const parse of this.parsers) this.client.connection.stream.on('data', parse);
   }
 
   /** Whether a statement of the app's is worth a name on the server: its text has come before. */

@@ -49,17 +49,19 @@ export class ServerConnection {
   private fatal: Buffer | undefined;
   private broken: Error | undefined;
   private readonly range = new FrameRange();
-  private readonly onData = (chunk: Buffer): void => this.data(chunk);
+  private readonly listeners = {
+    data: (chunk: Buffer): void => this.data(chunk),
+    drain: (): void => this.onDrain(),
+    error: (error: Error): void => void (this.broken = error),
+    close: (): void => this.end(),
+  };
 
   constructor(private readonly session: OpenSession) {
     const { socket } = session;
     this.parameters = new ServerParameters(session.parameters);
     this.pid = session.pid;
-    socket.on('data', this.onData);
-    socket.on('drain', () => this.onDrain());
-    socket.on('error', (error: Error) => (this.broken = error));
-    socket.once('close', () => this.end());
-    socket.unref?.();
+    for (const [event, listener] of Object.entries(this.listeners)) socket.on(event, listener);
+    this.hold(false);
   }
 
   batch(): Batch {
@@ -118,8 +120,16 @@ export class ServerConnection {
 
   /** Leaves the session to the driver that has opened it. */
   release(): void {
-    this.session.socket.removeListener('data', this.onData);
-    if (this.session.between) this.session.socket.on('data', this.session.between);
+    const { socket } = this.session;
+    for (const [event, listener] of Object.entries(this.listeners)) socket.removeListener(event, listener);
+  }
+
+  /** Whether the process has to stay for an answer. */
+  private hold(holds: boolean): void {
+    const { socket, between } = this.session;
+    if (between) return;
+    if (holds) socket.ref?.();
+    else socket.unref?.();
   }
 
   /** Ends the session once it has done what it was sent. */
@@ -133,7 +143,7 @@ export class ServerConnection {
     const { batch } = job;
     let { frames } = batch;
     this.jobs.push(job);
-    if (this.jobs.length === 1) this.session.socket.ref?.();
+    if (this.jobs.length === 1) this.hold(true);
     if (this.skipping) {
       frames = batch.steps.some((step) => step.sync) ? [SYNC] : [];
       this.skipping = false;
@@ -171,10 +181,6 @@ export class ServerConnection {
   // --- from the server
 
   private data(chunk: Buffer): void {
-    if (this.jobs.length === 0 && this.session.between) {
-      this.names.unnamed = this.names.unnamedPortal = undefined; // the driver's may have taken their places
-      return this.session.between(chunk);
-    }
     try {
       this.cutter.push(chunk);
     } catch (error) {
@@ -186,6 +192,7 @@ export class ServerConnection {
 
   private frame(type: number, chunk: Buffer, start: number, end: number): void {
     let job = this.jobs[0];
+    if (!job && this.session.between) return this.pass(type, chunk, start, end);
     let step = job?.steps[job.at];
     if (step && step.made === undefined && type === Backend.dataRow) {
       if (step.shown) this.show(chunk, start, end);
@@ -209,6 +216,14 @@ export class ServerConnection {
       default:
         if (job && step) this.answer(type, job, step, chunk, start, end);
     }
+  }
+
+  /** To the driver, whose statement and portal may have taken the places of those without a name. */
+  private pass(type: number, chunk: Buffer, start: number, end: number): void {
+    this.names.unnamed = this.names.unnamedPortal = undefined;
+    if (type === Backend.readyForQuery) this.status = chunk[end - 1] as Status;
+    else if (type === Backend.parameterStatus) this.parameter(chunk, start);
+    this.session.between?.(chunk.subarray(start, end));
   }
 
   private answer(type: number, job: Job, step: Step, chunk: Buffer, start: number, end: number): void {
@@ -287,7 +302,7 @@ export class ServerConnection {
   private finish(job: Job, status: Status | undefined): void {
     const tail = this.range.take();
     this.jobs.shift();
-    if (this.jobs.length === 0) this.session.socket.unref?.();
+    if (this.jobs.length === 0) this.hold(false);
     const { failed, error, committed } = job;
     job.owner.done({ status, failed, error, committed, tail });
     if (this.jobs.length === 0) for (const held of this.held.splice(0)) this.run(held.batch, held.owner);

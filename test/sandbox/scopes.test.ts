@@ -165,6 +165,20 @@ describe('the sandbox, scope by scope', () => {
     assert.equal(await vs(knex), 'b');
   });
 
+  it('leaves nothing on a connection that it gives back, and lets it keep the process alive', async () => {
+    const seen: unknown[] = [];
+    for (let i = 0; i < 3; i++) {
+      await vs(knex);
+      const { stream } = (sandbox as RollbackSandbox).pinned?.client.connection ?? {};
+      assert.ok(stream);
+      const alive = (stream as unknown as { _handle: { hasRef(): boolean } })._handle.hasRef();
+      await sandbox.release();
+      seen.push([alive, ...['data', 'drain', 'error', 'close'].map((event) => stream.listenerCount(event))]);
+    }
+    assert.deepEqual(seen, [seen[0], seen[0], seen[0]]);
+    assert.equal((seen[0] as unknown[])[0], true);
+  });
+
   it('keeps the data of a suite when the instance that its connection came from is destroyed', async () => {
     const suite = enter('suite', 'suite');
     const first = knexFactory({ client: 'pg', connection: db.url, pool: { min: 0, max: 2 } });

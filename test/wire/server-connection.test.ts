@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { Client } from 'pg';
 import {
   Answer,
   type Batch,
@@ -9,6 +11,8 @@ import {
   type Outcome,
   ServerConnection,
 } from '../../lib/wire';
+import { urlOf } from '../support/database';
+import { random, Rechunked } from '../support/rechunk';
 import { wireDatabase } from '../support/wire-database';
 import { untilActive } from './programs';
 
@@ -212,6 +216,38 @@ describe('a server connection', () => {
     await running;
     assert.equal(alive(), before);
     server.quit();
+  });
+
+  it('gives a driver whole frames between batches, whatever the chunks are, and has the session again', async () => {
+    const client = new Client({ connectionString: urlOf(database.name) });
+    await client.connect();
+    await client.query('listen between');
+    const opened = client as unknown as { connection: { stream: Socket }; processID: number };
+    const { stream } = opened.connection;
+    const parsers = stream.listeners('data') as ((bytes: Buffer) => void)[];
+    stream.removeAllListeners('data');
+    const heard: (string | undefined)[] = [];
+    client.on('error', () => {}); // it is not ended as pg would end it
+    client.on('notification', ({ payload }) => heard.push(payload));
+    const server = new ServerConnection({
+      socket: new Rechunked(stream, random(7), 9),
+      ...{ parameters: [], pid: opened.processID, secret: Buffer.alloc(4), dial: () => stream },
+      between: (frame) => parsers.forEach((parse) => parse(frame)),
+    });
+    server.onUnasked = (frame) => parsers.forEach((parse) => parse(frame));
+    for (let i = 0; i < 20; i++) {
+      const { rows } = await client
+        .query(`set application_name to 'a${i}'; select pg_notify('between', '${i}')`)
+        .then((results) => (results as unknown as { rows: object[] }[])[1] ?? { rows: [] });
+      assert.equal(rows.length, 1);
+      assert.equal(server.parameters.get('application_name'), `a${i}`);
+      await told(server, server.batch().query(`select pg_notify('between', 'batch ${i}')`));
+    }
+    await client.query('begin');
+    assert.equal(server.status, frames.Status.open);
+    await client.query('commit');
+    assert.equal(heard.length, 40);
+    stream.destroy();
   });
 
   it('reads no further than its client does', async () => {
