@@ -9,6 +9,7 @@ import {
   type Context,
   type ErrorFields,
   type Profile,
+  type Request,
   type Route,
   type Segment,
 } from '../wire';
@@ -55,7 +56,7 @@ export class AppConnection {
     settings: unknown,
   ) {
     this.stream = new ClientStream(clients, () => route);
-    this.stream.client.takeContext = () => this.takeContext();
+    this.stream.client.takeContext = (requests) => this.takeContext(requests);
     this.client = new (onStreams(driver))(settings, this);
     connections.set(this.client, this);
     this.client.on('drain', () => (this.contexts.length = 0)); // pg refuses some queries before it sends anything
@@ -77,9 +78,11 @@ export class AppConnection {
     }
   }
 
-  private takeContext(): Context {
+  /** Of a query that has waited inside the client it is its own; what goes on with a cursor is sent where it is asked for. */
+  private takeContext(requests: readonly Request[]): Context {
     this.sent++;
-    return (this.calling === 0 && this.contexts.shift()) || contextOf(scopeContext.getStore());
+    const begins = requests.some(({ kind }) => kind === 'query' || kind === 'bind');
+    return (begins && this.calling === 0 && this.contexts.shift()) || contextOf(scopeContext.getStore());
   }
 
   /** An error that the client is about to be told. What can't cross the wire is given back on the other side. */

@@ -51,7 +51,7 @@ export class ClientConnection implements Client {
   /** By name: what it has open on a server connection that others use too. */
   readonly portals = new Map<string, Portal>();
   /** In whose async context a segment was sent: where a driver queues by itself, not the one that its write comes in. */
-  takeContext: () => Context = () => new AsyncResource('REWIND_SEGMENT');
+  takeContext: (requests: readonly Request[]) => Context = () => new AsyncResource('REWIND_SEGMENT');
   private readonly cutter = new FrameCutter((type, chunk, start, end) => {
     if (this.closed) return;
     this.frame(type, start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
@@ -139,7 +139,7 @@ export class ClientConnection implements Client {
   private submit(end: SegmentEnd): void {
     const { requests } = this;
     this.requests = [];
-    this.waiting.push(new Segment(this, requests, end, this.takeContext()));
+    this.waiting.push(new Segment(this, requests, end, this.takeContext(requests)));
     this.next();
   }
 

@@ -232,6 +232,25 @@ describe('the sandbox, scope by scope', () => {
       });
     });
 
+    it('are told from what their client sends meanwhile for a cursor of the running test', async () => {
+      const ended = enter('test', 'the guilty one');
+      await vs(knex);
+      leave(ended);
+      ended.ended = true;
+      await inTest('innocent', async () => {
+        const client = await knex.client.acquireConnection();
+        const cursor = client.query(new Cursor('select g from generate_series(1, 3) g'));
+        const late = scopeContext.run(ended, () => err(client.query('select 1')));
+        const pages = [await cursor.read(2), await cursor.read(2), await cursor.read(2)] as unknown[][];
+        assert.deepEqual(
+          pages.map((page) => page.length),
+          [2, 1, 0],
+        );
+        assert.equal(await late, 'REWIND_LATE_QUERY');
+        await knex.client.releaseConnection(client);
+      });
+    });
+
     it('reach the app whole: by promise, by callback, and from a transaction', async () => {
       const test = enter('test', 'careless');
       const trx = await knex.transaction();
