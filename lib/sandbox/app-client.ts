@@ -42,20 +42,30 @@ export function originOf(segment: Segment): Scope | undefined {
 /** What a new connection is sent for its settings; who sends more than that is no pool. */
 const MOST_AT_START = 100;
 
+/** A database that a connection may have a session in. */
+interface Place {
+  /** Undefined for the one that its settings name. */
+  readonly database: string | undefined;
+  readonly route: OwnRoute<ServerSession>;
+  /** The session has been used since it was new. */
+  used: boolean;
+}
+
 export class AppConnection {
   readonly client: PgClient & { __knex__disposed?: unknown };
   readonly stream: ClientStream;
   /** Its pool is still giving it its settings: it has not been handed out. */
   isNew = true;
+  /** The test that has taken it in time: it is waited for, and so is what it sends. */
+  takenIn: Scope | undefined;
   /** Its pool has given it up, though somebody has it. */
   evicted = false;
   /** What it was sent while it was new. */
   private readonly atStart: (readonly Request[])[] = [];
-  private readonly own: OwnRoute<ServerSession>;
-  /** Its session has been used since it was new. */
-  private used = false;
+  private readonly own: Place;
+  /** In another database, which its pool leads to, or has led to. */
+  private away: Place | undefined;
   private lent: ServerSession | undefined;
-  private away: { readonly database: string; readonly route: OwnRoute<ServerSession> } | undefined;
   private session: Session | undefined;
   private keeps = true;
   /** The error of ours that the client is just about to be told. */
@@ -71,9 +81,9 @@ export class AppConnection {
     private readonly pool: AppPool,
     entrance?: Entrance,
   ) {
-    this.stream = new ClientStream(clients, () => entrance ?? this.own);
+    this.stream = new ClientStream(clients, () => entrance ?? this.here.route);
     const { client } = this.stream;
-    this.own = new OwnRoute(client, () => this.open());
+    this.own = this.place(undefined);
     client.takeContext = (requests) => this.takeContext(requests);
     if (!entrance) client.choose = (segment) => this.choose(segment);
     client.onLeft = () => this.left();
@@ -89,7 +99,7 @@ export class AppConnection {
 
   private choose(segment: Segment): Route | Promise<Route> {
     const { session } = this;
-    if (segment.context === AT_START) return this.own;
+    if (segment.context === AT_START) return this.here.route;
     if (session?.cut !== undefined) return session; // what was begun there must not go on elsewhere
     const admitted = this.pool.admit();
     if (!(admitted instanceof Promise)) return this.routeTo(admitted, segment);
@@ -104,15 +114,14 @@ export class AppConnection {
         return this.into(admitted.sandbox as RollbackSandbox);
       case 'pool': {
         const late = lateOrigin(originOf(segment));
-        if (late) {
+        if (late && late !== this.takenIn) {
           const error = lateQuery(late, textOf(segment));
           this.pool.onLate?.(error, late);
           return this.refusal(error);
         }
-        const { elsewhere } = this.pool;
-        if (elsewhere !== undefined) return this.routeAway(elsewhere);
-        this.used = true;
-        return this.own;
+        const { here } = this;
+        here.used = true;
+        return here.route;
       }
     }
   }
@@ -149,12 +158,20 @@ export class AppConnection {
     return this.session;
   }
 
-  private routeAway(database: string): Route {
-    if (this.away?.database === database) return this.away.route;
-    this.leadHome();
+  /** Where its pool leads. */
+  private get here(): Place {
+    const { elsewhere } = this.pool;
+    if (elsewhere === undefined) return this.own;
+    if (this.away?.database !== elsewhere) {
+      this.leadHome();
+      this.away = this.place(elsewhere);
+    }
+    return this.away as Place;
+  }
+
+  private place(database: string | undefined): Place {
     const route = new OwnRoute(this.stream.client, () => this.open(database));
-    this.away = { database, route };
-    return route;
+    return { database, route, used: false };
   }
 
   /** Its session in another database, if it has one, is ended, whatever is under way on it. */
@@ -162,8 +179,12 @@ export class AppConnection {
     const { away } = this;
     this.away = undefined;
     if (!away) return;
-    if (away.route.idle) void away.route.park();
-    else void away.route.kill();
+    const { client } = this.stream;
+    if (client.leadsTo(away.route)) {
+      if (!client.idle) return void away.route.kill();
+      client.redirect(this.own.route);
+    }
+    void away.route.leave();
   }
 
   // --- its real session
@@ -192,13 +213,15 @@ export class AppConnection {
 
   /** A session as it is when it is new. */
   async lend(): Promise<ServerSession> {
-    const lent = this.canLend ? this.own.lend() : undefined;
-    return lent ? (this.lent = lent) : this.open();
+    const { route, database } = this.here;
+    const lent = this.canLend ? route.lend() : undefined;
+    return lent ? (this.lent = lent) : this.open(database);
   }
 
   /** Whether it has such a session at hand. */
   get canLend(): boolean {
-    return !this.used && !this.isNew && this.own.idle !== undefined;
+    const { used, route } = this.here;
+    return !used && !this.isNew && route.idle !== undefined;
   }
 
   /** False if it has not been lent by this connection, or is not wanted any more. */
@@ -206,14 +229,15 @@ export class AppConnection {
     if (this.lent !== session) return false;
     this.lent = undefined;
     session.keepsProcess = this.keeps;
-    return this.own.takeBack(session);
+    return this.here.route.takeBack(session);
   }
 
   /** After a test that commits: the next one finds the session as it was when it was new. */
   async renew(): Promise<void> {
-    const session = this.used && this.stream.client.idle ? this.own.idle : undefined;
+    const { here } = this;
+    const session = here.used && this.stream.client.idle ? here.route.idle : undefined;
     if (!session) return;
-    this.used = false;
+    here.used = false;
     const discarded = session.exec((batch) => batch.ownOnce('discard all').sync(false));
     await Promise.all([discarded, ...this.start(session)]).catch(() => session.kill());
   }
@@ -221,6 +245,7 @@ export class AppConnection {
   /** It goes back to its pool, or is handed out for something else than a rolled-back test. */
   settle(): void {
     const { session } = this;
+    this.takenIn = undefined;
     if (session) (session.host as RollbackSandbox).checkouts.checkin(session);
   }
 
@@ -231,28 +256,28 @@ export class AppConnection {
 
   /** Ends its session if nothing is under way on it, as long as nothing is sent. */
   park(): Promise<void> {
-    return this.own.park();
+    return this.own.route.park();
   }
 
   /** Cuts its sessions off, whatever is under way on them. */
   async kill(): Promise<void> {
-    await Promise.all([this.own.kill(), this.away?.route.kill()]);
+    await Promise.all([this.own.route.kill(), this.away?.route.kill()]);
   }
 
   get pids(): readonly number[] {
-    return [this.own, this.away?.route].flatMap((route) => route?.current?.pid ?? []);
+    return [this.own, this.away].flatMap((place) => place?.route.current?.pid ?? []);
   }
 
   /** Whether its session keeps the process alive while nothing is under way. */
   keep(keeps: boolean): void {
     this.keeps = keeps;
-    for (const route of [this.own, this.away?.route]) if (route?.current) route.current.keepsProcess = keeps;
+    for (const place of [this.own, this.away]) if (place?.route.current) place.route.current.keepsProcess = keeps;
   }
 
   private async left(): Promise<void> {
     this.pool.gone(this);
     await this.lent?.onWanted?.();
-    await Promise.all([this.own.leave(), this.away?.route.leave()]);
+    await Promise.all([this.own.route.leave(), this.away?.route.leave()]);
   }
 
   /** What it shows as its process id. */

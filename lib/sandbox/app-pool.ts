@@ -57,6 +57,8 @@ export class AppPool implements ManagedPool, RealSource {
   private readonly sandboxes = new Set<RollbackSandbox>();
   private readonly address: ReturnType<typeof addressOf>;
   private letGo = false;
+  /** How often connections were taken away: who has waited then may be a test that has ended. */
+  private evictions = 0;
 
   /** `settings`: those that connections of our own are made with; a new client of the app's comes with its own. */
   constructor(
@@ -115,11 +117,14 @@ export class AppPool implements ManagedPool, RealSource {
       const client = await nowhere(this.driver, await this.settings(), refusal, this);
       return Object.assign(client, { release: () => {} }); // as pg's pools have it
     }
+    const origin = scopeContext.getStore();
     for (;;) {
+      const { evictions } = this;
       const client = await take();
       const connection = appConnectionOf(client);
       if (connection) {
         await this.note(connection, to, site);
+        if (evictions === this.evictions) connection.takenIn = origin;
         return client;
       }
       this.seam.evict(client); // it was made before we came
@@ -251,6 +256,7 @@ export class AppPool implements ManagedPool, RealSource {
 
   evict(connections: ReadonlySet<object>): readonly string[] {
     const evicted = this.seam.taken.filter((client) => connections.has(client));
+    this.evictions++;
     for (const client of evicted) {
       void appConnectionOf(client)?.kill();
       this.seam.evict(client);

@@ -63,7 +63,9 @@ export class OwnRoute<Server extends ServerConnection = ServerConnection> implem
   /** Its session is somebody else's from now on. What the client sends here meanwhile gets another one. */
   lend(): Server | undefined {
     const server = this.idle;
-    if (server) this.server = this.opening = undefined;
+    if (!server) return undefined;
+    this.server = this.opening = undefined;
+    server.onUnasked = server.onDrain = server.onForgotten = server.onEnded = () => {};
     return server;
   }
 
