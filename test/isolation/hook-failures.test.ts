@@ -172,7 +172,7 @@ for (const mocha of VERSIONS) {
     for (const args of [[], PARALLEL]) {
       const how = args.length > 0 ? 'in parallel' : 'serially';
 
-      it(`fails there, and nowhere else, and leaves no row, ${how}`, async () => {
+      it(`fails there, and nowhere else, and leaves no row, ${how}${full(args.length > 0)}`, async () => {
         const all = Object.entries(ROWS).flatMap(([name, row]) => TAGS.map((tag) => ({ name, row, tag })));
         const specs = Object.fromEntries(
           all.map(({ name, row, tag }, i) => [`row${String(i)}.spec.js`, TOOLS + textOf(name, row, tag)]),
