@@ -192,7 +192,7 @@ for (const mocha of VERSIONS) {
     }
 
     for (const [name, { spec, fails, passes }] of Object.entries(ROOT_ROWS)) {
-      it(`at the root, in a ${name.replace('root ', '')} hook, ends the run, and leaves no row`, async () => {
+      it(`at the root, in a ${name.replace('root ', '')} hook, ends the run, and leaves no row${full(name !== 'root before')}`, async () => {
         const specs = { 'row.spec.js': TOOLS + spec, 'next.spec.js': `it('next', () => {});` };
         const outcome = await run(specs, { database: given.database, config: MANAGED, mocha });
         assertFailures(outcome.failed, fails, outcome.stderr);
