@@ -158,7 +158,7 @@ const title = 'the HTML report, in a browser';
       for (const colour of ['#3d7fd6', '#e0912f', '#d42e4b']) assert.ok(painted.includes(colour), colour);
     });
 
-    it('is dark where the system is', async () => {
+    it('is dark where the system is @full', async () => {
       await open(jsonReport(sampleTests(100)), 'dark');
       assert.equal(await page.evaluate('getComputedStyle(document.body).backgroundColor'), 'rgb(18, 21, 26)');
       assert.ok((await colours()).includes('#4c8ce0'));
@@ -194,7 +194,7 @@ const title = 'the HTML report, in a browser';
       assert.match((await shown()) ?? '', /^20 of 60 /);
     });
 
-    it('zooms to what one drags over, and back; by keys and buttons too', async () => {
+    it('zooms to what one drags over, and back; by keys and buttons too @full', async () => {
       await open(jsonReport(sampleTests(1_000)));
       const phases = async (): Promise<boolean> => (await colours()).includes('#e0912f');
       assert.equal(await phases(), true);
@@ -212,7 +212,7 @@ const title = 'the HTML report, in a browser';
       assert.equal(await phases(), true);
     });
 
-    it('has a lane for each worker', async () => {
+    it('has a lane for each worker @full', async () => {
       const height = async (workers: number): Promise<number> => {
         const tests = sampleTests(60).map((test, i) => ({ ...test, worker: workers > 1 ? String(i % workers) : null }));
         await open(jsonReport(tests, { workers }));
