@@ -90,6 +90,11 @@ export class AppPools {
     return [...this.#pools].flatMap((pool) => pool.evict(kept));
   }
 
+  /** What a committing test has set, locked, made temporary or listened to on its connections, the next one doesn't find. */
+  async renew(): Promise<void> {
+    await Promise.all(Array.from(this.#pools, (pool) => pool.renew()));
+  }
+
   #taken(): readonly object[] {
     return [...this.#pools].flatMap((pool) => pool.taken());
   }

@@ -15,6 +15,7 @@ export const truncate: ModeStrategy = {
   async depart(database, scope) {
     const waited = await database.pools.quiet(scope);
     const sites = waited === 'in vain' ? database.pools.evict() : [];
+    await database.pools.renew();
     const restored = await database.restore();
     // An open transaction has been found, and charged, by the restore that it stood in the way of.
     if (waited !== 'not at all' && !restored?.blockers.some((blocker) => blocker.ended)) {

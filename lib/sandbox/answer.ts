@@ -125,15 +125,14 @@ export class Answer implements Body {
   finish(error?: Error): void {
     if (this.over) return;
     this.over = true;
-    if (error) this.made.push(errorResponse(this.job.connection.telling(error)));
+    if (error) this.made.push(errorResponse(this.job.session.connection.telling(error)));
     // What the server never saw is answered in a later turn all the same, as every answer of a real server.
     if (this.made.length > 0) realTimers.nextTick(() => this.tell(error !== undefined));
     else this.tell(false);
   }
 
   private tell(failed: boolean): void {
-    const { cursor, segment } = this.job;
-    const { route } = this.job.connection;
+    const { cursor, segment, session } = this.job;
     const made = this.made.length > 0 ? Buffer.concat(this.made) : undefined;
     if (cursor) {
       this.made = failed ? [] : this.made;
@@ -146,7 +145,7 @@ export class Answer implements Body {
       this.flush();
       this.rest = made;
     }
-    const { status } = route;
+    const { status } = session;
     if (status === f.Status.idle) this.server?.names.portalsEnd(segment.client);
     if (segment.end !== 'flush') segment.finish(status, this.rest, this.server?.connection.parameters);
     else if (failed) segment.fail(this.rest, status);

@@ -2,26 +2,34 @@
 // with queries, cursors, streams, COPY and time-outs is pg's own doing; only where the frames go is ours.
 import { scopeContext, type Scope } from '../scope';
 import {
+  Answer,
   Clients,
   ClientStream,
   frames,
+  OwnRoute,
+  Refusal,
   ServerParameters,
   type Context,
+  type Entrance,
   type ErrorFields,
-  type Profile,
   type Request,
   type Route,
   type Segment,
 } from '../wire';
-import { counts, noteQuery } from './count';
-import { statementOf } from './overhear';
+import type { AppPool } from './app-pool';
+import { counts, noteQuery, statementOf } from './count';
+import type { Admission } from './index';
+import { lateOrigin, lateQuery } from './origin';
+import { redirected } from './own';
 import type { ClientClass, PgClient } from './pg-types';
+import type { RollbackSandbox } from './sandbox';
+import { ServerSession } from './server-session';
+import { Session } from './session';
 
 const clients = new Clients();
 const connections = new WeakMap<object, AppConnection>();
-let serial = 0;
 
-/** Our side of a connection that an app holds; undefined for a real one. */
+/** Our side of a connection that an app holds; undefined for one that was made before we came. */
 export function appConnectionOf(client: unknown): AppConnection | undefined {
   return typeof client === 'object' && client !== null ? connections.get(client) : undefined;
 }
@@ -31,18 +39,35 @@ export function originOf(segment: Segment): Scope | undefined {
   return (segment.context as ScopeContext).scope;
 }
 
-/** Where such a connection leads. `pid` is what it shows as its process id. */
-export interface AppRoute extends Route {
-  readonly pid: number;
-  /** Of the app's transaction. */
-  readonly status: frames.Status;
+/** What a new connection is sent for its settings; who sends more than that is no pool. */
+const MOST_AT_START = 100;
+
+/** A database that a connection may have a session in. */
+interface Place {
+  /** Undefined for the one that its settings name. */
+  readonly database: string | undefined;
+  readonly route: OwnRoute<ServerSession>;
+  /** The session has been used since it was new. */
+  used: boolean;
 }
 
 export class AppConnection {
-  readonly client: PgClient & { __knexUid?: string; __knex__disposed?: unknown };
+  readonly client: PgClient & { __knex__disposed?: unknown };
   readonly stream: ClientStream;
-  /** It must not go back to a pool. */
-  disposed = false;
+  /** Its pool is still giving it its settings: it has not been handed out. */
+  isNew = true;
+  /** The test that has taken it in time: it is waited for, and so is what it sends. */
+  takenIn: Scope | undefined;
+  /** Its pool has given it up, though somebody has it. */
+  evicted = false;
+  /** What it was sent while it was new. */
+  private readonly atStart: (readonly Request[])[] = [];
+  private readonly own: Place;
+  /** In another database, which its pool leads to, or has led to. */
+  private away: Place | undefined;
+  private lent: ServerSession | undefined;
+  private session: Session | undefined;
+  private keeps = true;
   /** The error of ours that the client is just about to be told. */
   private told: Error | undefined;
   /** Contexts of queries that wait inside the client. */
@@ -51,39 +76,247 @@ export class AppConnection {
   private sent = 0;
 
   constructor(
-    driver: ClientClass,
-    readonly route: AppRoute,
-    settings: unknown,
+    private readonly driver: ClientClass,
+    private readonly settings: unknown,
+    private readonly pool: AppPool,
+    entrance?: Entrance,
   ) {
-    this.stream = new ClientStream(clients, () => route);
-    this.stream.client.takeContext = (requests) => this.takeContext(requests);
+    this.stream = new ClientStream(clients, () => entrance ?? this.here.route);
+    const { client } = this.stream;
+    this.own = this.place(undefined);
+    client.takeContext = (requests) => this.takeContext(requests);
+    if (!entrance) client.choose = (segment) => this.choose(segment);
+    client.onLeft = () => this.left();
+    this.stream.onKeep = (keeps) => this.keep(keeps);
     this.client = new (onStreams(driver))(settings, this);
     connections.set(this.client, this);
     this.client.on('drain', () => (this.contexts.length = 0)); // pg refuses some queries before it sends anything
     this.client.connection.prependListener('errorMessage', (message: Error) => this.restore(message));
-    this.client.__knexUid = `__rewind${++serial}`;
+    if (!entrance) pool.made(this);
   }
+
+  // --- where it leads
+
+  private choose(segment: Segment): Route | Promise<Route> {
+    const { session } = this;
+    if (segment.context === AT_START) return this.here.route;
+    if (session?.cut !== undefined) return session; // what was begun there must not go on elsewhere
+    const admitted = this.pool.admit();
+    if (!(admitted instanceof Promise)) return this.routeTo(admitted, segment);
+    return admitted.then((to) => this.routeTo(to, segment));
+  }
+
+  private routeTo(admitted: Admission, segment: Segment): Route | Promise<Route> {
+    switch (admitted.to) {
+      case 'nowhere':
+        return this.refusal(admitted.error);
+      case 'sandbox':
+        return this.into(admitted.sandbox as RollbackSandbox);
+      case 'pool': {
+        const late = lateOrigin(originOf(segment));
+        if (late && late !== this.takenIn) {
+          const error = lateQuery(late, textOf(segment));
+          this.pool.onLate?.(error, late);
+          return this.refusal(error);
+        }
+        const { here } = this;
+        here.used = true;
+        return here.route;
+      }
+    }
+  }
+
+  private refusal(error: Error): Route {
+    return new Refusal(() => this.telling(error));
+  }
+
+  private into(sandbox: RollbackSandbox): Route | Promise<Route> {
+    const session = this.sessionIn(sandbox);
+    session.level ??= sandbox.current;
+    const welcoming = this.enter(session);
+    if (!welcoming) return session;
+    return welcoming.then(
+      () => session,
+      (error: Error) => this.refusal(error),
+    );
+  }
+
+  /** Has the sandbox ready for this connection; undefined where it is. */
+  enter(session: Session): Promise<void> | undefined {
+    const sandbox = session.host as RollbackSandbox;
+    const { pinned } = sandbox;
+    if (pinned && !pinned.lost && !pinned.isOrphan && session.welcomedTo === pinned) return undefined;
+    this.pool.join(sandbox);
+    return sandbox.welcome(this.pool, this).then(() => {
+      session.welcomedTo = sandbox.pinned;
+    });
+  }
+
+  /** What the sandbox knows of this connection. */
+  sessionIn(sandbox: RollbackSandbox): Session {
+    if (this.session?.host !== sandbox) this.session = new Session(sandbox, this.pool, this);
+    return this.session;
+  }
+
+  /** Where its pool leads. */
+  private get here(): Place {
+    const { elsewhere } = this.pool;
+    if (elsewhere === undefined) return this.own;
+    if (this.away?.database !== elsewhere) {
+      this.leadHome();
+      this.away = this.place(elsewhere);
+    }
+    return this.away as Place;
+  }
+
+  private place(database: string | undefined): Place {
+    const route = new OwnRoute(this.stream.client, () => this.open(database));
+    return { database, route, used: false };
+  }
+
+  /** Its session in another database, if it has one, is ended, whatever is under way on it. */
+  leadHome(): void {
+    const { away } = this;
+    this.away = undefined;
+    if (!away) return;
+    const { client } = this.stream;
+    if (client.leadsTo(away.route)) {
+      if (!client.idle) return void away.route.kill();
+      client.redirect(this.own.route);
+    }
+    void away.route.leave();
+  }
+
+  // --- its real session
+
+  private async open(database?: string): Promise<ServerSession> {
+    const { driver } = this;
+    const there = database === undefined ? driver : redirected(driver, database);
+    const session = await ServerSession.open(there, this.settings);
+    if (!this.isNew) await Promise.all(this.start(session));
+    session.keepsProcess = this.keeps;
+    return session;
+  }
+
+  /** Sends what the connection was sent when it was new. */
+  private start(session: ServerSession): Promise<void>[] {
+    return this.atStart.map((requests) =>
+      session.exec((batch) => {
+        for (const { kind, frame } of requests) {
+          if (kind === 'query') batch.query(frame);
+          else batch.hide(frame, ANSWERS[kind]);
+        }
+        if (requests.at(-1)?.kind !== 'query') batch.sync(false);
+      }),
+    );
+  }
+
+  /** A session as it is when it is new. */
+  async lend(): Promise<ServerSession> {
+    const { route, database } = this.here;
+    const lent = this.canLend ? route.lend() : undefined;
+    return lent ? (this.lent = lent) : this.open(database);
+  }
+
+  /** Whether it has such a session at hand. */
+  get canLend(): boolean {
+    const { used, route } = this.here;
+    return !used && !this.isNew && route.idle !== undefined;
+  }
+
+  /** False if it has not been lent by this connection, or is not wanted any more. */
+  takeBack(session: ServerSession): boolean {
+    if (this.lent !== session) return false;
+    this.lent = undefined;
+    session.keepsProcess = this.keeps;
+    return this.here.route.takeBack(session);
+  }
+
+  /** After a test that commits: the next one finds the session as it was when it was new. */
+  async renew(): Promise<void> {
+    const { here } = this;
+    const session = here.used && this.stream.client.idle ? here.route.idle : undefined;
+    if (!session) return;
+    here.used = false;
+    const discarded = session.exec((batch) => batch.ownOnce('discard all').sync(false));
+    await Promise.all([discarded, ...this.start(session)]).catch(() => session.kill());
+  }
+
+  /** It goes back to its pool, or is handed out for something else than a rolled-back test. */
+  settle(): void {
+    const { session } = this;
+    this.takenIn = undefined;
+    if (session) (session.host as RollbackSandbox).checkouts.checkin(session);
+  }
+
+  /** Somebody has it still, whose scope has ended: others get its place in the pool. */
+  giveUp(): void {
+    this.pool.giveUp(this);
+  }
+
+  /** Ends its session if nothing is under way on it, as long as nothing is sent. */
+  park(): Promise<void> {
+    return this.own.route.park();
+  }
+
+  /** Cuts its sessions off, whatever is under way on them. */
+  async kill(): Promise<void> {
+    await Promise.all([this.own.route.kill(), this.away?.route.kill()]);
+  }
+
+  get pids(): readonly number[] {
+    return [this.own, this.away].flatMap((place) => place?.route.current?.pid ?? []);
+  }
+
+  /** Whether its session keeps the process alive while nothing is under way. */
+  keep(keeps: boolean): void {
+    this.keeps = keeps;
+    for (const place of [this.own, this.away]) if (place?.route.current) place.route.current.keepsProcess = keeps;
+  }
+
+  private async left(): Promise<void> {
+    this.pool.gone(this);
+    await this.lent?.onWanted?.();
+    await Promise.all([this.own.route.leave(), this.away?.route.leave()]);
+  }
+
+  /** What it shows as its process id. */
+  get pid(): number {
+    const { client } = this.stream;
+    return this.session && client.leadsTo(this.session) ? this.session.pid : (client.pid ?? 0);
+  }
+
+  // --- whose query it is
 
   /** A query of the app's, in the app's own context; pg sends it now or later. */
   query<Result>(config: unknown, values: unknown, send: () => Result): Result {
-    const statement = counts() ? statementOf(config, values) : undefined;
+    const statement = this.isNew ? undefined : counts() ? statementOf(config, values) : undefined;
     if (statement) noteQuery(statement.text, statement.values);
+    if (this.isNew) this.pool.heard(statementOf(config, values));
     const before = this.sent;
     this.calling++;
     try {
       return send();
     } finally {
       this.calling--;
-      if (this.sent === before) this.contexts.push(contextOf(scopeContext.getStore()));
+      if (this.sent === before) this.contexts.push(this.context());
     }
+  }
+
+  private context(): Context {
+    return this.isNew ? AT_START : contextOf(scopeContext.getStore());
   }
 
   /** Of a query that has waited inside the client it is its own; what goes on with a cursor is sent where it is asked for. */
   private takeContext(requests: readonly Request[]): Context {
     this.sent++;
     const begins = requests.some(({ kind }) => kind === 'query' || kind === 'bind');
-    return (begins && this.calling === 0 && this.contexts.shift()) || contextOf(scopeContext.getStore());
+    const context = (begins && this.calling === 0 && this.contexts.shift()) || this.context();
+    if (context === AT_START && this.atStart.length < MOST_AT_START) this.atStart.push(requests);
+    return context;
   }
+
+  // --- errors of ours
 
   /** An error that the client is about to be told. What can't cross the wire is given back on the other side. */
   telling(error: Error & Partial<ErrorFields>): ErrorFields {
@@ -101,6 +334,22 @@ export class AppConnection {
   }
 }
 
+const ANSWERS = {
+  parse: Answer.parse,
+  bind: Answer.bind,
+  describe: Answer.rows,
+  execute: Answer.execute,
+  close: Answer.close,
+} as const;
+
+function textOf({ requests, client }: Segment): string {
+  for (const request of requests) {
+    if (request.kind === 'query' || request.kind === 'parse') return request.text;
+    if (request.kind === 'bind') return client.statements.get(request.statement)?.text ?? 'a query';
+  }
+  return 'a query';
+}
+
 /** The scope's context, for callbacks; pg's own are called in that of its socket otherwise. */
 class ScopeContext implements Context {
   constructor(readonly scope: Scope | undefined) {}
@@ -112,6 +361,8 @@ class ScopeContext implements Context {
 
 const contexts = new WeakMap<Scope, ScopeContext>();
 const NO_SCOPE = new ScopeContext(undefined);
+/** Of what a connection is sent while it is new. */
+const AT_START = new ScopeContext(undefined);
 
 function contextOf(scope: Scope | undefined): ScopeContext {
   if (!scope) return NO_SCOPE;
@@ -127,10 +378,10 @@ const classes = new WeakMap<ClientClass, OnStreams>();
 
 /** One class for a driver's clients, so that all have one shape. Encryption ends where the real session does. */
 function onStreams(driver: ClientClass): OnStreams {
-  let known = classes.get(driver);
+  const known = classes.get(driver);
   if (known) return known;
   const Driver = driver as unknown as Queries;
-  known = class extends Driver {
+  const OnStream = class extends Driver {
     private readonly app: AppConnection;
 
     constructor(settings: unknown, app: AppConnection) {
@@ -140,37 +391,37 @@ function onStreams(driver: ClientClass): OnStreams {
       this.connection.ssl = this.ssl = false;
     }
     override get processID(): number {
-      return this.app.route.pid;
+      return this.app.pid;
     }
     override set processID(_told: number) {}
 
     override query(...args: unknown[]): unknown {
       return this.app.query(args[0], args[1], () => super.query(...args));
     }
+
+    /** Somebody still has it where its pool has given it up, and is to be told why. */
+    override end(callback?: () => void): Promise<void> | void {
+      if (!this.app.evicted) return super.end(callback);
+      callback?.();
+      return callback ? undefined : Promise.resolve();
+    }
   };
-  classes.set(driver, known);
-  return known;
+  classes.set(driver, OnStream);
+  return OnStream;
 }
 
-const NOBODY: Profile = { parameters: new ServerParameters([['client_encoding', 'UTF8']]), pid: 0 };
+const NOBODY = { parameters: new ServerParameters([['client_encoding', 'UTF8']]), pid: 0 };
 
 /** A connection that answers every use with an error, and needs no server to do so. */
-export async function nowhere(driver: ClientClass, settings: unknown, error: Error): Promise<AppConnection> {
-  const connection: AppConnection = new AppConnection(
-    driver,
-    {
-      takes: 'one',
-      pid: 0,
-      status: frames.Status.idle,
-      welcome: () => Promise.resolve(NOBODY),
-      run: (segment: Segment): void => segment.refuse(connection.telling(error)),
-      copy: () => true,
-      cancel: () => {},
-      drained: () => {},
-      leave: () => {},
-    },
-    settings,
-  );
+export async function nowhere(
+  driver: ClientClass,
+  settings: unknown,
+  error: Error,
+  pool: AppPool,
+): Promise<PgClient> {
+  const refusal: Refusal = new Refusal(() => connection.telling(error));
+  const entrance: Entrance = Object.assign(refusal, { welcome: () => Promise.resolve(NOBODY) });
+  const connection = new AppConnection(driver, settings, pool, entrance);
   await connection.client.connect();
-  return connection;
+  return connection.client;
 }

@@ -50,3 +50,22 @@ export async function expectQueries<T>(expected: number, fn: () => T | Promise<T
     remedy: 'Change the number, or find the query that should not be there (or the one that is missing).',
   });
 }
+
+interface Described {
+  readonly text?: unknown;
+  readonly values?: unknown;
+  /** pg-query-stream keeps its statement in a cursor. */
+  readonly cursor?: Described;
+}
+
+/** What a call of pg's `query()` is going to send, as far as it can be told. */
+export function statementOf(
+  given: unknown,
+  values: unknown,
+): { text: string; values: unknown[] | undefined } | undefined {
+  const described: Described = typeof given === 'string' ? { text: given } : (given ?? {});
+  const { text, values: own } = described.cursor ?? described;
+  if (typeof text !== 'string') return undefined;
+  const list = Array.isArray(values) ? values : own;
+  return { text, values: Array.isArray(list) ? list : undefined };
+}

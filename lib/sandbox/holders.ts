@@ -1,19 +1,13 @@
 // Who has a pool's connections: what a time-out is explained with.
-import { claimFlow } from './flow';
 import type { PgClient } from './pg-types';
 
 type Site = (() => string) | undefined;
 
 const sites = new WeakMap<PgClient, Site>();
 
-/** A connection, real or not, has left its pool, by way of the call at `site` if that is known. */
+/** A connection has left its pool, by way of the call at `site` if that is known. */
 export function noteHolder(client: PgClient, site: Site): void {
   sites.set(client, site);
-}
-
-/** The same for a real one, which belongs to the transaction that it is acquired for, if to any. */
-export function noteRealHolder(client: PgClient, site?: Site): void {
-  noteHolder(client, claimFlow(client)?.site ?? site);
 }
 
 /** Where they were taken, as far as is known. */

@@ -4,9 +4,8 @@ import type { Pool } from 'pg';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import type { SandboxOptions } from './options';
-import type { ManagedPgPool } from './pgpool';
+import type { AppPool } from './app-pool';
 import { RollbackSandbox } from './sandbox';
-import type { ManagedTarnPool } from './tarn';
 import { waitsIn } from './waits';
 
 /** One pool of the app's (of a Knex instance, or a `pg.Pool`) that goes through us. */
@@ -47,6 +46,8 @@ export interface ManagedPool {
   pids(): readonly number[];
   /** In words: who waits for a connection that others have, real or not. */
   waits(): readonly string[];
+  /** After tests that commit: the sessions of connections that nobody has are as they were when they were new. */
+  renew(): Promise<void>;
   /** Lets the process end although the pool still holds idle connections. */
   unref(): void;
 }
@@ -117,7 +118,7 @@ export function createSandbox(options?: SandboxOptions): Sandbox {
 
 /** Takes the real connection, and learns what has to be known of the database, before the first statement asks for it. */
 export async function prepareSandbox(sandbox: Sandbox, pool: ManagedPool): Promise<void> {
-  const source = pool as ManagedTarnPool | ManagedPgPool;
+  const source = pool as AppPool;
   source.join(sandbox as RollbackSandbox);
   await (sandbox as RollbackSandbox).welcome(source);
 }

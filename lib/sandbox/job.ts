@@ -1,8 +1,9 @@
 // What an app's connection asks for: one segment of its frames, on its way through the sandbox.
 import { parameters, type Segment } from '../wire';
 import type { Scope } from '../scope';
-import { originOf, type AppConnection } from './app-client';
+import { originOf } from './app-client';
 import type { Cursor } from './cursor';
+import type { Session } from './session';
 
 export class Job {
   /** The statement; empty where there is none, or none that is known. */
@@ -18,7 +19,7 @@ export class Job {
   private decoded: readonly (string | undefined)[] | undefined;
 
   constructor(
-    readonly connection: AppConnection,
+    readonly session: Session,
     readonly segment: Segment,
   ) {
     this.origin = originOf(segment);

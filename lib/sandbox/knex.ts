@@ -1,20 +1,22 @@
 // The seam to Knex. Read on knex 2.5.1, 3.0.1, 3.1.0 and 3.3.0 (lib/client.js, lib/execution/transaction.js,
-// lib/dialects/postgres/index.js). What is relied on: connections are taken by
-// `client.acquireConnection()` from `client.pool.acquire().promise`, and given back by `client.pool.release()`; a
-// transaction begins in `client.transaction()`; `client.driver` is pg, `client.connectionSettings` what it connects with.
+// lib/dialects/postgres/index.js). What is relied on: connections are taken by `client.acquireConnection()`; the pool makes
+// them by `client.acquireRawConnection()`, as `new client.driver.Client(client.connectionSettings)`, and keeps the server's
+// version in `client.version`; a transaction begins in `client.transaction()`.
 import { requirePeer, resolvePeer } from '../peers';
 import { nameOf } from '../scope';
 import { revive } from './destroyed';
 import { inFlow } from './flow';
 import type { Knex, KnexWatch } from './index';
 import { watchServers } from './origin';
+import { AppPool } from './app-pool';
 import { adoptPgPool } from './pgpool';
 import type { PgPool } from './pgpool-types';
-import { ManagedTarnPool } from './tarn';
+import { listenToTarn, TarnSeam } from './tarn';
+import type { PgClient } from './pg-types';
 import type { KnexClient, TarnPool } from './tarn-types';
 
 /** Pools that were looked at, and what became of them. */
-const seen = new WeakMap<object, { unref(): void } | 'left alone'>();
+const seen = new WeakMap<object, AppPool | 'left alone'>();
 const saidIgnored = new WeakMap<KnexWatch, Set<string>>();
 
 /**
@@ -38,9 +40,7 @@ export function watchKnex(watch: KnexWatch): () => void {
 export async function manageKnex(knex: Knex, watch: KnexWatch): Promise<() => void> {
   const client = knex.client as KnexClient;
   await adopt(client, watch);
-  let prototype: object = client;
-  while (!Object.hasOwn(prototype, 'acquireConnection')) prototype = Object.getPrototypeOf(prototype) as object;
-  return announce(prototype as KnexClient, watch);
+  return announce(prototypeWith('acquireConnection', client), watch);
 }
 
 /** Whom instances are announced to, by the prototype that was wrapped; the one that came last is told. */
@@ -65,9 +65,16 @@ function wrap(prototype: KnexClient): KnexWatch[] {
   prototype.acquireConnection = function (this: KnexClient): Promise<unknown> {
     const watch = told.at(-1);
     const adopting = watch && adopt(reviveIfDestroyed(this, watch), watch);
-    return adopting ? adopting.then(() => original.call(this)) : original.call(this);
+    return adopting ? adopting.then(() => acquire(this, original)) : acquire(this, original);
   };
   return told;
+}
+
+/** By way of the pool's manager, if it has one. */
+function acquire(client: KnexClient, original: (this: KnexClient) => Promise<unknown>): Promise<unknown> {
+  const managed = client.pool && seen.get(client.pool);
+  if (!(managed instanceof AppPool)) return original.call(client);
+  return managed.acquire(() => original.call(client) as Promise<PgClient>);
 }
 
 /** The client to adopt: of clones that share one pool, the one it was made for. */
@@ -133,12 +140,48 @@ function adoptTarnPool(client: KnexClient, pool: TarnPool, settings: unknown, wa
     seen.set(pool, 'left alone');
     return;
   }
-  const managed = new ManagedTarnPool(client, pool, driver, settings);
-  const gate = watch.onPool(managed);
-  seen.set(pool, gate ? managed : 'left alone');
-  if (!gate) return;
-  managed.intercept(gate, watch);
+  const managed = new AppPool(
+    new TarnSeam(client, pool, settings),
+    driver,
+    () => client.connectionConfigProvider?.() ?? client.connectionSettings,
+    settings,
+    { knexClient: client as never, onLate: watch.onLate?.bind(watch) },
+  );
+  managed.gate = watch.onPool(managed);
+  seen.set(pool, managed.gate ? managed : 'left alone');
+  if (!managed.gate) return;
+  listenToTarn(pool, client, managed);
+  watchCreation(client);
   watchTransactions(client);
+}
+
+const withCreation = new WeakSet<object>();
+
+/** Has pools that are managed make clients on streams of ours. */
+function watchCreation(client: KnexClient): void {
+  const prototype = prototypeWith('acquireRawConnection', client);
+  if (withCreation.has(prototype)) return;
+  withCreation.add(prototype);
+  const original = Reflect.get(prototype, 'acquireRawConnection');
+  prototype.acquireRawConnection = async function (this: KnexClient): Promise<PgClient> {
+    const managed = this.pool && seen.get(this.pool);
+    if (!(managed instanceof AppPool)) return original.call(this);
+    const Client = function (settings: unknown): PgClient {
+      return managed.makeClient(settings);
+    };
+    // As Knex's own transactions do it: another object of the same client, with a property of its own.
+    const driver: unknown = Object.create(this.driver ?? null, { Client: { value: Client } });
+    const derived = Object.create(this, { driver: { value: driver } }) as KnexClient;
+    const made = await original.call(derived);
+    if (Object.hasOwn(derived, 'version')) this.version = derived.version;
+    return made;
+  };
+}
+
+function prototypeWith(method: string, client: KnexClient): KnexClient {
+  let prototype: object = client;
+  while (!Object.hasOwn(prototype, method)) prototype = Object.getPrototypeOf(prototype) as object;
+  return prototype as KnexClient;
 }
 
 const withFlows = new WeakSet<object>();

@@ -45,7 +45,7 @@ export class Leaving {
       session.cut = this.sandbox.nameOf(ended);
       session.tx = undefined;
       this.sandbox.open.delete(session);
-      session.evict?.();
+      session.connection.giveUp();
     }
     this.sandbox.dropQueued(
       (task) => task.level === ended,

@@ -6,17 +6,14 @@ export type PooledClient = PgClient & { release: Release };
 export type OnConnect = (error: Error | undefined, client: PooledClient | undefined, release: Release) => void;
 
 export interface PgPool {
-  readonly Client: ClientClass;
+  Client: ClientClass;
   readonly options: Record<string, unknown> & { max: number; allowExitOnIdle?: boolean; query_timeout?: number };
-  readonly _clients?: readonly PgClient[];
-  readonly _idle?: { client: PgClient; timeoutId?: NodeJS.Timeout }[];
-  readonly totalCount: number;
-  readonly idleCount: number;
+  readonly _clients: readonly PgClient[];
+  readonly _idle: readonly { client: PgClient; timeoutId?: NodeJS.Timeout }[];
   readonly waitingCount: number;
   connect(): Promise<PooledClient>;
   connect(callback: OnConnect): void;
-  end(callback?: () => void): Promise<void>;
+  end(callback?: (error?: Error) => void): Promise<void>;
   on(event: string, listener: (...args: never[]) => void): void;
-  prependListener(event: string, listener: (...args: never[]) => void): void;
   listeners(event: string): readonly unknown[];
 }

@@ -1,18 +1,16 @@
-// The one real connection under a sandbox, borrowed from the app's own pool.
-import { scopeContext } from '../scope';
+// The one real session under a sandbox, borrowed from a connection of the app's.
 import type { OwnConnection } from '../sql';
-import { realTimers } from '../timers';
+import type { AppConnection } from './app-client';
 import { Behind, hasClock } from './behind';
 import { ANYTHING_BEHIND, ASKERS, BEHIND, type BehindRow, type FunctionRow } from './catalog';
 import { CLOCK_TABLES, ClockDefaults } from './defaults';
 import { mentioning } from './names';
-import { overhearNoMore } from './overhear';
 import { NEUTRAL, TIMEOUTS, type Profiles } from './profiles';
 import { QUIETLY, retimed } from './retimed';
-import type { PgClient } from './pg-types';
 import { SandboxServer } from './server';
+import { endOf, type ServerSession } from './server-session';
 
-/** A pool's own way of handing out and taking back real connections. */
+/** Connections of one kind, and the real sessions behind them. */
 export interface RealSource {
   /** Whom its connections belong to. */
   readonly user: string;
@@ -20,8 +18,9 @@ export interface RealSource {
   readonly likeness: string;
   /** Names of custom parameters that its new connections may have been given. */
   readonly customs: ReadonlySet<string>;
-  take(): Promise<PgClient>;
-  give(client: PgClient): void;
+  /** A session as such a connection has it when it is new; of the connection `by`, if it has one to spare. */
+  lend(by?: AppConnection): Promise<ServerSession>;
+  giveBack(session: ServerSession): void;
   /** A connection of our own with the pool's settings. */
   connect(applicationName: string): Promise<OwnConnection>;
 }
@@ -39,7 +38,6 @@ interface Facts {
 }
 
 interface Catalogued {
-  readonly reported: string;
   readonly clocks: string;
   readonly askers: string;
   readonly calls: boolean;
@@ -48,32 +46,12 @@ interface Catalogued {
 /** By this the counters in the database tell what a sandbox writes, which is undone, from what is really committed. */
 const MARK = 'rewind.sandbox';
 
-/** What a server tells its clients when they connect (GUC_REPORT in its guc_tables.c). */
-const REPORTED = [
-  'application_name',
-  'client_encoding',
-  'DateStyle',
-  'default_transaction_read_only',
-  'in_hot_standby',
-  'integer_datetimes',
-  'IntervalStyle',
-  'is_superuser',
-  'scram_iterations',
-  'search_path',
-  'server_encoding',
-  'server_version',
-  'session_authorization',
-  'standard_conforming_strings',
-  'TimeZone',
-];
-
 const FACTS = `
   select pg_catalog.pg_backend_pid() as pid, current_setting('server_version_num')::int as version, session_user::text as "user",
     exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable,
     (select coalesce(string_agg(distinct format('%I.%I', n.nspname, c.conname), ', '), '')
        from pg_catalog.pg_constraint c join pg_catalog.pg_namespace n on n.oid = c.connamespace
       where c.condeferrable and c.condeferred) as deferred,
-    (select json_object_agg(name, setting)::text from pg_catalog.pg_settings where name = any('{${REPORTED.join()}}')) as reported,
     ${CLOCK_TABLES} as clocks, ${ASKERS} as askers,
     ${ANYTHING_BEHIND} as calls`;
 
@@ -87,38 +65,28 @@ export class Pinned {
   private mentionsAsker = mentioning([]);
   /** What makes a function again with our time, and whether the server takes it. */
   private readonly clocks = new Map<string, boolean>();
+  /** The connection that has lent its session is gone. */
+  isOrphan = false;
   /** Set once the connection is dead. */
   lost: Error | undefined;
-  private readonly restore: (() => void)[] = [];
-  /** The pool it came from is gone: it is ours to end. */
-  private orphaned = false;
 
   private constructor(
-    readonly client: PgClient,
+    private readonly session: ServerSession,
     readonly source: RealSource,
     private readonly onLost: (error: Error) => void,
   ) {
-    this.server = new SandboxServer(client);
-    this.listen('error', (error: Error) => this.lose(error));
-    this.listen('end', () => this.lose(new Error('Connection terminated unexpectedly')));
-    // the app's connections have it themselves
-    const parameters = client.connectionParameters;
-    const { query_timeout } = parameters;
-    if (query_timeout) {
-      parameters.query_timeout = 0;
-      this.restore.push(() => (parameters.query_timeout = query_timeout));
-    }
-    if (client.pipeline) {
-      client.pipeline = false; // it refuses submittables of others (client.js, query)
-      this.restore.push(() => (client.pipeline = true));
-    }
+    this.server = new SandboxServer(session);
+    session.onEnded = (why) => this.lose(endOf(why));
+    session.onUnasked = () => {}; // a notification has been promised to nobody
   }
 
-  static async open(source: RealSource, profiles: Profiles, onLost: (error: Error) => void): Promise<Pinned> {
-    // its socket must not belong to the test that happens to come first: see origin.ts
-    const client = await scopeContext.run(undefined, () => source.take());
-    overhearNoMore(client);
-    const pinned = new Pinned(client, source, onLost);
+  static async open(
+    session: ServerSession,
+    source: RealSource,
+    profiles: Profiles,
+    onLost: (error: Error) => void,
+  ): Promise<Pinned> {
+    const pinned = new Pinned(session, source, onLost);
     await profiles.read(source, (sql, values) => pinned.ask(sql, values));
     await pinned.refresh();
     const set = await pinned.ask<{ name: string; value: string }>(
@@ -136,10 +104,8 @@ export class Pinned {
   }
 
   /** Whoever uses the session next may use the names of what was parsed on it. */
-  private async forgetParsed(): Promise<void> {
-    await this.ask('deallocate all');
-    const { parsedStatements } = this.client.connection;
-    for (const name of Object.keys(parsedStatements)) Reflect.deleteProperty(parsedStatements, name);
+  private forgetParsed(): Promise<void> {
+    return this.session.exec((batch) => batch.ownOnce('deallocate all').sync(false));
   }
 
   /** Settings of the session that are ours. */
@@ -184,9 +150,6 @@ export class Pinned {
   async refresh(): Promise<void> {
     const [row] = await this.ask<Facts & Catalogued>(FACTS);
     if (!row) return;
-    const { parameters } = this.server.connection;
-    for (const [name, value] of Object.entries(JSON.parse(row.reported) as Record<string, string>))
-      if (parameters.get(name) === undefined) parameters.set(name, value);
     // a test may act as somebody else by now
     this.facts = { ...row, user: this.facts.user || row.user };
     this.mentionsAsker = mentioning(JSON.parse(row.askers) as string[]);
@@ -249,56 +212,15 @@ export class Pinned {
 
   /** A statement of ours outside the app's sight. Only while nothing else is on the wire. */
   ask<Row>(sql: string, values: readonly unknown[] = []): Promise<Row[]> {
-    return new Promise((resolve, reject) => {
-      this.client.query(sql, values, (error: Error | null, result: unknown) => {
-        if (!error) return resolve((result as { rows: Row[] }).rows);
-        // pg's client calls back before it is ready for the next query
-        if (this.lost || !('severity' in error)) return reject(error);
-        return this.client.connection.once('readyForQuery', () => reject(error));
-      });
-    });
+    return this.session.ask(sql, values);
   }
 
-  /** The pool is being destroyed, but the transaction is still needed: the connection outlives it. */
-  outlivePool(): void {
-    if (this.orphaned) return;
-    this.orphaned = true;
-    const client = this.client as PgClient & { end: unknown };
-    Object.defineProperty(client, 'end', {
-      configurable: true,
-      value: (callback?: () => void) => {
-        if (callback) realTimers.nextTick(callback);
-        return callback ? undefined : Promise.resolve();
-      },
-    });
-    this.source.give(this.client);
-    client.unref?.();
-  }
-
-  /** Back to its pool, as it came. Nothing may be open in it. */
+  /** Back to where it came from, as it came. Nothing may be open in it. */
   async giveBack(): Promise<void> {
     if (!this.lost) {
       await this.ask(Array.from(this.own.keys(), (name) => `reset ${name}`).join('; ')).catch(() => {});
       await this.forgetParsed().catch(() => {});
     }
-    for (const undo of this.restore) undo();
-    this.server.release();
-    if (this.orphaned) {
-      Reflect.deleteProperty(this.client, 'end');
-      if (!this.lost) await Promise.resolve(this.client.end());
-      return;
-    }
-    if (this.lost) {
-      // knex's pools would hand out a dead connection once more without this (client.js, validate)
-      const client = this.client as PgClient & { __knex__disposed?: unknown };
-      client.__knex__disposed ??= this.lost;
-      if (!client.listenerCount('error')) client.on('error', () => {});
-    }
-    this.source.give(this.client);
-  }
-
-  private listen(event: string, listener: (...args: never[]) => void): void {
-    this.client.on(event, listener as (...args: unknown[]) => void);
-    this.restore.push(() => this.client.removeListener(event, listener as (...args: unknown[]) => void));
+    this.source.giveBack(this.session);
   }
 }

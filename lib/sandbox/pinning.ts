@@ -1,6 +1,5 @@
-// Which pool's connection is the pinned one, and when it is another.
-import { scopeContext } from '../scope';
-import type { Profile } from '../wire';
+// Of which pool the pinned session is, and when it is another one.
+import type { AppConnection } from './app-client';
 import { loadParser } from './parser';
 import { Pinned, type RealSource } from './pinned';
 import { Profiles } from './profiles';
@@ -13,27 +12,26 @@ export class Pinning {
 
   constructor(private readonly sandbox: RollbackSandbox) {}
 
-  ready(source: RealSource): Promise<Pinned> {
+  ready(source: RealSource, by?: AppConnection): Promise<Pinned> {
     if (this.pinned && !this.pinned.lost) return Promise.resolve(this.pinned);
-    this.pending ??= Promise.all([this.drop().then(() => this.pin(source)), loadParser()])
+    this.pending ??= Promise.all([this.drop().then(() => this.pin(source, by)), loadParser()])
       .then(([pinned]) => pinned)
       .finally(() => (this.pending = undefined));
     return this.pending;
   }
 
   /** Makes sure that connections of this pool get what they would have in production. */
-  async welcome(source: RealSource): Promise<Profile> {
+  async welcome(source: RealSource, by?: AppConnection): Promise<void> {
     const { profiles } = this;
-    profiles.add(source);
-    const pinned = await this.ready(source);
+    if (this.pinned?.isOrphan) await this.pinAnother();
+    const pinned = await this.ready(source, by);
     if (!profiles.isKnown(source)) {
-      await scopeContext.run(undefined, () => profiles.look(source));
-      if (this.pinned !== pinned) return pinned.server.connection; // whoever has pinned another one has settled it
+      await profiles.look(source, by);
+      if (this.pinned !== pinned) return; // whoever has pinned another one has settled it
       profiles.settle(pinned.source);
       this.sandbox.executor.settings.expect(profiles.profileOf(pinned.source), profiles.all);
     }
     if (profiles.best(pinned.source) !== pinned.source) await this.pinAnother();
-    return pinned.server.connection;
   }
 
   async drop(): Promise<void> {
@@ -42,13 +40,13 @@ export class Pinning {
     await pinned?.giveBack();
   }
 
-  private async pin(wanted: RealSource): Promise<Pinned> {
+  private async pin(wanted: RealSource, by: AppConnection | undefined): Promise<Pinned> {
     const { profiles, sandbox } = this;
     profiles.add(wanted);
-    const chosen = await profiles.choose(wanted);
-    const pinned = await this.open(chosen).catch((error: unknown) => {
+    const chosen = await profiles.choose(wanted, by);
+    const pinned = await this.open(chosen, chosen === wanted ? by : undefined).catch((error: unknown) => {
       if (chosen === wanted) throw error;
-      return this.open(wanted); // somebody's pool, that nobody may ever use
+      return this.open(wanted, by); // somebody's pool, that nobody may ever use
     });
     sandbox.stack.canChain = pinned.facts.version >= 120000;
     this.pinned = pinned;
@@ -58,9 +56,16 @@ export class Pinning {
     return pinned;
   }
 
-  private open(source: RealSource): Promise<Pinned> {
+  private async open(source: RealSource, by: AppConnection | undefined): Promise<Pinned> {
     const { sandbox } = this;
-    return Pinned.open(source, this.profiles, (error) => sandbox.connectionLost(error));
+    const session = await source.lend(by);
+    session.onWanted = () => sandbox.lenderEnds();
+    try {
+      return await Pinned.open(session, source, this.profiles, (error) => sandbox.connectionLost(error));
+    } catch (error) {
+      void session.quit();
+      throw error;
+    }
   }
 
   /** Gives the pinned connection back, if that can't be noticed: the next statement gets one that can stand for all. */
@@ -68,13 +73,7 @@ export class Pinning {
     const { sandbox } = this;
     const { stack } = sandbox;
     await sandbox.alone(async (pinned) => {
-      const bottom = sandbox.levels.find((level) => stack.has(level.mark));
-      const isHeld =
-        (bottom && stack.writtenSince(bottom.mark)) ||
-        sandbox.cursors.size > 0 ||
-        sandbox.levels.some((level) => level.locked) ||
-        [...sandbox.open].some(({ tx }) => tx?.started);
-      if (isHeld) return;
+      if (sandbox.isHeld) return;
       if (!stack.empty || stack.pending) await sandbox.executor.rollback(pinned);
       await this.drop();
     });

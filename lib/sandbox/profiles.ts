@@ -1,12 +1,11 @@
 // Pools on one database may make their connections differently: as another user, with other settings, by `afterCreate`.
-// One real connection of each kind of pool is looked at, once; a client connection then gets what its own pool would have
+// One real session of each kind of pool is looked at, once; a client connection then gets what its own pool would have
 // given it. Nothing is looked at, and nothing sent, where all pools are alike.
 import type { OwnConnection } from '../sql';
-import { overhearNoMore } from './overhear';
+import type { AppConnection } from './app-client';
 import type { RealSource } from './pinned';
 import { cannotBecome } from './refusals';
 import type { TransactionModes } from './statement';
-import type { PgClient } from './pg-types';
 
 /** Parameters' values, by name. */
 export type Settings = ReadonlyMap<string, string>;
@@ -148,10 +147,10 @@ export class Profiles {
   }
 
   /** Looks at a connection of a pool that is not the pinned one's. */
-  async look(source: RealSource): Promise<void> {
+  async look(source: RealSource, by?: AppConnection): Promise<void> {
     let looking = this.looks.get(source.likeness);
     if (!looking) {
-      looking = withConnection(source, async (ask) => {
+      looking = withSession(source, by, async (ask) => {
         await this.askRights(ask);
         await this.read(source, ask);
       });
@@ -178,9 +177,9 @@ export class Profiles {
   }
 
   /** The pool whose connection can stand for those of all others; `wanted` where that one is as good. */
-  async choose(wanted: RealSource): Promise<RealSource> {
+  async choose(wanted: RealSource, by?: AppConnection): Promise<RealSource> {
     if (this.users.length < 2) return wanted;
-    await withConnection(wanted, (ask) => this.askRights(ask));
+    await withSession(wanted, by, (ask) => this.askRights(ask));
     return this.best(wanted);
   }
 
@@ -290,20 +289,15 @@ async function readProfile(source: RealSource, ask: Ask): Promise<Profile> {
   return { user: row.user, parameters };
 }
 
-async function withConnection(source: RealSource, work: (ask: Ask) => Promise<void>): Promise<void> {
-  const client = await source.take();
+async function withSession(
+  source: RealSource,
+  by: AppConnection | undefined,
+  work: (ask: Ask) => Promise<void>,
+): Promise<void> {
+  const session = await source.lend(by);
   try {
-    await work((sql, values) => askOn(client, sql, values));
+    await work((sql, values) => session.ask(sql, values));
   } finally {
-    source.give(client);
+    source.giveBack(session);
   }
-}
-
-function askOn<Row>(client: PgClient, sql: string, values: readonly unknown[]): Promise<Row[]> {
-  overhearNoMore(client);
-  return new Promise((resolve, reject) => {
-    client.query(sql, values, (error: Error | null, result: unknown) =>
-      error ? reject(error) : resolve((result as { rows: Row[] }).rows),
-    );
-  });
 }

@@ -3,13 +3,15 @@
 import { RewindError } from '../errors';
 import { nameOf, type Scope } from '../scope';
 import { realTimers } from '../timers';
-import type { Profile, ServerConnection } from '../wire';
+import type { ServerConnection } from '../wire';
+import type { AppConnection } from './app-client';
 import { admit } from './admission';
 import { fail } from './answer';
 import { answerCancel, canceledBy } from './cancel';
 import { Checkouts } from './checkouts';
 import { Executor } from './executor';
 import { Leaving } from './leaving';
+import type { AppPool } from './app-pool';
 import type { ManagedPool, Problem, Sandbox } from './index';
 import { lateOrigin, lateQuery, setRunning } from './origin';
 import type { Job } from './job';
@@ -219,7 +221,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
       return fail(task.job, connectionLost(this.nameOf(lost), lost.lost));
     }
     if (this.pinned && !this.pinned.lost) return this.executor.run(task, this.pinned);
-    this.pinning.ready(task.session.source).then(
+    this.pinning.ready(task.session.source, task.session.connection).then(
       (pinned) => this.executor.run(task, pinned),
       (error: Error) => {
         fail(task.job, error);
@@ -249,12 +251,12 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   /** Makes sure that connections of this pool get what they would have in production. */
-  welcome(source: RealSource): Promise<Profile> {
-    return this.pinning.welcome(source);
+  welcome(source: RealSource, by?: AppConnection): Promise<void> {
+    return this.pinning.welcome(source, by);
   }
 
   join(pool: ManagedPool): void {
-    this.profiles.add(pool as ManagedPool & RealSource);
+    (pool as AppPool).join(this);
   }
 
   homeOf(source: RealSource): Home {
@@ -323,14 +325,22 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     await this.pinning.drop();
   }
 
-  /** A pool is being destroyed. If the real connection came from it, it is given back, or outlives it if it holds data. */
-  async poolEnds(source: RealSource): Promise<void> {
+  /** A pool is being ended. */
+  poolEnds(source: RealSource): void {
+    this.profiles.remove(source, this.pinned?.source);
+  }
+
+  /** The connection that has lent the real session is ended: so is the session, if nothing is held in it. */
+  async lenderEnds(): Promise<void> {
     await this.idle();
-    const { pinned } = this;
-    this.profiles.remove(source, pinned?.source);
-    if (pinned?.source !== source) return;
-    const holdsData = this.levels.some((l) => this.stack.has(l.mark) && this.stack.writtenSince(l.mark));
-    if (holdsData && !pinned.lost) pinned.outlivePool();
+    if (this.pinned && (this.open.size > 0 || this.isHeld)) this.pinned.isOrphan = true;
     else await this.release();
+  }
+
+  /** Whether another real session would be missed: it has what scopes that are not over have written, locked or begun. */
+  get isHeld(): boolean {
+    if (this.cursors.size > 0) return true;
+    for (const { tx } of this.open) if (tx?.started) return true;
+    return this.levels.some((l) => l.locked || (this.stack.has(l.mark) && this.stack.writtenSince(l.mark)));
   }
 }

@@ -1,10 +1,7 @@
 // The one real session under a sandbox, as the executor uses it: statements of ours ahead of what a client has sent, under
-// one Sync. While nothing of that is under way, the pg client that has opened the session may use it.
-import net from 'node:net';
+// one Sync.
 import {
   frames,
-  readFields,
-  ServerConnection,
   SharedNames,
   type Batch,
   type BatchOwner,
@@ -12,7 +9,7 @@ import {
   type ErrorFields,
   type Outcome as BatchOutcome,
 } from '../wire';
-import type { PgClient } from './pg-types';
+import { endOf, errorFrom, errorOf, type ServerSession } from './server-session';
 
 /** How the server stands after a batch: idle, in a transaction, in a failed one; undefined where it is gone. */
 export type ServerStatus = 'I' | 'T' | 'E' | undefined;
@@ -54,29 +51,14 @@ const REPEATED =
 const STATUS = { [frames.Status.idle]: 'I', [frames.Status.open]: 'T', [frames.Status.failed]: 'E' } as const;
 
 export class SandboxServer {
-  readonly connection: ServerConnection;
   readonly names: SharedNames;
   /** What the last statement of ours that was a query has given. */
   answer: { readonly sql: string; readonly value: string } | undefined;
   /** Texts of statements that came once, or more often. */
   private readonly seen = new Set<string>();
   private replaced: { readonly text: string; readonly by: Sent } | undefined;
-  private readonly parsers: readonly ((bytes: Buffer) => void)[];
 
-  constructor(private readonly client: PgClient) {
-    const socket = client.connection.stream;
-    this.parsers = socket.listeners('data') as ((bytes: Buffer) => void)[];
-    const between = (frame: Buffer): void => this.parsers.forEach((parse) => parse(frame));
-    socket.removeAllListeners('data');
-    this.connection = new ServerConnection({
-      socket,
-      parameters: [],
-      pid: client.processID,
-      secret: frames.int32(client.secretKey),
-      dial: () => dial(client),
-      between,
-    });
-    this.connection.onUnasked = between;
+  constructor(readonly connection: ServerSession) {
     this.names = new SharedNames(this.connection.names, {
       textOf: ({ text }) => (text === this.replaced?.text && this.replaced.by.text) || text,
       searchPathOf: () => '',
@@ -86,12 +68,6 @@ export class SandboxServer {
 
   get status(): ServerStatus {
     return this.connection.ended ? undefined : STATUS[this.connection.status];
-  }
-
-  /** The pg client has its session to itself again. */
-  release(): void {
-    this.connection.release();
-    for (const parse of this.parsers) this.client.connection.stream.on('data', parse);
   }
 
   /** Whether a statement of the app's is worth a name on the server: its text has come before. */
@@ -150,21 +126,4 @@ class Sending implements BatchOwner {
   lost(why: Ended): void {
     this.report({ error: endOf(why), where: 'connection', committed: false });
   }
-}
-
-function dial({ host, port }: PgClient): net.Socket {
-  return host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host);
-}
-
-/** As pg makes one of the server's error. */
-function errorOf(response: Buffer): Error {
-  return errorFrom({ severity: 'ERROR', ...readFields(response) });
-}
-
-function errorFrom(fields: ErrorFields): Error {
-  return Object.assign(new Error(fields.message), { name: 'error', severity: 'ERROR', ...fields });
-}
-
-function endOf({ response, error }: Ended): Error {
-  return response ? errorOf(response) : (error ?? new Error('Connection terminated unexpectedly'));
 }

@@ -1,13 +1,13 @@
 // What the sandbox knows of one connection of the app's: the route that its client connection leads to.
 import type { Scope } from '../scope';
 import { realTimers } from '../timers';
-import { frames, type Client, type Profile as Told, type Segment, type ServerConnection } from '../wire';
-import type { AppConnection, AppRoute } from './app-client';
+import { frames, type Client, type Route, type Segment, type ServerConnection } from '../wire';
+import type { AppConnection } from './app-client';
 import { Caveats } from './caveats';
 import { Cursor } from './cursor';
 import type { Flow } from './flow';
 import { Job } from './job';
-import type { RealSource } from './pinned';
+import type { Pinned, RealSource } from './pinned';
 import { NONE, type Home, type Settings } from './profiles';
 import { mark, type Mark } from './stack';
 import type { Script, TransactionModes } from './statement';
@@ -94,7 +94,6 @@ export function hasFixedSnapshot(tx: Transaction): boolean {
 export interface SessionHost {
   /** The real session, if there is one just now. */
   readonly server: ServerConnection | undefined;
-  welcome(source: RealSource): Promise<Told>;
   accept(session: Session, job: Job): void;
   isActive(session: Session): boolean;
   isQueued(session: Session): boolean;
@@ -105,7 +104,7 @@ export interface SessionHost {
 
 const { Status } = frames;
 
-export class Session implements AppRoute {
+export class Session implements Route {
   readonly takes = 'one';
   /** The scope it was checked out in. */
   level: Level | undefined;
@@ -119,14 +118,14 @@ export class Session implements AppRoute {
   settings: Settings = NONE;
   /** That it has open. */
   cursor: Cursor | undefined;
-  /** Its other end. */
-  connection: AppConnection | undefined;
-  /** Takes the connection away from whoever has it, so that its pool has room again. */
-  evict: (() => void) | undefined;
+  /** The real session that can stand for its own: it has been seen to. */
+  welcomedTo: Pinned | undefined;
 
   constructor(
     readonly host: SessionHost,
     readonly source: RealSource,
+    /** Its other end. */
+    readonly connection: AppConnection,
   ) {}
 
   /** What it starts from. */
@@ -134,15 +133,10 @@ export class Session implements AppRoute {
     return this.host.homeOf(this.source);
   }
 
-  welcome(): Promise<Told> {
-    return this.host.welcome(this.source);
-  }
-
   run(segment: Segment): void {
-    const { connection } = this;
     if (this.cursor) return this.cursor.serve(segment);
-    if (!connection || segment.requests.length === 0) return realTimers.nextTick(() => segment.finish(this.status)); // a Sync alone
-    const job = new Job(connection, segment);
+    if (segment.requests.length === 0) return realTimers.nextTick(() => segment.finish(this.status)); // a Sync alone
+    const job = new Job(this, segment);
     if (job.opensCursor) {
       this.cursor = job.cursor = new Cursor(
         () => this.closeCursor(),

@@ -7,22 +7,14 @@ interface Acquiring {
 }
 
 export interface TarnPool {
-  readonly min: number;
   readonly max: number;
-  readonly acquireTimeoutMillis: number;
-  readonly idleTimeoutMillis?: number;
-  readonly free?: { resource: PgClient }[];
-  readonly used?: { resource: PgClient }[];
-  interval?: NodeJS.Timeout | null;
-  on?(event: 'createSuccess', listener: () => void): void;
+  readonly used: readonly { resource: PgClient }[];
+  readonly interval?: NodeJS.Timeout | null;
   readonly destroyed?: boolean;
-  numPendingAcquires?(): number;
-  validate?(client: PgClient): boolean;
+  numPendingAcquires(): number;
   acquire(): Acquiring;
   release(client: PgClient): boolean;
-  destroy(): Promise<unknown>;
-  /** Ends connections that have been idle for too long. */
-  check(): void;
+  on(event: string, listener: (resource: PgClient) => void): void;
 }
 
 /** Knex's `Client`, as far as it is needed. */
@@ -39,7 +31,8 @@ export interface KnexClient {
   readonly transacting?: boolean;
   readonly searchPath?: string | readonly string[];
   initializePool?(config?: unknown): void;
-  acquireRawConnection?(): Promise<PgClient>;
+  acquireRawConnection(): Promise<PgClient>;
   acquireConnection(): Promise<unknown>;
+  version?: unknown;
   transaction(container: unknown, config?: { connection?: unknown }, outer?: unknown): unknown;
 }

@@ -16,7 +16,7 @@ import {
 } from './frames';
 import { later, muchLater } from './later';
 import { readRequest, type Request } from './request';
-import type { Route } from './route';
+import type { Entrance, Route } from './route';
 import { Segment } from './segment';
 import { ToldParameters } from './server-parameters';
 import { notPostgres, readStartup, VERSION_3_0, type Startup } from './startup';
@@ -52,6 +52,13 @@ export class ClientConnection implements Client {
   readonly portals = new Map<string, Portal>();
   /** In whose async context a segment was sent: where a driver queues by itself, not the one that its write comes in. */
   takeContext: (requests: readonly Request[]) => Context = () => new AsyncResource('REWIND_SEGMENT');
+  /** Asked for each segment that comes while it is idle: where it leads from here on. Must not reject. */
+  choose: ((segment: Segment) => Route | Promise<Route>) | undefined;
+  /** It has gone. Resolves when nothing of it is left. */
+  onLeft: (() => Promise<void> | void) | undefined;
+  /** Where the next segment goes: is being found out, or has been. */
+  private choosing = false;
+  private hasChosen = false;
   private readonly cutter = new FrameCutter((type, chunk, start, end) => {
     if (this.closed) return;
     this.frame(type, start === 0 && end === chunk.length ? chunk : chunk.subarray(start, end));
@@ -75,7 +82,7 @@ export class ClientConnection implements Client {
   constructor(
     private readonly clients: Clients,
     private readonly sink: Sink,
-    private readonly firstRoute: (client: ClientConnection) => Route,
+    private readonly firstRoute: (client: ClientConnection) => Entrance,
   ) {}
 
   // --- from the client
@@ -145,7 +152,9 @@ export class ClientConnection implements Client {
 
   private next(): void {
     while (this.ready && this.route && this.waiting.length > 0) {
-      if (this.running > 0 && this.route.takes === 'one') return;
+      if (this.choosing || (this.running > 0 && this.route.takes === 'one')) return;
+      if (this.choose && !this.hasChosen && this.isFree && this.lead(this.choose)) return;
+      this.hasChosen = false;
       const segment = this.waiting.shift() as Segment;
       if (this.skipping && segment.end !== 'sync') continue;
       this.running++;
@@ -156,6 +165,26 @@ export class ClientConnection implements Client {
       } else this.route.run(segment);
     }
     if (this.terminated && this.running === 0 && this.waiting.length === 0) this.hangUp();
+  }
+
+  /** Leads it where its next segment is to go. True if that is not known yet. */
+  private lead(choose: NonNullable<ClientConnection['choose']>): boolean {
+    const [segment] = this.waiting;
+    if (!segment || segment.requests.length === 0) return false;
+    const chosen = choose(segment);
+    if (!(chosen instanceof Promise)) {
+      this.route = chosen;
+      return false;
+    }
+    this.choosing = true;
+    void chosen.then((route) => {
+      this.choosing = false;
+      if (this.closed) return;
+      this.route = route;
+      this.hasChosen = true;
+      this.next();
+    });
+    return true;
   }
 
   /** For {@link Segment}. */
@@ -177,12 +206,12 @@ export class ClientConnection implements Client {
 
   /** Whether the client waits for nothing, has nothing half sent, and no transaction open. */
   get idle(): boolean {
-    return (
-      this.ready &&
-      this.running + this.waiting.length + this.requests.length === 0 &&
-      this.synced &&
-      this.status === Status.idle
-    );
+    return this.isFree && this.waiting.length + this.requests.length === 0;
+  }
+
+  /** Whether it waits for no answer, and has no transaction open. */
+  private get isFree(): boolean {
+    return this.ready && this.running === 0 && this.synced && !this.skipping && this.status === Status.idle;
   }
 
   /** Resolves once it is idle, or has gone. */
@@ -236,7 +265,7 @@ export class ClientConnection implements Client {
   /** Ends it with what a server has said. */
   abortWith(response: Buffer): void {
     if (this.closed) return;
-    this.leave();
+    void this.leave();
     later(() =>
       this.context.runInAsyncScope(() => {
         this.sink.push(response);
@@ -247,26 +276,28 @@ export class ClientConnection implements Client {
   /** Ends it as a connection that breaks. */
   break(error: Error): void {
     if (this.closed) return;
-    this.leave();
+    void this.leave();
     this.sink.fail(error);
   }
   /** Ends it without a word. */
   hangUp(): void {
     if (this.closed) return;
-    this.leave();
-    this.sink.end();
+    const left = this.leave();
+    if (left) void left.then(() => this.sink.end());
+    else this.sink.end();
   }
   /** The client has gone without saying goodbye. */
   lost(): void {
-    if (!this.closed) this.leave();
+    if (!this.closed) void this.leave();
   }
 
-  private leave(): void {
+  private leave(): Promise<void> | void {
     this.closed = true;
     this.requests = [];
     if (this.secret) this.clients.leave(this.secret);
-    this.route?.leave(this);
+    const left = this.route?.leave(this);
     for (const tell of this.idleListeners.splice(0)) tell();
+    return this.onLeft?.() ?? left;
   }
 
   // --- start-up
@@ -276,7 +307,7 @@ export class ClientConnection implements Client {
       case 'encryption': // what is in this process, or comes by a door of this machine, is not encrypted
         return this.answerLater(Buffer.from('N'));
       case 'cancel':
-        this.clients.cancel(asked.pid, asked.secret);
+        this.clients.cancel(asked.secret);
         return this.hangUp();
       case 'start':
         this.cutter.startup = false;
@@ -289,8 +320,9 @@ export class ClientConnection implements Client {
   private async enter(asked: Extract<Startup, { kind: 'start' }>): Promise<void> {
     if (asked.refused) return this.abort(asked.refused);
     try {
-      this.route = this.firstRoute(this);
-      this.welcome(await this.route.welcome(this));
+      const entrance = this.firstRoute(this);
+      this.route = entrance;
+      this.welcome(await entrance.welcome(this));
     } catch (error) {
       this.turnAway(error as Error & Partial<ErrorFields>);
     }

@@ -2,15 +2,17 @@
 import { Duplex } from 'node:stream';
 import { ClientConnection } from './client-connection';
 import type { Clients } from './clients';
-import type { Route } from './route';
+import type { Entrance } from './route';
 import { later } from './later';
 
 export class ClientStream extends Duplex {
   readonly client: ClientConnection;
   connecting = false;
+  /** The driver says whether its connection is to keep the process alive. */
+  onKeep: ((keeps: boolean) => void) | undefined;
   private resumeWriting: (() => void) | undefined;
 
-  constructor(clients: Clients, route: (client: ClientConnection) => Route) {
+  constructor(clients: Clients, route: (client: ClientConnection) => Entrance) {
     super({ allowHalfOpen: false });
     this.client = new ClientConnection(
       clients,
@@ -53,9 +55,11 @@ export class ClientStream extends Duplex {
     return this;
   }
   ref(): this {
+    this.onKeep?.(true);
     return this;
   }
   unref(): this {
+    this.onKeep?.(false);
     return this;
   }
 

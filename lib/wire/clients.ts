@@ -15,10 +15,9 @@ export class Clients implements Iterable<Client> {
   leave(secret: Buffer): void {
     this.bySecret.delete(secret.toString('hex'));
   }
-  /** A wrong secret is passed over in silence, as PostgreSQL does it. */
-  cancel(pid: number, secret: Buffer): void {
-    const client = this.bySecret.get(secret.toString('hex'));
-    if (client?.pid === pid) client.cancel();
+  /** By the secret alone: the pid is that of whichever session the client leads to. A wrong one is passed over in silence. */
+  cancel(secret: Buffer): void {
+    this.bySecret.get(secret.toString('hex'))?.cancel();
   }
   [Symbol.iterator](): Iterator<Client> {
     return this.bySecret.values();

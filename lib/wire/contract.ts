@@ -77,11 +77,6 @@ export interface OpenSession {
   readonly secret: Buffer;
   /** A second connection to the same server, for a cancel request. */
   readonly dial: () => Duplex;
-  /**
-   * Gets the frames that come while no batch is under way: the driver that has opened the session may use it between batches.
-   * Whether the socket keeps the process alive is the driver's matter then.
-   */
-  readonly between?: (frame: Buffer) => void;
 }
 
 /** Why a session has ended. */

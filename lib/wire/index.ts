@@ -20,7 +20,7 @@ export * as frames from './frames';
 export { OwnRoute } from './own-route';
 export { Refusal } from './refusal';
 export { parameters, parameterTypes, type BindRequest, type Request } from './request';
-export type { Route } from './route';
+export type { Entrance, Route } from './route';
 export { Segment } from './segment';
 export { ServerConnection } from './server-connection';
 export { ServerParameters } from './server-parameters';

@@ -2,16 +2,16 @@
 // to say. Only statements that were parsed before the client was led here are parsed again, unseen, when they are used.
 import { Answer, type Batch } from './batch';
 import type { Client, Ended, Profile, Statement } from './contract';
-import { close, parse } from './frames';
+import { close, parse, Status } from './frames';
 import type { Request } from './request';
-import type { Route } from './route';
+import type { Entrance } from './route';
 import type { Segment } from './segment';
 import type { ServerConnection } from './server-connection';
 
-export class OwnRoute implements Route {
+export class OwnRoute<Server extends ServerConnection = ServerConnection> implements Entrance {
   readonly takes = 'any';
-  private server: ServerConnection | undefined;
-  private opening: Promise<ServerConnection> | undefined;
+  private server: Server | undefined;
+  private opening: Promise<Server> | undefined;
   private left = false;
   private readonly waiting: Segment[] = [];
   /** By the client's names: what the server has parsed. */
@@ -20,7 +20,7 @@ export class OwnRoute implements Route {
   /** `ahead` adds statements of ours ahead of a segment's, under the same Sync. If one fails, its error is the answer. */
   constructor(
     private readonly client: Client,
-    private readonly open: () => Promise<ServerConnection>,
+    private readonly open: () => Promise<Server>,
     private readonly ahead: (batch: Batch) => void = () => {},
   ) {}
 
@@ -44,13 +44,50 @@ export class OwnRoute implements Route {
   drained(): void {
     this.server?.resume();
   }
-  leave(): void {
+  leave(): Promise<void> | undefined {
     this.left = true;
     this.server?.resume();
-    this.server?.quit();
+    return this.server?.quit();
   }
 
-  private connected(): Promise<ServerConnection> {
+  /** Its session, if it has one. */
+  get current(): Server | undefined {
+    return this.server;
+  }
+
+  /** Its session, if there is one and nothing is under way on it. */
+  get idle(): Server | undefined {
+    return this.server?.isFree && this.server.status === Status.idle ? this.server : undefined;
+  }
+
+  /** Its session is somebody else's from now on. What the client sends here meanwhile gets another one. */
+  lend(): Server | undefined {
+    const server = this.idle;
+    if (!server) return undefined;
+    this.server = this.opening = undefined;
+    server.onUnasked = server.onDrain = server.onForgotten = server.onEnded = () => {};
+    return server;
+  }
+
+  /** A session that was lent comes back, as it was when it was new. False if it is not wanted any more. */
+  takeBack(server: Server): boolean {
+    if (this.left || this.opening || server.ended) return false;
+    this.opening = Promise.resolve(server);
+    this.connect(server);
+    return true;
+  }
+
+  /** Ends its session if nothing is under way on it; the client gets another one when it needs one. */
+  async park(): Promise<void> {
+    await this.lend()?.quit();
+  }
+
+  /** Cuts its session off, whatever is under way on it. */
+  async kill(): Promise<void> {
+    await this.server?.kill();
+  }
+
+  private connected(): Promise<Server> {
     return (this.opening ??= this.open().then(
       (server) => this.connect(server),
       (error) => {
@@ -60,17 +97,18 @@ export class OwnRoute implements Route {
     ));
   }
 
-  private connect(server: ServerConnection): ServerConnection {
+  private connect(server: Server): Server {
     this.server = server;
+    this.parsed.clear();
     server.onUnasked = (frame) => void this.client.give(frame);
     server.onDrain = () => this.client.drained();
-    server.onForgotten = () => {
+    server.onForgotten = (byClient) => {
       this.parsed.clear();
-      this.client.statements.clear();
+      if (byClient) this.client.statements.clear();
     };
     server.onEnded = (why) => this.ended(why);
     for (const segment of this.waiting.splice(0)) this.forward(segment, server);
-    if (this.left) server.quit();
+    if (this.left) void server.quit();
     return server;
   }
 

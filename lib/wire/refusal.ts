@@ -1,10 +1,10 @@
 import type { Profile } from './contract';
 import type { ErrorFields } from './error-response';
-import type { Route } from './route';
+import type { Entrance } from './route';
 import type { Segment } from './segment';
 
 /** All that a client asks for is refused with an error of ours; a client that starts up is turned away with it. */
-export class Refusal implements Route {
+export class Refusal implements Entrance {
   readonly takes = 'one';
 
   constructor(private readonly error: (segment?: Segment) => ErrorFields) {}

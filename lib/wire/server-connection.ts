@@ -37,10 +37,15 @@ export class ServerConnection {
   /** What comes unasked: notifications, and notices while nothing runs. */
   onUnasked: (frame: Buffer) => void = () => {};
   onEnded: (why: Ended) => void = () => {};
-  /** The session has dropped all that was parsed: DEALLOCATE ALL, DISCARD ALL. */
-  onForgotten: () => void = () => {};
+  /** The session has dropped all that was parsed: DEALLOCATE ALL, DISCARD ALL, said by the client or by us. */
+  onForgotten: (byClient: boolean) => void = () => {};
   /** The server takes data again, after {@link copy} was false. */
   onDrain: () => void = () => {};
+  /** Gets the frames that come while no batch is under way: the driver that has opened the session uses it between batches. */
+  between: ((frame: Buffer) => void) | undefined;
+  private keeps = false;
+  private quitting: Promise<void> | undefined;
+  private readonly endListeners: (() => void)[] = [];
   private readonly cutter = new FrameCutter((type, chunk, start, end) => this.frame(type, chunk, start, end));
   private readonly jobs: Job[] = [];
   private readonly held: Job[] = [];
@@ -118,23 +123,38 @@ export class ServerConnection {
     this.session.socket.resume();
   }
 
-  /** Leaves the session to the driver that has opened it. */
-  release(): void {
-    const { socket } = this.session;
-    for (const [event, listener] of Object.entries(this.listeners)) socket.removeListener(event, listener);
+  /** Whether it keeps the process alive also while no answer is waited for. */
+  set keepsProcess(keeps: boolean) {
+    this.keeps = keeps;
+    this.hold(!this.isFree);
+  }
+
+  /** Whether no answer is waited for. */
+  get isFree(): boolean {
+    return this.jobs.length + this.held.length === 0;
   }
 
   /** Whether the process has to stay for an answer. */
   private hold(holds: boolean): void {
-    const { socket, between } = this.session;
-    if (between) return;
-    if (holds) socket.ref?.();
+    const { socket } = this.session;
+    if (holds || this.keeps) socket.ref?.();
     else socket.unref?.();
   }
 
-  /** Ends the session once it has done what it was sent. */
-  quit(): void {
-    if (!this.ended) this.session.socket.end(TERMINATE);
+  /** Ends the session once it has done what it was sent. Resolves when it has ended. */
+  quit(): Promise<void> {
+    if (this.ended) return Promise.resolve();
+    return (this.quitting ??= new Promise((resolve) => {
+      this.endListeners.push(resolve);
+      this.session.socket.ref?.();
+      this.session.socket.end(TERMINATE);
+    }));
+  }
+
+  /** Cancels what runs, and cuts the session off. */
+  async kill(): Promise<void> {
+    if (!this.isFree) await this.cancel();
+    this.session.socket.destroy();
   }
 
   // --- to the server
@@ -192,7 +212,7 @@ export class ServerConnection {
 
   private frame(type: number, chunk: Buffer, start: number, end: number): void {
     let job = this.jobs[0];
-    if (!job && this.session.between) return this.pass(type, chunk, start, end);
+    if (!job && this.between) return this.pass(type, chunk, start, end);
     let step = job?.steps[job.at];
     if (step && step.made === undefined && type === Backend.dataRow) {
       if (step.shown) this.show(chunk, start, end);
@@ -223,7 +243,7 @@ export class ServerConnection {
     this.names.unnamed = this.names.unnamedPortal = undefined;
     if (type === Backend.readyForQuery) this.status = chunk[end - 1] as Status;
     else if (type === Backend.parameterStatus) this.parameter(chunk, start);
-    this.session.between?.(chunk.subarray(start, end));
+    this.between?.(chunk.subarray(start, end));
   }
 
   private answer(type: number, job: Job, step: Step, chunk: Buffer, start: number, end: number): void {
@@ -335,7 +355,7 @@ export class ServerConnection {
     if (tag === 'COMMIT' && shown) job.committed = true;
     if (!FORGET_ALL.has(tag)) return;
     this.names.lost();
-    this.onForgotten();
+    this.onForgotten(shown);
   }
 
   // --- what is the client's of the present chunk
@@ -356,5 +376,6 @@ export class ServerConnection {
     this.ended = { response: this.fatal, error: this.broken };
     for (const job of [...this.jobs.splice(0), ...this.held.splice(0)]) job.owner.lost(this.ended);
     this.onEnded(this.ended);
+    for (const tell of this.endListeners.splice(0)) tell();
   }
 }

@@ -190,13 +190,14 @@ describe('pools', () => {
     assert.notDeepEqual(await zone(one), await zone(two));
   });
 
-  it('of one kind cost no connection of their own', async () => {
+  it('have sessions of their own, one of which is lent to the tests', async () => {
     const all = [connect(), connect(), connect()];
     for (const knex of all) await knex('pa').select();
-    assert.deepEqual(
-      pools.map((pool) => pool.pids().length),
-      [1, 0, 0],
-    );
+    const own = pools.flatMap((pool) => pool.pids());
+    assert.equal(own.length, 2);
+    assert.equal(new Set([...own, sandbox.pid]).size, 3);
+    await sandbox.release();
+    assert.equal(pools.flatMap((pool) => pool.pids()).length, 3);
   });
 
   it('with different search paths share a transaction', async () => {

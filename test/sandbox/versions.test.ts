@@ -5,7 +5,6 @@ import { PassThrough } from 'node:stream';
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
-import { takeFree } from '../../lib/sandbox/tarn';
 import type { TarnPool } from '../../lib/sandbox/tarn-types';
 import { KNEXES, PGS, repo } from '../support/project';
 

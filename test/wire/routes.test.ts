@@ -184,7 +184,6 @@ describe('a route', () => {
     const seen: unknown[] = [];
     ownEnd(raw).redirect({
       ...{ takes: 'one', copy: () => true, cancel() {}, drained() {}, leave() {} },
-      welcome: () => Promise.reject(new Error('not asked')),
       run: (segment) => {
         seen.push([segment.end, segment.requests.map(said)]);
         segment.push(frames.commandComplete('MADE HERE'));

@@ -56,7 +56,7 @@ describe('a server connection', () => {
       assert.equal(outcome.answer, i === 0 ? '12DCZ' : 'TDCZ');
       assert.deepEqual([outcome.failed, outcome.status, rows], [undefined, 0x49, [['this is ours', null]]]);
     }
-    server.quit();
+    await server.quit();
   });
 
   it('tells when one of ours fails: what stands behind it does not run, a Query included, and nobody hangs', async () => {
@@ -232,9 +232,8 @@ describe('a server connection', () => {
     const server = new ServerConnection({
       socket: new Rechunked(stream, random(7), 9),
       ...{ parameters: [], pid: opened.processID, secret: Buffer.alloc(4), dial: () => stream },
-      between: (frame) => parsers.forEach((parse) => parse(frame)),
     });
-    server.onUnasked = (frame) => parsers.forEach((parse) => parse(frame));
+    server.between = server.onUnasked = (frame) => parsers.forEach((parse) => parse(frame));
     for (let i = 0; i < 20; i++) {
       const { rows } = await client
         .query(`set application_name to 'a${i}'; select pg_notify('between', '${i}')`)

@@ -1,0 +1,272 @@
+// A pool of the app's. It stays the app's own: what it hands out are clients on streams of ours, and where those lead is
+// decided statement by statement.
+import type { Scope } from '../scope';
+import { scopeContext } from '../scope';
+import type { OwnConnection } from '../sql';
+import { type AppConnection, AppConnection as Connection, appConnectionOf, nowhere } from './app-client';
+import { customsIn } from './customs';
+import { claimFlow } from './flow';
+import { describeExhaustion, noteHolder, sitesOf } from './holders';
+import type { Admission, Gate, Knex, ManagedPool } from './index';
+import { lateOrigin, lateQuery } from './origin';
+import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf } from './own';
+import type { ClientClass, PgClient } from './pg-types';
+import type { RealSource } from './pinned';
+import type { RollbackSandbox } from './sandbox';
+import type { ServerSession } from './server-session';
+
+export type OnLate = (problem: Error, scope: Scope) => void;
+
+/** What only the pool itself knows and does. */
+export interface PoolSeam {
+  /** As messages call it: `knex`, `pg.Pool`. */
+  readonly kind: string;
+  readonly max: number;
+  /** How many wait for a connection. */
+  readonly waiting: number;
+  /** Those that somebody has. */
+  readonly taken: readonly PgClient[];
+  /** What tells pools apart that make their connections differently. */
+  readonly likeness: string;
+  acquire(): Promise<PgClient>;
+  release(client: PgClient): void;
+  /** Takes it out of the pool, though somebody has it, so that there is room for another one. */
+  evict(client: PgClient): void;
+  /** Timers of the pool's do not keep the process alive any more. */
+  unref(): void;
+}
+
+export interface AppPoolOptions {
+  /** The instance's client, if it is a Knex instance's. */
+  readonly knexClient?: Knex.Client | undefined;
+  readonly onLate?: OnLate | undefined;
+}
+
+export class AppPool implements ManagedPool, RealSource {
+  readonly key: string;
+  readonly label: string;
+  readonly user: string;
+  readonly database: string;
+  readonly knexClient: Knex.Client | undefined;
+  readonly customs = new Set<string>();
+  readonly onLate: OnLate | undefined;
+  /** The database that its connections lead to, if it is not its own. */
+  elsewhere: string | undefined;
+  gate: Gate | undefined;
+  private readonly connections = new Set<AppConnection>();
+  private readonly sandboxes = new Set<RollbackSandbox>();
+  private readonly address: ReturnType<typeof addressOf>;
+  private letGo = false;
+  /** How often connections were taken away: who has waited then may be a test that has ended. */
+  private evictions = 0;
+
+  /** `settings`: those that connections of our own are made with; a new client of the app's comes with its own. */
+  constructor(
+    private readonly seam: PoolSeam,
+    readonly driver: ClientClass,
+    private readonly settings: () => unknown,
+    known: unknown,
+    { knexClient, onLate }: AppPoolOptions,
+  ) {
+    const address = (this.address = addressOf(driver, known));
+    const { database } = address;
+    this.key = keyOf(address);
+    this.label = `${database ? `database "${database}"` : 'a database without a name'} (${seam.kind})`;
+    this.user = address.user;
+    this.database = database;
+    this.knexClient = knexClient;
+    this.onLate = onLate;
+    customsIn((known as { options?: unknown } | undefined)?.options ?? process.env['PGOPTIONS'], this.customs);
+  }
+
+  get likeness(): string {
+    return this.seam.likeness;
+  }
+
+  // --- the app's connections
+
+  /** In place of the client that the pool would have made. */
+  makeClient(settings: unknown): PgClient {
+    return new Connection(this.driver, settings, this).client;
+  }
+
+  made(connection: AppConnection): void {
+    this.connections.add(connection);
+    if (this.letGo) connection.keep(false);
+  }
+
+  gone(connection: AppConnection): void {
+    this.connections.delete(connection);
+  }
+
+  /** What a new connection is sent may name custom parameters. */
+  heard(sent: { readonly text: string; readonly values: readonly unknown[] | undefined } | undefined): void {
+    for (const given of sent ? [sent.text, ...(sent.values ?? [])] : []) customsIn(given, this.customs);
+  }
+
+  /** Somebody asks for a connection: what is due before that, and then `take`, the pool's own way. */
+  acquire(take: () => Promise<PgClient>, site?: () => string): Promise<PgClient> {
+    const admitted = this.admit();
+    if (admitted instanceof Promise) return admitted.then((to) => this.handOut(to, take, site));
+    return this.handOut(admitted, take, site);
+  }
+
+  private async handOut(to: Admission, take: () => Promise<PgClient>, site?: () => string): Promise<PgClient> {
+    const refusal = to.to === 'nowhere' ? to.error : to.to === 'pool' ? this.refusalOfLate() : undefined;
+    if (refusal) {
+      const client = await nowhere(this.driver, await this.settings(), refusal, this);
+      return Object.assign(client, { release: () => {} }); // as pg's pools have it
+    }
+    const origin = scopeContext.getStore();
+    for (;;) {
+      const { evictions } = this;
+      const client = await take();
+      const connection = appConnectionOf(client);
+      if (connection) {
+        await this.note(connection, to, site);
+        if (evictions === this.evictions) connection.takenIn = origin;
+        return client;
+      }
+      this.seam.evict(client); // it was made before we came
+      endPooled(client);
+    }
+  }
+
+  private refusalOfLate(): Error | undefined {
+    const late = lateOrigin(scopeContext.getStore());
+    if (!late) return undefined;
+    const error = lateQuery(late, 'a query');
+    this.onLate?.(error, late);
+    return error;
+  }
+
+  private note(connection: AppConnection, to: Admission, site: (() => string) | undefined): Promise<void> | undefined {
+    connection.isNew = false;
+    const { client } = connection;
+    if (to.to === 'sandbox') {
+      const sandbox = to.sandbox as RollbackSandbox;
+      const session = connection.sessionIn(sandbox);
+      noteHolder(client, sandbox.checkouts.checkout(session) ?? site);
+      return connection.enter(session)?.catch(() => {}); // its first statement is told
+    }
+    connection.settle();
+    noteHolder(client, claimFlow(client)?.site ?? site);
+    return undefined;
+  }
+
+  /** A connection is back in the pool. */
+  released(client: PgClient): void {
+    appConnectionOf(client)?.settle();
+  }
+
+  /** The pool is being ended. */
+  ends(): void {
+    for (const sandbox of this.sandboxes) sandbox.poolEnds(this);
+  }
+
+  /** Where the statements of its connections go. */
+  admit(): Admission | Promise<Admission> {
+    return this.gate?.(this) ?? { to: 'pool' };
+  }
+
+  join(sandbox: RollbackSandbox): void {
+    this.sandboxes.add(sandbox);
+    sandbox.profiles.add(this);
+  }
+
+  /** Somebody has it still, whose scope has ended: others get its place in the pool. */
+  giveUp(connection: AppConnection): void {
+    connection.evicted = true;
+    this.seam.evict(connection.client);
+    void connection.park();
+  }
+
+  // --- real sessions
+
+  async lend(by?: AppConnection): Promise<ServerSession> {
+    const lender = by ?? [...this.connections].find((one) => one.canLend) ?? [...this.connections][0];
+    if (lender) return lender.lend();
+    const client = await scopeContext.run(undefined, () => this.seam.acquire());
+    try {
+      const connection = appConnectionOf(client);
+      if (!connection) throw new Error('the pool has made a connection past us');
+      await connection.stream.client.whenIdle(); // nobody waits for what listeners of the pool's have sent
+      connection.isNew = false;
+      return await connection.lend();
+    } finally {
+      this.seam.release(client);
+    }
+  }
+
+  giveBack(session: ServerSession): void {
+    for (const connection of this.connections) if (connection.takeBack(session)) return;
+    void session.quit();
+  }
+
+  async connect(applicationName: string, database?: string): Promise<OwnConnection> {
+    const driver = database === undefined ? this.driver : redirected(this.driver, database);
+    return connectOwn(driver, await this.settings(), applicationName);
+  }
+
+  url(database: string): string {
+    return urlOf(this.address, database);
+  }
+
+  redirect(database: string | undefined): void {
+    const elsewhere = database === this.database ? undefined : database;
+    if (elsewhere === this.elsewhere) return;
+    this.elsewhere = elsewhere;
+    for (const connection of this.connections) connection.leadHome();
+  }
+
+  async closeIdle(): Promise<void> {
+    await Promise.all(Array.from(this.connections, (connection) => connection.park()));
+  }
+
+  async closeAll(): Promise<void> {
+    await this.closeIdle();
+    await Promise.all(Array.from(this.connections, (connection) => connection.kill()));
+  }
+
+  async renew(): Promise<void> {
+    const taken = new Set(this.seam.taken);
+    const free = [...this.connections].filter(({ client }) => !taken.has(client));
+    await Promise.all(free.map((connection) => connection.renew()));
+  }
+
+  pids(): readonly number[] {
+    return [...this.connections].flatMap((connection) => connection.pids);
+  }
+
+  unref(): void {
+    this.letGo = true;
+    this.seam.unref();
+    for (const connection of this.connections) connection.keep(false);
+  }
+
+  // --- what the pool knows
+
+  inUse(): number {
+    return this.seam.taken.length + this.seam.waiting;
+  }
+
+  taken(): readonly PgClient[] {
+    return this.seam.taken;
+  }
+
+  evict(connections: ReadonlySet<object>): readonly string[] {
+    const evicted = this.seam.taken.filter((client) => connections.has(client));
+    this.evictions++;
+    for (const client of evicted) {
+      void appConnectionOf(client)?.kill();
+      this.seam.evict(client);
+      endPooled(client);
+    }
+    return sitesOf(evicted);
+  }
+
+  waits(): readonly string[] {
+    const { label, seam } = this;
+    return describeExhaustion({ label, max: seam.max, waiting: seam.waiting, taken: seam.taken });
+  }
+}
