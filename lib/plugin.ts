@@ -13,7 +13,6 @@ import {
   taggingOf,
 } from './config';
 import {
-  Clones,
   announceRun,
   assertNotShared,
   assertTestDatabase,
@@ -24,6 +23,7 @@ import {
   keepServer,
   leadUrl,
   makeDatabasesOfWorkers,
+  openClones,
   pointWorkerAtOwnDatabase,
 } from './database';
 import { AUDIT_REPORT, readAuditPlan } from './audit-plan';
@@ -76,7 +76,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
   const { REWIND_DIRTY, REWIND_FRESH, REWIND_LEAKS, REWIND_VERIFY, CI } = process.env;
   const isolation = createIsolation({
     note,
-    openClones: (options) => Clones.open(options),
+    openClones,
     announce: (base, database) => leadUrl(process.env, base, database),
     // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
     kept: isOn(REWIND_FRESH) || isOn(CI) ? 'ignore' : 'use',

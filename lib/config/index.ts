@@ -8,7 +8,6 @@ import { findConfig, packageRoot } from './find';
 import { loadModule } from './load-module';
 
 export { FILE_NAMES, packageRoot } from './find';
-export { fingerprintOf } from './fingerprint';
 export { resolveInstances, resolvePools } from './instances';
 export { setUp } from './set-up';
 export { hintOnTables } from './unmigrated';
@@ -101,6 +100,15 @@ export interface LoadOptions {
   readonly cwd?: string;
   /** `REWIND_CONFIG` is read from here. */
   readonly env?: NodeJS.ProcessEnv;
+}
+
+/**
+ * Changes with all that a seeded baseline is made from. Undefined: the config does not want one used again.
+ */
+export function fingerprintOf(loaded: LoadedConfig, instances: Readonly<Record<string, Knex>>): string | undefined {
+  if (!loaded.config.reuse) return undefined;
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- late: few reuse one, and picomatch takes 4 ms to load
+  return (require('./fingerprint') as typeof import('./fingerprint')).fingerprintOf(loaded, instances);
 }
 
 /** Gives a config its type. Does nothing else. */

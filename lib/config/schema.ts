@@ -4,7 +4,7 @@ import { types } from 'node:util';
 import * as v from 'valibot';
 import { messageOf } from '../errors';
 import { MODES } from '../modes';
-import { assertWellFormed } from './glob';
+import { globs } from './globs';
 import { describeValue } from './mistake';
 
 type AnyFunction = (...args: never[]) => unknown;
@@ -48,7 +48,7 @@ function whatIsWrongWith(pattern: string): string | undefined {
   if (/^(?:[\\/]|[A-Za-z]:)/.test(pattern)) return "it has to be relative to the package's folder";
   if (/^(?:\.[\\/])?\.\.[\\/]/.test(pattern)) return "it points out of the package's folder";
   try {
-    assertWellFormed(pattern);
+    globs().assertWellFormed(pattern);
     return undefined;
   } catch (error) {
     return messageOf(error);

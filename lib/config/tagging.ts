@@ -1,6 +1,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { MODES, type Mode } from '../modes';
+import { globs } from './globs';
 import type { RewindConfig, Rule } from './index';
 
 /** Which tests get which mode: the settings, ready to be asked. Same shape as the `mocha` room's. */
@@ -45,11 +46,6 @@ function compile({ files, title, mode }: Rule, root: string): TaggingRule {
 
 function matcherOf(files: string, root: string): (file: string) => boolean {
   return globs().fileMatcher(files, root);
-}
-
-function globs(): typeof import('./glob') {
-  // eslint-disable-next-line @typescript-eslint/no-require-imports -- late: picomatch takes 4 ms to load, and few need it
-  return require('./glob') as typeof import('./glob');
 }
 
 function titleMatcher(title: RegExp | string): (fullTitle: string) => boolean {

@@ -1,4 +1,5 @@
 // The contract of the database room: which database this is, and the server it is on.
+import type { Clones } from './clones';
 
 /** What the live connection says of its database. */
 export interface DatabaseInfo {
@@ -17,12 +18,24 @@ export interface DatabaseInfo {
   readonly embedded: boolean;
 }
 
-export { type Clone, Clones, type ClonesOptions, type Stock } from './clones';
+/* eslint-disable @typescript-eslint/no-require-imports -- late: most runs start no server, and need no other database */
+const clones = (): typeof import('./clones') => require('./clones') as typeof import('./clones');
+const kept = (): typeof import('./kept') => require('./kept') as typeof import('./kept');
+const server = (): typeof import('./server') => require('./server') as typeof import('./server');
+const named = (): typeof import('./named-server') => require('./named-server') as typeof import('./named-server');
+/* eslint-enable @typescript-eslint/no-require-imports */
+
+export const openClones: typeof Clones.open = (options) => clones().Clones.open(options);
+export const keepDatabase: typeof import('./kept').keepDatabase = (...args) => kept().keepDatabase(...args);
+export const keepServer: typeof import('./server').keepServer = (...args) => server().keepServer(...args);
+export const startServer: typeof import('./server').startServer = (...args) => server().startServer(...args);
+export const namedServer: typeof import('./named-server').namedServer = (...args) => named().namedServer(...args);
+
+export type { Clone, Clones, ClonesOptions, Stock } from './clones';
 export { describeDatabase } from './describe';
 export { type AllowDatabase, assertTestDatabase } from './safety';
-export { keepDatabase } from './kept';
-export { type EmbeddedServer, type ServerOptions, keepServer, startServer } from './server';
-export { type NamedServer, namedServer } from './named-server';
+export type { EmbeddedServer, ServerOptions } from './server';
+export type { NamedServer } from './named-server';
 export {
   announceRun,
   assertNotShared,

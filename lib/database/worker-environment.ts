@@ -3,12 +3,17 @@ import { RewindError } from '../errors';
 import type { DatabaseInfo } from './index';
 import { assertTestDatabase } from './safety';
 import { connectByUrl, databaseOfUrl, urlWithDatabase } from './url-connection';
-import { WorkerDatabases, claimWorkerDatabase, workerDatabaseName } from './worker-database';
+import type { WorkerDatabases } from './worker-database';
 
 /** Inherited by workers: tells this run's databases from those of any other. */
 const RUN = 'REWIND_RUN';
 /** In a worker: what DATABASE_URL was before. */
 const BASE_URL = 'REWIND_BASE_URL';
+
+function databases(): typeof import('./worker-database') {
+  // eslint-disable-next-line @typescript-eslint/no-require-imports -- late: only runs of --parallel have any
+  return require('./worker-database') as typeof import('./worker-database');
+}
 
 /** In the main process, before any worker exists. */
 export function announceRun(env: NodeJS.ProcessEnv): void {
@@ -25,7 +30,7 @@ export function makeDatabasesOfWorkers(env: NodeJS.ProcessEnv, workers: number):
   if (!url || !run || !base) return;
   void ofWorkers?.letGo(); // --watch
   const connect = (database: string): ReturnType<typeof connectByUrl> => connectByUrl(url, database);
-  ofWorkers = new WorkerDatabases({ connect, base, run, inspect: assertClonable }, workers);
+  ofWorkers = new (databases().WorkerDatabases)({ connect, base, run, inspect: assertClonable }, workers);
 }
 
 /**
@@ -41,7 +46,7 @@ export function pointWorkerAtOwnDatabase(env: NodeJS.ProcessEnv): void {
   const base = databaseOfUrl(url);
   if (!base) return;
   env[BASE_URL] = url;
-  env['DATABASE_URL'] = urlWithDatabase(url, workerDatabaseName({ base, run, worker }));
+  env['DATABASE_URL'] = urlWithDatabase(url, databases().workerDatabaseName({ base, run, worker }));
 }
 
 /** In a worker, before spec files are loaded: lets the database be there that DATABASE_URL already names. */
@@ -60,7 +65,7 @@ export async function createWorkerDatabase(env: NodeJS.ProcessEnv): Promise<void
     }).withoutStack();
   }
   const connect = (database: string): ReturnType<typeof connectByUrl> => connectByUrl(url, database);
-  await claimWorkerDatabase({ connect, base, run, worker, inspect: assertClonable });
+  await databases().claimWorkerDatabase({ connect, base, run, worker, inspect: assertClonable });
 }
 
 async function assertClonable(info: DatabaseInfo): Promise<void> {
@@ -86,7 +91,8 @@ export function assertNotShared({ name }: Pick<DatabaseInfo, 'name'>, env: NodeJ
   const base = url && databaseOfUrl(url);
   const run = env[RUN];
   if (worker === undefined || !base || !run) return;
-  if (name === workerDatabaseName({ base, run, worker }) || (name !== base && isNumbered(name, worker))) return;
+  if (name === databases().workerDatabaseName({ base, run, worker }) || (name !== base && isNumbered(name, worker)))
+    return;
   throw new RewindError('REWIND_CONFIG', {
     problem: `This worker of --parallel has a database of its own, named by DATABASE_URL, but the app uses "${name}", as all other workers do.`,
     remedy:

@@ -11,11 +11,14 @@ import type {
   SnapshotOptions,
   SnapshotStatus,
 } from './index';
-import { assertMayTake } from './privileges';
 import { removeSnapshot } from './remove';
 import { type Sequences, readSequences, resetSequences } from './sequences';
-import { eventTriggersSql, serverSide } from './server';
 import { NO_STATUS, type State, readState, readStatus } from './status';
+
+/* eslint-disable @typescript-eslint/no-require-imports -- late: 100 kB of SQL, for who has a snapshot, or takes one */
+const server = (): typeof import('./server') => require('./server') as typeof import('./server');
+const privileges = (): typeof import('./privileges') => require('./privileges') as typeof import('./privileges');
+/* eslint-enable @typescript-eslint/no-require-imports */
 
 /** Relations armed, copied or let go in one transaction: each takes several locks, and the lock table is finite. */
 const BATCH = 100;
@@ -120,7 +123,7 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#connection.hold();
     const fingerprint = this.#fingerprint;
     const state = await this.#state();
-    await assertMayTake((sql) => this.#connection.query(sql));
+    await privileges().assertMayTake((sql) => this.#connection.query(sql));
     const isUsable = this.options.kept !== 'ignore' && state?.usable && state.status !== 'taking';
     if (!isUsable || state.fingerprint !== fingerprint) {
       await this.remove();
@@ -285,14 +288,15 @@ export class DatabaseSnapshot implements Snapshot {
 
   async #install(): Promise<void> {
     const { serverVersion, superuser } = await this.#connection.session();
-    const server = serverSide(serverVersion);
+    const { eventTriggersSql, serverSide } = server();
+    const side = serverSide(serverVersion);
     // One message, so one transaction. The first statement is for the case that it has to be sent twice.
     await this.#connection.insist(
-      `drop schema if exists rewind cascade; ${server.sql} ${superuser ? eventTriggersSql : ''}`,
+      `drop schema if exists rewind cascade; ${side.sql} ${superuser ? eventTriggersSql : ''}`,
     );
     await this.#connection.query(
       `insert into rewind.state (version, self, status) values ($1, 'rewind.state'::regclass, 'taking') on conflict do nothing`,
-      [server.version],
+      [side.version],
     );
   }
 
@@ -309,7 +313,9 @@ export class DatabaseSnapshot implements Snapshot {
 
   async #state(): Promise<State | undefined> {
     const { serverVersion } = await this.#connection.session();
-    const { version } = serverSide(serverVersion);
-    return readState((sql, values) => this.#connection.query(sql, values), version);
+    return readState(
+      (sql, values) => this.#connection.query(sql, values),
+      () => server().serverSide(serverVersion).version,
+    );
   }
 }

@@ -1,5 +1,5 @@
 import type { SnapshotStatus } from './index';
-import { findSnapshot } from './privileges';
+import { findSnapshot } from './find';
 
 type Run = <Row>(sql: string, values?: readonly unknown[]) => Promise<Row[]>;
 
@@ -12,13 +12,13 @@ export interface State {
   readonly usable: boolean;
 }
 
-/** `version`: of our own server side. Undefined: there is nothing of ours. */
-export async function readState(run: Run, version: string): Promise<State | undefined> {
+/** `version`: of our own server side, asked for where there is a snapshot. Undefined: there is nothing of ours. */
+export async function readState(run: Run, version: () => string): Promise<State | undefined> {
   if (!(await findSnapshot(run))) return undefined;
   // In a restored dump the table has another oid, and no oid in it means anything.
   const [state] = await run<State>(
     `select status, level, fingerprint, self = 'rewind.state'::regclass and version = $1 as usable from rewind.state`,
-    [version],
+    [version()],
   );
   return state;
 }

@@ -156,7 +156,7 @@ describe('a suite with cleaning of its own', () => {
     }
   });
 
-  it('shows in step 2 which tests depend on each other: no others fail without the rule', async () => {
+  it('shows in step 2 which tests depend on each other: no others fail without the rule @full', async () => {
     app.write(after(2));
     app.write({ 'rewind.config.js': (after(2)['rewind.config.js'] ?? '').replace(/^ {2}rules: .*\n/m, '') });
     const run = await mocha('--reporter', 'json');

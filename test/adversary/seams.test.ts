@@ -87,7 +87,7 @@ describe('people who', () => {
     assertGreen(outcome);
   });
 
-  it('do not await a query of a committing test get that test failed, and the next one on clean data', async () => {
+  it('do not await a query of a committing test get that test failed, and the next one on clean data @full', async () => {
     const outcome = await go({
       'a.spec.js': `
         it('floats @truncate', async () => { db.raw("with s as (select pg_sleep(0.3)) insert into users (name) select 'late' from s").then(() => {}); });
@@ -97,7 +97,7 @@ describe('people who', () => {
     assert.deepEqual(outcome.passed.includes('is not disturbed @truncate'), true, outcome.output);
   });
 
-  it('have a before hook that times out have its late queries turned away, in a committing suite too', async () => {
+  it('have a before hook that times out have its late queries turned away, in a committing suite too @full', async () => {
     const outcome = await go({
       'a.spec.js': `
         const later = () => new Promise((r) => setTimeout(r, 400));
@@ -251,7 +251,7 @@ describe('people who', () => {
     ]);
   });
 
-  it('connect in mochaGlobalSetup do not wait for ever for the databases of parallel workers', async () => {
+  it('connect in mochaGlobalSetup do not wait for ever for the databases of parallel workers @full', async () => {
     const outcome = await go(
       { 'a.spec.js': `it('asks', () => db('users').first());` },
       {

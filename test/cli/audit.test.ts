@@ -298,7 +298,7 @@ describe('mixed', () => {
     assert.deepEqual([typed.code, /--shuffle "often": how many orders\?/.test(typed.stderr)], [1, true], typed.output);
   });
 
-  it('has nothing to say of a suite that needs nothing', async () => {
+  it('has nothing to say of a suite that needs nothing @full', async () => {
     const { stdout, code } = await audit(suite({ 'a.spec.js': `it('adds', async () => { ${ADD} });` }));
     assert.equal(code, 0);
     assert.match(stdout, /^No test to try in another mode/m);

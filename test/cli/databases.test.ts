@@ -177,7 +177,7 @@ describe('mocha-rewind', () => {
       }
     });
 
-    it('in a config in TypeScript, compiled as Mocha would', async () => {
+    it('in a config in TypeScript, compiled as Mocha would @full', async () => {
       app.write({
         '.mocharc.json': { require: ['ts-node/register/transpile-only', './test/hooks.js', 'mocha-rewind/register'] },
         'test/hooks.js': `beforeEach(() => {}); // only there in a test run`,

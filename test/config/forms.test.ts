@@ -134,7 +134,7 @@ function titleOf({ file, text, files = {} }: Form): string {
 describe('a config file', () => {
   for (const mocha of Object.keys(MOCHAS) as (keyof typeof MOCHAS)[]) {
     for (const form of FORMS) {
-      it(`shares the app's modules with the specs: ${titleOf(form)} (mocha ${mocha})${full(mocha !== '12' || form.file.endsWith('.cts'))}`, async () => {
+      it(`shares the app's modules with the specs: ${titleOf(form)} (mocha ${mocha})${full(mocha !== '12' || form.file.endsWith('.cts') || form.require?.includes('./both-ways.cjs'))}`, async () => {
         const p = project({ files: { ...form.files, 'plugin.cjs': PLUGIN, [form.file]: form.text }, mocha });
         try {
           const spec = Object.keys(form.files ?? {}).find((name) => name.startsWith('a.spec')) ?? '';

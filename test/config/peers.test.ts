@@ -27,7 +27,7 @@ describe('without pg', () => {
     assert.doesNotMatch(finished.output, /Require stack|^ +at /m);
   };
 
-  it('a parallel run says what to install', async () => {
+  it('a parallel run says what to install @full', async () => {
     says(await app.mocha(['-r', 'mocha-rewind/register', '--parallel', '--jobs', '2', 'a.spec.js', 'b.spec.js'], env));
   });
 

@@ -1,5 +1,6 @@
 // The embedded server is gone without a trace, however mocha ends.
 import assert from 'node:assert/strict';
+import { full } from '../support/tiers';
 import { type Lab, SELF, SPEC, assertNoTrace, assertNoTraceSoon, lab, otherUser } from './support/runs';
 
 const SPECS = {
@@ -63,7 +64,7 @@ describe('the embedded server is gone', () => {
     assertNoTrace(ended);
   });
 
-  it('when a spec file throws while it is loaded', async () => {
+  it('when a spec file throws while it is loaded @full', async () => {
     const ended = await l.run(['bad.js']);
     assert.notEqual(ended.code, 0, ended.output);
     assertNoTrace(ended);
@@ -82,7 +83,7 @@ describe('the embedded server is gone', () => {
   });
 
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP', 'SIGKILL'] as const) {
-    it(`after ${signal}`, async () => {
+    it(`after ${signal}${full(signal === 'SIGHUP')}`, async () => {
       const { child, says, finished } = l.start(['waits.js']);
       await says('READY');
       child.kill(signal);

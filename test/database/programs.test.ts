@@ -139,7 +139,7 @@ describe('the embedded server’s programs', () => {
     assertNoTrace(ended);
   });
 
-  it('run for a user who may not complete node_modules', async function () {
+  it('run for a user who may not complete node_modules @full', async function () {
     const other = otherUser();
     if (typeof other === 'string') {
       console.log(`      skipped: ${other}`);

@@ -50,7 +50,7 @@ describe('the next start', () => {
     return finished;
   }
 
-  it('ends a server whose process and keeper were killed', async () => {
+  it('ends a server whose process and keeper were killed @full', async () => {
     // Any other start on this machine may be the next one, and end it at once: then it has to be done again.
     let killed: Ended;
     let tries = 0;

@@ -49,7 +49,7 @@ describe('a hook of a committing suite', () => {
     assert.notEqual(outcome.code, 0);
   });
 
-  it('of an unmanaged one may change the schema, and it is said', async () => {
+  it('of an unmanaged one may change the schema, and it is said @full', async () => {
     const outcome = await run(
       { 'a.spec.js': `it('migrates @unmanaged', () => db.schema.createTable('mine', (t) => t.increments()));` },
       { database: given.database, config: MANAGED, args: ['--parallel'] },

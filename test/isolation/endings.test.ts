@@ -64,8 +64,8 @@ const ENDINGS: Readonly<Record<string, Ending>> = {
   'a worker that is cut off': { mode: 'schema', body: 'process.disconnect()', args: PARALLEL },
 };
 
-/** For `test:full`: each signal, each mode, each way to leave, and a worker are in the others. */
-const WAITS = /--parallel|in a worker|cut off|SIGHUP|exit\(0\), in a truncate/;
+/** For `test:full`: each signal and each mode are in the others. */
+const WAITS = /--parallel|worker|cut off|SIGHUP|SIGKILL|in the hook|is loaded|exit\(0\), in a (?:truncate|rollback)/;
 
 describe('a run that is ended by', function () {
   this.timeout(120_000);

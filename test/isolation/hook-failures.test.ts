@@ -172,7 +172,7 @@ for (const mocha of VERSIONS) {
     for (const args of [[], PARALLEL]) {
       const how = args.length > 0 ? 'in parallel' : 'serially';
 
-      it(`fails there, and nowhere else, and leaves no row, ${how}`, async () => {
+      it(`fails there, and nowhere else, and leaves no row, ${how}${full(args.length > 0)}`, async () => {
         const all = Object.entries(ROWS).flatMap(([name, row]) => TAGS.map((tag) => ({ name, row, tag })));
         const specs = Object.fromEntries(
           all.map(({ name, row, tag }, i) => [`row${String(i)}.spec.js`, TOOLS + textOf(name, row, tag)]),
@@ -192,7 +192,7 @@ for (const mocha of VERSIONS) {
     }
 
     for (const [name, { spec, fails, passes }] of Object.entries(ROOT_ROWS)) {
-      it(`at the root, in a ${name.replace('root ', '')} hook, ends the run, and leaves no row`, async () => {
+      it(`at the root, in a ${name.replace('root ', '')} hook, ends the run, and leaves no row${full(name !== 'root before')}`, async () => {
         const specs = { 'row.spec.js': TOOLS + spec, 'next.spec.js': `it('next', () => {});` };
         const outcome = await run(specs, { database: given.database, config: MANAGED, mocha });
         assertFailures(outcome.failed, fails, outcome.stderr);

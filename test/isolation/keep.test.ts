@@ -4,6 +4,7 @@ import { Client } from 'pg';
 import { serverUrl, urlOf } from '../support/database';
 import { project } from '../support/project';
 import { type Outcome, type RunOptions, run } from '../support/run';
+import { full } from '../support/tiers';
 import { MANAGED, eachWithUsers } from '../support/users';
 
 describe('REWIND_KEEP=failed', () => {
@@ -120,7 +121,7 @@ describe('REWIND_KEEP=failed', () => {
     ['afterEach', '@rollback'],
     ['after', '@truncate'],
   ] as const) {
-    it(`keeps what there was when ${hook === 'before' ? 'a' : 'an'} ${hook} hook failed, and ends the run (${mode})`, async () => {
+    it(`keeps what there was when ${hook === 'before' ? 'a' : 'an'} ${hook} hook failed, and ends the run (${mode})${full(hook.endsWith('Each'))}`, async () => {
       const outcome = await keep({
         'a.spec.js': `
           describe('one', () => { it('passes ${mode}', () => db('users').insert({ name: 'x' })); });

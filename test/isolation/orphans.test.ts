@@ -47,7 +47,7 @@ describe('a database that a killed run has left', function () {
   const mocha = (...args: string[]): ReturnType<Project['mocha']> =>
     p.mocha(['--require', 'mocha-rewind/register', ...args], { DATABASE_URL: database.url });
 
-  it('is dropped though its name was cut off, and though it was a clone of a worker’s', async () => {
+  it('is dropped though its name was cut off, and though it was a clone of a worker’s @full', async () => {
     const env = { DATABASE_URL: database.url, DIE: '1' };
     await p.start(['--require', 'mocha-rewind/register', 'a.spec.js'], env).finished;
     const ofOne = await others();

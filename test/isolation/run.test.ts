@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { createDatabase } from '../support/database';
 import { startPlainServer } from '../support/plain-server';
 import { assertGreen, run, together } from '../support/run';
+import { full } from '../support/tiers';
 import { MANAGED, USERS, eachWithUsers, usersOf } from '../support/users';
 
 describe('a run', () => {
@@ -114,7 +115,7 @@ describe('a run', () => {
 
   for (const config of [MANAGED, undefined]) {
     describe(config ? 'with a config' : 'without a config', () => {
-      it('runs truncating tests last, lets them really commit, and restores what they changed', async () => {
+      it(`runs truncating tests last, lets them really commit, and restores what they changed${full(!config)}`, async () => {
         const outcome = await run(
           {
             'a.spec.js': `

@@ -196,7 +196,7 @@ describe('a @schema test', () => {
     assertGreen(outcome);
   });
 
-  it('is tagged in code, by a describe, by a rule, or by a word of the config, too', async () => {
+  it('is tagged in code, by a describe, by a rule, or by a word of the config, too @full', async () => {
     const outcome = await run(
       {
         'a.spec.js': `${LOOK}
@@ -320,7 +320,7 @@ describe('a @schema test', () => {
     }
   });
 
-  it('can be run in parallel workers', async () => {
+  it('can be run in parallel workers @full', async () => {
     const file = `${LOOK}
       it('rolls back', () => db('users').del());
       it('alters @schema', async () => { assert.notEqual(await where(), home); await db.schema.alterTable('users', (t) => t.string('mail')); });

@@ -43,7 +43,7 @@ describe('--watch', function () {
     ...others.map((way) => ['12', ...way] as const),
   ];
   for (const [mocha, way, args] of cases)
-    it(`isolates what each run loads: mocha ${mocha}, ${way}${full(mocha !== '12')}`, async () => {
+    it(`isolates what each run loads: mocha ${mocha}, ${way}${full(mocha !== '12' || way === 'a set-up file' || way === 'workers')}`, async () => {
       const { code, output } = await watched(mocha, [...args, '--watch', 'test/users.spec.js']);
       assert.equal(output.match(/4 passing/g)?.length, 2, output);
       assert.doesNotMatch(output, /failing|REWIND_/);

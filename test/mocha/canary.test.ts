@@ -24,7 +24,7 @@ import {
   wrapRun,
 } from '../../lib/mocha/mocha-private';
 import { MOCHAS, repo } from '../support/project';
-import { recorded } from './support/recorded';
+import { type RecordedRun, recorded } from './support/recorded';
 
 interface Loaded {
   Suite: new (
@@ -308,33 +308,14 @@ for (const [version, folder] of Object.entries(MOCHAS)) {
       assert.ok(captured && captured === runner);
     });
 
-    it('gives every test an id, and asks the test itself for what goes from a worker to the main process', async () => {
-      const result = await recorded(
+    /** One parallel run for two questions. */
+    let told: Promise<RecordedRun> | undefined;
+    const parallelRun = (): Promise<RecordedRun> =>
+      (told ??= recorded(
         {
           'more.js': `for (const [file, m] of Object.entries(require.cache)) if (/lib.mocha\\.c?js$/.test(file)) {
-            const { prototype } = m.exports.Test; const { serialize } = prototype;
-            prototype.serialize = function () { return { ...serialize.call(this), rewind: { deep: [this.title] } }; }; }`,
-          'reporter.js': `module.exports = function (runner) { runner.on('pass', (t) => console.log(JSON.stringify([t.rewind, typeof t.__mocha_id__]))); };`,
-          'a.spec.js': `T('a')`,
-          'b.spec.js': `T('b')`,
-        },
-        {
-          mocha: version as keyof typeof MOCHAS,
-          plugged: false,
-          args: ['--require', './more.js', '--parallel', '--jobs', '2', '--reporter', './reporter.js'],
-        },
-      );
-      assert.deepEqual(
-        result.stdout.trim().split('\n').sort(),
-        ['[{"deep":["a"]},"string"]', '[{"deep":["b"]},"string"]'],
-        result.output,
-      );
-    });
-
-    it('tells the main process of the end of each file’s root suite, which is asked itself when all is over', async () => {
-      const result = await recorded(
-        {
-          'more.js': `for (const [file, m] of Object.entries(require.cache)) if (/lib.mocha\\.c?js$/.test(file)) {
+            const test = m.exports.Test.prototype; const serializeTest = test.serialize;
+            test.serialize = function () { return { ...serializeTest.call(this), rewind: { deep: [this.title] } }; };
             const { prototype } = m.exports; const { run } = prototype; let root;
             prototype.run = function (done) {
               const runner = run.call(this, (result) => { root.late = 'yes'; done(result); });
@@ -343,7 +324,10 @@ for (const [version, folder] of Object.entries(MOCHAS)) {
             };
             const { serialize } = m.exports.Suite.prototype;
             m.exports.Suite.prototype.serialize = function () { return { ...serialize.call(this), rewind: this.late }; }; }`,
-          'reporter.js': `module.exports = function (runner) { runner.on('suite end', (s) => s.root && console.log(s.rewind)); };`,
+          'reporter.js': `module.exports = function (runner) {
+            runner.on('pass', (t) => console.log('test', JSON.stringify([t.rewind, typeof t.__mocha_id__])));
+            runner.on('suite end', (s) => s.root && console.log('root', s.rewind));
+          };`,
           'a.spec.js': `describe('S', () => T('a'))`,
           'b.spec.js': `T('b')`,
         },
@@ -352,8 +336,18 @@ for (const [version, folder] of Object.entries(MOCHAS)) {
           plugged: false,
           args: ['--require', './more.js', '--parallel', '--jobs', '2', '--reporter', './reporter.js'],
         },
-      );
-      assert.deepEqual(result.stdout.trim().split('\n'), ['yes', 'yes'], result.output);
+      ));
+    const said = ({ stdout }: RecordedRun, what: string): string[] =>
+      [...stdout.matchAll(new RegExp(`^${what} (.*)$`, 'gm'))].map(([, text = '']) => text).sort();
+
+    it('gives every test an id, and asks the test itself for what goes from a worker to the main process', async () => {
+      const result = await parallelRun();
+      assert.deepEqual(said(result, 'test'), ['[{"deep":["a"]},"string"]', '[{"deep":["b"]},"string"]'], result.output);
+    });
+
+    it('tells the main process of the end of each file’s root suite, which is asked itself when all is over', async () => {
+      const result = await parallelRun();
+      assert.deepEqual(said(result, 'root'), ['yes', 'yes'], result.output);
     });
   });
 }

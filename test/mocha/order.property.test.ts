@@ -63,7 +63,7 @@ function treeOf(hook: fc.Arbitrary<HookResult>): fc.Arbitrary<SuiteNode> {
 
 const grep = fc.constantFrom('', '', '', 't1', 's0', '@truncate', 'no such test');
 
-for (const [count, mark] of rounds(60, 150))
+for (const [count, mark] of rounds(40, 150))
   for (const [version, folder] of Object.entries(MOCHAS)) {
     describe(`any tree of suites, on mocha ${version}${mark || full(version !== '12')}`, function () {
       this.timeout(60_000 + count * 100);

@@ -237,7 +237,7 @@ describe('S', () => { before((done) => { waiting.push(() => done()); }); beforeE
         assert.deepEqual(run.ran, ['next v']);
       });
 
-      it('an afterEach hook: the test departs all the same', async () => {
+      it('an afterEach hook: the test departs all the same @full', async () => {
         const run = await recorded(
           {
             'a.spec.js': `describe('S', () => { afterEach(() => { throw new Error('boom'); }); T('t'); T('u'); }); describe('next', () => { T('v'); });`,
@@ -261,7 +261,7 @@ describe('S', () => { before((done) => { waiting.push(() => done()); }); beforeE
         assert.equal(run.code, 1);
       });
 
-      it('an after hook: the suite is left without closing, and the run goes on', async () => {
+      it('an after hook: the suite is left without closing, and the run goes on @full', async () => {
         const run = await recorded(
           {
             'a.spec.js': `describe('S @truncate', () => { before(() => {}); after(() => { throw new Error('boom'); }); T('t'); }); describe('next @truncate', () => { T('u'); });`,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createDatabase } from '../support/database';
 import { project } from '../support/project';
+import { full } from '../support/tiers';
 import { filesOf } from './extract.js';
 import { brokenLinks, read } from './links';
 
@@ -18,7 +19,7 @@ describe('the README', () => {
     ['ts-node', 2, 'commonjs', 'typescript'],
     ['esm', 2, 'module'],
   ] as const) {
-    it(`shows an example that works: ${example}`, async () => {
+    it(`shows an example that works: ${example}${full(example === 'ts-node' || example === 'esm')}`, async () => {
       const database = await createDatabase();
       const files = { ...(shared && filesOf(README, shared)), ...filesOf(README, example) };
       const p = project({ files: { ...files, 'package.json': { name: 'app', type } } });

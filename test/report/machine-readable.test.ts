@@ -1,6 +1,7 @@
 // What a program reads on stdout is what Mocha's reporter wrote, and nothing of ours.
 import assert from 'node:assert/strict';
 import { project } from '../support/project';
+import { full } from '../support/tiers';
 
 const READERS: Readonly<Record<string, (stdout: string) => readonly number[]>> = {
   json: (stdout) => {
@@ -39,7 +40,7 @@ describe('stdout', function () {
   after(() => p.remove());
 
   for (const [reporter, read] of Object.entries(READERS)) {
-    it(`is ${reporter} and nothing else`, async () => {
+    it(`is ${reporter} and nothing else${full(reporter === 'tap')}`, async () => {
       const finished = await p.mocha(['--require', 'mocha-rewind/register', '--reporter', reporter, 'a.spec.js']);
       assert.deepEqual(read(finished.stdout), [2, 1], finished.output);
       assert.match(finished.stderr, /rewind: 3 rolled back/);

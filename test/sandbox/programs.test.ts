@@ -58,7 +58,7 @@ describe(`random programs (seed ${SEED})`, () => {
   });
   after(() => arena.close());
 
-  for (const [count, mark] of rounds(100, 150))
+  for (const [count, mark] of rounds(60, 150))
     it(`do in the sandbox what they do on a real pool, ${count} of them${mark}`, async function () {
       this.timeout(0);
       let compared = 0;

@@ -22,7 +22,7 @@ const SCHEMA = `
   insert into notes (user_id, body) values (1, 'hello');
   insert into keyless values ('a'), ('a');
   insert into sessions select i, 'x' from generate_series(1, 50) i;
-  insert into big select i, repeat('x', 1000) from generate_series(1, 2500) i;
+  insert into big select i, repeat('x', 200) from generate_series(1, 1200) i;
   insert into last values (1);
   refresh materialized view names;
   select lo_from_bytea(99001, '\\xdeadbeef');

@@ -13,7 +13,7 @@ const SEED = Number(process.env.REWIND_TEST_SEED ?? randomInt(2 ** 31));
 for (const server of servers()) {
   for (const role of ['superuser', 'owner'] as const) {
     for (const journalAbove of [20_000, 0]) {
-      for (const [count, mark] of rounds(20, 40))
+      for (const [count, mark] of rounds(8, 40))
         it(`gives the checkpoint back in ${count} random rounds, on ${server.name}, as ${role}, with ${journalAbove ? 'copies' : 'journals'} (REWIND_TEST_SEED=${SEED})${mark}`, async function () {
           this.timeout(60_000 + count * 1000);
           const place = await ground({ server: server.url(), role }, ZOO);

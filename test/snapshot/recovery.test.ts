@@ -45,14 +45,14 @@ async function story(snapshot: Snapshot, app: Client): Promise<void> {
 }
 
 describe('a run that is killed', () => {
-  // Two statements of four each, and in `test:full` the other two.
+  // One statement of four each, and in `test:full` the other three.
   for (const [role, rest, mark] of [
-    ['superuser', [1, 2], ''],
-    ['owner', [3, 0], ''],
-    ['superuser', [3, 0], full()],
-    ['owner', [1, 2], full()],
+    ['superuser', [1], ''],
+    ['owner', [2], ''],
+    ['superuser', [2, 3, 0], full()],
+    ['owner', [1, 3, 0], full()],
   ] as const) {
-    it(`leaves the baseline to the next run, whichever statement was the last one sent (${role}, ${rest.join(' and ')} of four)${mark}`, async function () {
+    it(`leaves the baseline to the next run, whichever statement was the last one sent (${role}, ${rest.join(', ')} of four)${mark}`, async function () {
       this.timeout(120_000);
       let points = 0;
       for (let dead = false, n = 1; !dead; n++) {
@@ -77,7 +77,7 @@ describe('a run that is killed', () => {
           await place.drop();
         }
       }
-      assert.ok(points >= 10, `${points} points`);
+      assert.ok(points >= 5 * rest.length, `${points} points`);
     });
   }
 

@@ -106,211 +106,213 @@ for (const server of servers()) {
         });
       }
 
-      it('is none if it is rolled back, undone by the test, or temporary', async () => {
-        for (const sql of [
-          'begin; create table rb (x int); rollback',
-          'create table rb (x int); drop table rb',
-          'alter table users add column x int; alter table users drop column x',
-          'create temp table rb (x int)',
-          'truncate notes restart identity',
-          `comment on table users is 'x'`,
-        ]) {
-          await app.query(sql);
-          assert.equal((await snapshot.restore()).schemaChange, undefined, sql);
-          assert.deepEqual(await snapshot.verify(), [], sql);
-        }
-      });
+      describe(`, whatever else${full(role === 'superuser')},`, () => {
+        it('is none if it is rolled back, undone by the test, or temporary', async () => {
+          for (const sql of [
+            'begin; create table rb (x int); rollback',
+            'create table rb (x int); drop table rb',
+            'alter table users add column x int; alter table users drop column x',
+            'create temp table rb (x int)',
+            'truncate notes restart identity',
+            `comment on table users is 'x'`,
+          ]) {
+            await app.query(sql);
+            assert.equal((await snapshot.restore()).schemaChange, undefined, sql);
+            assert.deepEqual(await snapshot.verify(), [], sql);
+          }
+        });
 
-      it('is none where a materialized view is refreshed, which gives it a new TOAST table', async () => {
-        await app.query('create materialized view names as select name from users');
-        await snapshot.take();
-        await app.query('refresh materialized view names');
-        assert.deepEqual(await snapshot.touched(), ['materialized view public.names']);
-        await snapshot.restore();
-        assert.deepEqual(await snapshot.touched(), []);
-      });
+        it('is none where a materialized view is refreshed, which gives it a new TOAST table', async () => {
+          await app.query('create materialized view names as select name from users');
+          await snapshot.take();
+          await app.query('refresh materialized view names');
+          assert.deepEqual(await snapshot.touched(), ['materialized view public.names']);
+          await snapshot.restore();
+          assert.deepEqual(await snapshot.touched(), []);
+        });
 
-      it('does not keep what else the test did from being undone', async () => {
-        const before = await contents(place.observer);
-        await app.query(`
+        it('does not keep what else the test did from being undone', async () => {
+          const before = await contents(place.observer);
+          await app.query(`
           alter table users add column extra int; delete from users; insert into users (name, extra) values ('x', 1);
           create table newt (id int); insert into newt values (1)`);
-        await snapshot.restore();
-        assert.deepEqual(
-          (await app.query<{ name: string; extra: number | null }>('select name, extra from users order by id')).rows,
-          [
-            { name: 'ann', extra: null },
-            { name: 'bob', extra: null },
-          ],
-        );
-        assert.deepEqual(differences(before, await contents(place.observer)).sort(), ['newt', 'users']);
-        await app.query(`insert into newt values (2); delete from users`);
-        await snapshot.restore();
-        assert.equal((await app.query('select from newt')).rowCount, 1, 'a new table stays as the test left it');
-        assert.equal((await app.query('select from users')).rowCount, 2);
-      });
-
-      it('that nothing can be put back into leaves that table as it is, and restores the others', async () => {
-        await app.query(`alter table notes alter body type int using 1, alter body set not null; update notes set body = 2;
-          delete from notes; insert into users (name) values ('cy')`);
-        assert.match((await snapshot.restore()).schemaChange ?? '', /table public.notes was altered/);
-        assert.equal((await app.query('select from users')).rowCount, 2);
-        await app.query("insert into users (name) values ('cy'); insert into notes (body) values (3)");
-        await snapshot.restore();
-        assert.equal((await app.query('select from users')).rowCount, 2);
-      });
-
-      it('is noticed after restores that had nothing to do, and by a transaction that was running then', async () => {
-        for (let i = 0; i < 3; i++) assert.equal((await snapshot.restore()).schemaChange, undefined);
-        await app.query('begin; create table newt (id int)');
-        for (let i = 0; i < 3; i++) assert.equal((await snapshot.restore()).schemaChange, undefined);
-        await app.query('commit');
-        assert.match((await snapshot.restore()).schemaChange ?? '', /table public.newt was created/);
-        assert.equal((await snapshot.restore()).schemaChange, undefined);
-        await app.query('drop table newt');
-        assert.equal((await snapshot.restore()).schemaChange, undefined);
-        await app.query('create view v as select 1 as x');
-        assert.match((await snapshot.restore()).schemaChange ?? '', /view public.v was created/);
-      });
-
-      it('that drops a column loses its values, and no more', async () => {
-        await app.query('delete from users');
-        await snapshot.restore();
-        await app.query('alter table users drop column mood; delete from users');
-        await snapshot.restore();
-        assert.deepEqual((await app.query('select name, n from users order by id')).rows, [
-          { name: 'ann', n: 1 },
-          { name: 'bob', n: 2 },
-        ]);
-      });
-
-      it('by fixtures that switch triggers off and on is healed', async () => {
-        const before = await contents(place.observer);
-        await app.query(
-          `alter table notes disable trigger user; delete from notes; alter table notes enable trigger user`,
-        );
-        assert.equal((await snapshot.restore()).schemaChange, undefined);
-        assert.deepEqual(differences(before, await contents(place.observer)), []);
-        await app.query(`insert into notes (body) values ('counted again')`);
-        assert.deepEqual(await snapshot.touched(), ['public.notes', 'sequence public.notes_id_seq']);
-        await app.query('alter table notes disable trigger user; delete from notes');
-        await snapshot.restore();
-        await place.observer.query(`set session_replication_role = 'replica'; delete from notes`);
-        assert.deepEqual(await snapshot.touched(), ['public.notes'], 'in any session');
-        await snapshot.restore();
-        assert.deepEqual(differences(before, await contents(place.observer)), []);
-      });
-
-      it('by another role, whose tables are not ours to watch, is named, and keeps nothing from being restored', async () => {
-        await place.observer.query(`create table theirs (id int); insert into theirs values (1); delete from users`);
-        assert.match((await snapshot.restore()).schemaChange ?? '', /table public.theirs was created/);
-        assert.equal((await app.query('select from users')).rowCount, 2);
-      });
-
-      for (const [what, ddl] of [
-        ['a column dropped and added', 'alter table notes drop column body; alter table notes add column body text'],
-        ['a table written anew', 'alter table notes alter body type text using upper(body)'],
-        [
-          'names of columns that were swapped',
-          'alter table swaps rename a to c; alter table swaps rename b to a; alter table swaps rename c to b',
-        ],
-      ] as const) {
-        it(`that leaves no trace but in the rows is undone there: ${what}`, async () => {
-          await app.query(
-            `create table swaps (id int primary key, a text, b text); insert into swaps values (1, 'a', 'b')`,
-          );
-          await snapshot.take();
-          const rows = async (): Promise<unknown> =>
-            (await app.query('select * from users, notes, swaps order by users.id')).rows;
-          const before = await rows();
-          await app.query(ddl);
-          assert.notDeepEqual(await rows(), before);
-          assert.equal((await snapshot.restore()).schemaChange, undefined);
-          assert.deepEqual(await rows(), before);
-          assert.deepEqual(await snapshot.verify(), []);
-          await app.query(ddl);
-          await snapshot.push();
-          const suite = await rows();
-          await app.query('delete from notes; delete from swaps');
           await snapshot.restore();
-          assert.deepEqual(await rows(), suite);
-          await snapshot.pop();
-          assert.deepEqual(await rows(), before);
-          await snapshot.close();
-          await app.query(ddl);
-          const between = await rows();
-          await snapshot.take();
-          await app.query('delete from notes; delete from swaps');
-          await snapshot.restore();
-          assert.deepEqual(await rows(), between);
-        });
-      }
-
-      for (const [what, ddl] of [
-        ['a column dropped and added', 'alter table notes drop column body; alter table notes add column body text'],
-        [
-          'rows written while triggers were off',
-          'alter table notes disable trigger user; delete from notes; alter table notes enable trigger user',
-        ],
-      ] as const) {
-        it(`that a journal can't undo is named: ${what}`, async () => {
-          await snapshot.close();
-          const journalled = await place.snapshot({ journalAbove: 0, kept: 'ignore' });
-          await journalled.take();
-          const before = await contents(place.observer);
-          await app.query('alter table notes disable trigger user; alter table notes enable trigger user');
-          await app.query('vacuum full notes');
-          assert.equal((await journalled.restore()).schemaChange, undefined, 'no row was changed');
-          await app.query(`insert into notes (body) values ('in the journal')`);
-          await journalled.restore();
-          assert.deepEqual(differences(before, await contents(place.observer)), []);
-          await app.query(ddl);
-          assert.match(
-            (await journalled.restore()).schemaChange ?? '',
-            /public.notes was altered, or its triggers were off, and not all of its rows can be brought back/,
-          );
-          assert.equal((await journalled.restore()).schemaChange, undefined);
           assert.deepEqual(
-            (await journalled.verify()).map((d) => d.name),
-            ['public.notes'],
+            (await app.query<{ name: string; extra: number | null }>('select name, extra from users order by id')).rows,
+            [
+              { name: 'ann', extra: null },
+              { name: 'bob', extra: null },
+            ],
           );
+          assert.deepEqual(differences(before, await contents(place.observer)).sort(), ['newt', 'users']);
+          await app.query(`insert into newt values (2); delete from users`);
+          await snapshot.restore();
+          assert.equal((await app.query('select from newt')).rowCount, 1, 'a new table stays as the test left it');
+          assert.equal((await app.query('select from users')).rowCount, 2);
         });
-      }
 
-      it('made by before hooks is part of their checkpoint', async () => {
-        await app.query(
-          `create table fixture (id serial primary key, v text); insert into fixture (v) values ('a'); alter table notes add column extra mood; update notes set extra = 'ok'`,
-        );
-        await snapshot.push();
-        await app.query(`truncate fixture; delete from notes; insert into users (name) values ('cy')`);
-        const restored = await snapshot.restore();
-        assert.equal(restored.schemaChange, undefined);
-        assert.deepEqual((await app.query('select v from fixture')).rows, [{ v: 'a' }]);
-        assert.deepEqual((await app.query('select body, extra from notes')).rows, [{ body: 'hello', extra: 'ok' }]);
-        await app.query('drop table fixture; alter table notes drop column extra');
-        assert.equal((await snapshot.pop()).schemaChange, undefined, 'the after hook has undone it');
-        assert.deepEqual(await snapshot.verify(), []);
-      });
+        it('that nothing can be put back into leaves that table as it is, and restores the others', async () => {
+          await app.query(`alter table notes alter body type int using 1, alter body set not null; update notes set body = 2;
+          delete from notes; insert into users (name) values ('cy')`);
+          assert.match((await snapshot.restore()).schemaChange ?? '', /table public.notes was altered/);
+          assert.equal((await app.query('select from users')).rowCount, 2);
+          await app.query("insert into users (name) values ('cy'); insert into notes (body) values (3)");
+          await snapshot.restore();
+          assert.equal((await app.query('select from users')).rowCount, 2);
+        });
 
-      it('that before hooks leave behind is named when their checkpoint goes', async () => {
-        await app.query('create table fixture (id int)');
-        await snapshot.push();
-        assert.match((await snapshot.pop()).schemaChange ?? '', /table public.fixture was created/);
-      });
+        it('is noticed after restores that had nothing to do, and by a transaction that was running then', async () => {
+          for (let i = 0; i < 3; i++) assert.equal((await snapshot.restore()).schemaChange, undefined);
+          await app.query('begin; create table newt (id int)');
+          for (let i = 0; i < 3; i++) assert.equal((await snapshot.restore()).schemaChange, undefined);
+          await app.query('commit');
+          assert.match((await snapshot.restore()).schemaChange ?? '', /table public.newt was created/);
+          assert.equal((await snapshot.restore()).schemaChange, undefined);
+          await app.query('drop table newt');
+          assert.equal((await snapshot.restore()).schemaChange, undefined);
+          await app.query('create view v as select 1 as x');
+          assert.match((await snapshot.restore()).schemaChange ?? '', /view public.v was created/);
+        });
 
-      it('between runs makes the next baseline', async () => {
-        await snapshot.close();
-        await app.query(`
+        it('that drops a column loses its values, and no more', async () => {
+          await app.query('delete from users');
+          await snapshot.restore();
+          await app.query('alter table users drop column mood; delete from users');
+          await snapshot.restore();
+          assert.deepEqual((await app.query('select name, n from users order by id')).rows, [
+            { name: 'ann', n: 1 },
+            { name: 'bob', n: 2 },
+          ]);
+        });
+
+        it('by fixtures that switch triggers off and on is healed', async () => {
+          const before = await contents(place.observer);
+          await app.query(
+            `alter table notes disable trigger user; delete from notes; alter table notes enable trigger user`,
+          );
+          assert.equal((await snapshot.restore()).schemaChange, undefined);
+          assert.deepEqual(differences(before, await contents(place.observer)), []);
+          await app.query(`insert into notes (body) values ('counted again')`);
+          assert.deepEqual(await snapshot.touched(), ['public.notes', 'sequence public.notes_id_seq']);
+          await app.query('alter table notes disable trigger user; delete from notes');
+          await snapshot.restore();
+          await place.observer.query(`set session_replication_role = 'replica'; delete from notes`);
+          assert.deepEqual(await snapshot.touched(), ['public.notes'], 'in any session');
+          await snapshot.restore();
+          assert.deepEqual(differences(before, await contents(place.observer)), []);
+        });
+
+        it('by another role, whose tables are not ours to watch, is named, and keeps nothing from being restored', async () => {
+          await place.observer.query(`create table theirs (id int); insert into theirs values (1); delete from users`);
+          assert.match((await snapshot.restore()).schemaChange ?? '', /table public.theirs was created/);
+          assert.equal((await app.query('select from users')).rowCount, 2);
+        });
+
+        for (const [what, ddl] of [
+          ['a column dropped and added', 'alter table notes drop column body; alter table notes add column body text'],
+          ['a table written anew', 'alter table notes alter body type text using upper(body)'],
+          [
+            'names of columns that were swapped',
+            'alter table swaps rename a to c; alter table swaps rename b to a; alter table swaps rename c to b',
+          ],
+        ] as const) {
+          it(`that leaves no trace but in the rows is undone there: ${what}`, async () => {
+            await app.query(
+              `create table swaps (id int primary key, a text, b text); insert into swaps values (1, 'a', 'b')`,
+            );
+            await snapshot.take();
+            const rows = async (): Promise<unknown> =>
+              (await app.query('select * from users, notes, swaps order by users.id')).rows;
+            const before = await rows();
+            await app.query(ddl);
+            assert.notDeepEqual(await rows(), before);
+            assert.equal((await snapshot.restore()).schemaChange, undefined);
+            assert.deepEqual(await rows(), before);
+            assert.deepEqual(await snapshot.verify(), []);
+            await app.query(ddl);
+            await snapshot.push();
+            const suite = await rows();
+            await app.query('delete from notes; delete from swaps');
+            await snapshot.restore();
+            assert.deepEqual(await rows(), suite);
+            await snapshot.pop();
+            assert.deepEqual(await rows(), before);
+            await snapshot.close();
+            await app.query(ddl);
+            const between = await rows();
+            await snapshot.take();
+            await app.query('delete from notes; delete from swaps');
+            await snapshot.restore();
+            assert.deepEqual(await rows(), between);
+          });
+        }
+
+        for (const [what, ddl] of [
+          ['a column dropped and added', 'alter table notes drop column body; alter table notes add column body text'],
+          [
+            'rows written while triggers were off',
+            'alter table notes disable trigger user; delete from notes; alter table notes enable trigger user',
+          ],
+        ] as const) {
+          it(`that a journal can't undo is named: ${what}`, async () => {
+            await snapshot.close();
+            const journalled = await place.snapshot({ journalAbove: 0, kept: 'ignore' });
+            await journalled.take();
+            const before = await contents(place.observer);
+            await app.query('alter table notes disable trigger user; alter table notes enable trigger user');
+            await app.query('vacuum full notes');
+            assert.equal((await journalled.restore()).schemaChange, undefined, 'no row was changed');
+            await app.query(`insert into notes (body) values ('in the journal')`);
+            await journalled.restore();
+            assert.deepEqual(differences(before, await contents(place.observer)), []);
+            await app.query(ddl);
+            assert.match(
+              (await journalled.restore()).schemaChange ?? '',
+              /public.notes was altered, or its triggers were off, and not all of its rows can be brought back/,
+            );
+            assert.equal((await journalled.restore()).schemaChange, undefined);
+            assert.deepEqual(
+              (await journalled.verify()).map((d) => d.name),
+              ['public.notes'],
+            );
+          });
+        }
+
+        it('made by before hooks is part of their checkpoint', async () => {
+          await app.query(
+            `create table fixture (id serial primary key, v text); insert into fixture (v) values ('a'); alter table notes add column extra mood; update notes set extra = 'ok'`,
+          );
+          await snapshot.push();
+          await app.query(`truncate fixture; delete from notes; insert into users (name) values ('cy')`);
+          const restored = await snapshot.restore();
+          assert.equal(restored.schemaChange, undefined);
+          assert.deepEqual((await app.query('select v from fixture')).rows, [{ v: 'a' }]);
+          assert.deepEqual((await app.query('select body, extra from notes')).rows, [{ body: 'hello', extra: 'ok' }]);
+          await app.query('drop table fixture; alter table notes drop column extra');
+          assert.equal((await snapshot.pop()).schemaChange, undefined, 'the after hook has undone it');
+          assert.deepEqual(await snapshot.verify(), []);
+        });
+
+        it('that before hooks leave behind is named when their checkpoint goes', async () => {
+          await app.query('create table fixture (id int)');
+          await snapshot.push();
+          assert.match((await snapshot.pop()).schemaChange ?? '', /table public.fixture was created/);
+        });
+
+        it('between runs makes the next baseline', async () => {
+          await snapshot.close();
+          await app.query(`
           alter table users drop column mood, add column age int default 7, alter n type text; drop table notes; drop type mood;
           create table newt (id int primary key); insert into newt values (1)`);
-        const next = await place.snapshot();
-        assert.equal(await next.recover(), undefined);
-        await next.take();
-        const baseline = await contents(place.observer);
-        await app.query(`update users set age = 1, n = 'text'; truncate newt`);
-        assert.equal((await next.restore()).schemaChange, undefined);
-        assert.deepEqual(differences(baseline, await contents(place.observer)), []);
-        assert.deepEqual(await next.verify(), []);
+          const next = await place.snapshot();
+          assert.equal(await next.recover(), undefined);
+          await next.take();
+          const baseline = await contents(place.observer);
+          await app.query(`update users set age = 1, n = 'text'; truncate newt`);
+          assert.equal((await next.restore()).schemaChange, undefined);
+          assert.deepEqual(differences(baseline, await contents(place.observer)), []);
+          assert.deepEqual(await next.verify(), []);
+        });
       });
     });
   }

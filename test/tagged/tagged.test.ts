@@ -170,7 +170,7 @@ for (const mocha of Object.keys(MOCHAS) as (keyof typeof MOCHAS)[]) {
 }
 
 describe('a mode in code', () => {
-  it('works in suites without a body, as the qunit interface has them', async () => {
+  it('works in suites without a body, as the qunit interface has them @full', async () => {
     const ran = await run(
       { 'a.spec.js': `truncate.suite('flat'); test('inherits', () => {}); suite('next'); test('does not', () => {});` },
       ['--ui', 'qunit'],
