@@ -56,6 +56,8 @@ export class AppPool implements ManagedPool, RealSource {
   private readonly connections = new Set<AppConnection>();
   private readonly sandboxes = new Set<RollbackSandbox>();
   private readonly address: ReturnType<typeof addressOf>;
+  /** Sessions that tests have borrowed. */
+  private readonly borrowed = new Set<ServerSession>();
   private letGo = false;
   /** How often connections were taken away: who has waited then may be a test that has ended. */
   private evictions = 0;
@@ -185,7 +187,12 @@ export class AppPool implements ManagedPool, RealSource {
 
   async lend(by?: AppConnection): Promise<ServerSession> {
     const lender = by ?? [...this.connections].find((one) => one.canLend) ?? [...this.connections][0];
-    if (lender) return lender.lend();
+    const session = await (lender?.lend() ?? this.lendFirst());
+    this.borrowed.add(session);
+    return session;
+  }
+
+  private async lendFirst(): Promise<ServerSession> {
     const client = await scopeContext.run(undefined, () => this.seam.acquire());
     try {
       const connection = appConnectionOf(client);
@@ -199,6 +206,7 @@ export class AppPool implements ManagedPool, RealSource {
   }
 
   giveBack(session: ServerSession): void {
+    this.borrowed.delete(session);
     for (const connection of this.connections) if (connection.takeBack(session)) return;
     void session.quit();
   }
@@ -235,7 +243,7 @@ export class AppPool implements ManagedPool, RealSource {
   }
 
   pids(): readonly number[] {
-    return [...this.connections].flatMap((connection) => connection.pids);
+    return [...[...this.connections].flatMap(({ pids }) => pids), ...Array.from(this.borrowed, ({ pid }) => pid)];
   }
 
   unref(): void {

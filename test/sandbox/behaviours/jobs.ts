@@ -179,6 +179,7 @@ export const jobs: Behaviour[] = [
         { sku: 'a', qty: 1 },
         { sku: 'b', qty: 1 },
       ]);
+      await Promise.all([knex('items'), knex('items')]); // two connections are there
       // on call: one of the two has to stay
       const leave = (sku: string): Promise<string> =>
         retrying(
