@@ -7,8 +7,8 @@ import type { ManagedDatabase } from './managed-database';
 export async function describeWaits(database: ManagedDatabase): Promise<readonly string[]> {
   const pools = [...database.pools.all];
   const ours = [...pools.flatMap((pool) => pool.waits()), ...waitsOf(database.sandbox)];
-  // With no connection in use, nobody here waits, and nobody else waits for us.
-  const pool = pools.find((candidate) => candidate.inUse() > 0);
+  // With no connection in use, and no rolled-back test's, nobody here waits, and nobody else waits for us.
+  const pool = database.sandbox.pid === undefined ? pools.find((candidate) => candidate.inUse() > 0) : pools[0];
   if (!pool) return ours;
   const managed = pools.flatMap((candidate) => candidate.pids());
   try {

@@ -5,7 +5,6 @@ import {
   Answer,
   Clients,
   ClientStream,
-  frames,
   OwnRoute,
   Refusal,
   ServerParameters,
@@ -162,11 +161,9 @@ export class AppConnection {
   private get here(): Place {
     const { elsewhere } = this.pool;
     if (elsewhere === undefined) return this.own;
-    if (this.away?.database !== elsewhere) {
-      this.leadHome();
-      this.away = this.place(elsewhere);
-    }
-    return this.away as Place;
+    if (this.away?.database === elsewhere) return this.away;
+    this.leadHome();
+    return (this.away = this.place(elsewhere));
   }
 
   private place(database: string | undefined): Place {
@@ -413,12 +410,7 @@ function onStreams(driver: ClientClass): OnStreams {
 const NOBODY = { parameters: new ServerParameters([['client_encoding', 'UTF8']]), pid: 0 };
 
 /** A connection that answers every use with an error, and needs no server to do so. */
-export async function nowhere(
-  driver: ClientClass,
-  settings: unknown,
-  error: Error,
-  pool: AppPool,
-): Promise<PgClient> {
+export async function nowhere(driver: ClientClass, settings: unknown, error: Error, pool: AppPool): Promise<PgClient> {
   const refusal: Refusal = new Refusal(() => connection.telling(error));
   const entrance: Entrance = Object.assign(refusal, { welcome: () => Promise.resolve(NOBODY) });
   const connection = new AppConnection(driver, settings, pool, entrance);

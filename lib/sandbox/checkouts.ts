@@ -31,10 +31,7 @@ export class Checkouts {
     }
     if (!session.tx) return;
     this.sandbox.report(
-      leftOpen(
-        'a transaction',
-        `a connection that ${this.sandbox.nameOf(this.sandbox.current)} gave back to its pool`,
-      ),
+      leftOpen('a transaction', `a connection that ${this.sandbox.nameOf(this.sandbox.current)} gave back to its pool`),
     );
     this.sandbox.endTransaction(session);
     this.sandbox.pump();

@@ -55,7 +55,7 @@ class PgPoolSeam implements PoolSeam {
   }
 
   acquire(): Promise<PgClient> {
-    return connectTo(this.pool);
+    return asItsClass(this.pool, 'connect');
   }
   release(client: PgClient): void {
     (client as PooledClient).release();
@@ -73,9 +73,9 @@ class PgPoolSeam implements PoolSeam {
 }
 
 /** As the pool's class does it now: somebody may have wrapped that (tracing). */
-function connectTo(pool: PgPool): Promise<PooledClient> {
-  const { connect } = Object.getPrototypeOf(pool) as { connect(this: PgPool): Promise<PooledClient> };
-  return connect.call(pool);
+function asItsClass<Result>(pool: PgPool, method: 'connect' | 'end', given: readonly unknown[] = []): Promise<Result> {
+  const own: unknown = Reflect.get(Object.getPrototypeOf(pool) as object, method);
+  return Reflect.apply(own as (...given: unknown[]) => Promise<Result>, pool, given);
 }
 
 function intercept(pool: PgPool, managed: AppPool): void {
@@ -87,7 +87,7 @@ function intercept(pool: PgPool, managed: AppPool): void {
   pool.on('release', (_error: unknown, client: PgClient) => managed.released(client));
   const connect = (callback?: OnConnect): Promise<PooledClient> | undefined => {
     const site = callback ? undefined : siteOfCall(connect);
-    const promise = managed.acquire(() => connectTo(pool), site) as Promise<PooledClient>;
+    const promise = managed.acquire(() => asItsClass(pool, 'connect'), site) as Promise<PooledClient>;
     if (!callback) return promise;
     const bound = AsyncResource.bind(callback);
     promise.then(
@@ -97,9 +97,8 @@ function intercept(pool: PgPool, managed: AppPool): void {
     return undefined;
   };
   pool.connect = connect as PgPool['connect'];
-  const { end } = pool;
-  pool.end = (...given: Parameters<PgPool['end']>) => {
+  pool.end = (...given) => {
     managed.ends();
-    return end.apply(pool, given);
+    return asItsClass(pool, 'end', given);
   };
 }

@@ -54,7 +54,10 @@ describe('a connection that a committing test keeps', () => {
         `${title}\n${output}`,
       );
     }
-    assert.match(Object.values(failed).join('\n'), /REWIND_LATE_QUERY: "insert into "users" \("name"\) values \(\$1\)" was sent by "waits for itself/);
+    assert.match(
+      Object.values(failed).join('\n'),
+      /REWIND_LATE_QUERY: "insert into "users" \("name"\) values \(\$1\)" was sent by "waits for itself/,
+    );
     assert.equal(passed.length, 6, output);
     assert.equal(await given.usersNow(), 'ann,bob');
   });

@@ -57,7 +57,7 @@ export class SharedRoute implements Route {
     this.names?.portalsEnd(client);
   }
   quit(): void {
-    this.server?.quit();
+    void this.server?.quit();
   }
 
   private next(): void {

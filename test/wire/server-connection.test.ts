@@ -83,7 +83,7 @@ describe('a server connection', () => {
       ],
     );
     assert.equal((await database.witness.query('select from t')).rowCount, 0);
-    server.quit();
+    void server.quit();
   });
 
   it('runs a Query behind statements of ours as if it stood alone: it commits, a COPY too', async () => {
@@ -105,7 +105,7 @@ describe('a server connection', () => {
     assert.equal((await copied).status, 0x49);
     assert.equal((await database.witness.query('select from t')).rowCount, 2);
     await database.witness.query('truncate t');
-    server.quit();
+    void server.quit();
   });
 
   it('gives answers made here in their turn, and not behind an error', async () => {
@@ -119,7 +119,7 @@ describe('a server connection', () => {
       outcomes.map(({ answer }) => answer),
       ['C12DCCZ', 'C1EZ', 'C'],
     );
-    server.quit();
+    void server.quit();
   });
 
   it('parses a text once for all clients; in another search path, or after it was told to forget, anew', async () => {
@@ -150,7 +150,7 @@ describe('a server connection', () => {
     await told(server, server.batch().own('select 1').sync(false));
     await told(server, server.batch().query('discard all'));
     assert.equal((await told(server, server.batch().own('select 1').sync(false))).failed, undefined);
-    server.quit();
+    void server.quit();
   });
 
   it('sends what is rewritten, and runs statements of ours around a fetch', async () => {
@@ -215,7 +215,7 @@ describe('a server connection', () => {
     assert.equal(alive(), before + 1);
     await running;
     assert.equal(alive(), before);
-    server.quit();
+    void server.quit();
   });
 
   it('gives a driver whole frames between batches, whatever the chunks are, and has the session again', async () => {
