@@ -29,6 +29,71 @@ export const drivers: Behaviour[] = [
     },
   },
   {
+    name: 'what a Knex pool counts and tells, and how often it asks for its settings',
+    run: async ({ knex: given, makeKnex }) => {
+      let asked = 0;
+      let made = 0;
+      const { connection } = given.client.config as { connection: unknown };
+      const knex = makeKnex({
+        connection: (async () => {
+          asked++;
+          return connection;
+        }) as never,
+        pool: {
+          min: 0,
+          max: 2,
+          afterCreate: (_client: unknown, done: (error?: Error) => void) => {
+            made++;
+            done();
+          },
+        },
+      });
+      const { pool } = knex.client as { pool: Record<string, () => number> & NodeJS.EventEmitter };
+      const told: string[] = [];
+      for (const event of ['acquireRequest', 'createSuccess', 'acquireSuccess', 'release', 'poolDestroySuccess'])
+        pool.on(event, () => told.push(event));
+      const counts = (): (number | undefined)[] =>
+        ['numUsed', 'numFree', 'numPendingAcquires'].map((name) => pool[name]?.call(pool));
+      const seen = [counts()];
+      await vs(knex);
+      seen.push(counts());
+      const trx = await knex.transaction();
+      seen.push(counts());
+      const both = Promise.all([vs(knex), vs(knex)]);
+      await sleep(0);
+      seen.push(counts());
+      await both;
+      await trx.rollback();
+      seen.push(counts());
+      await knex.destroy();
+      return [seen, told, asked, made];
+    },
+  },
+  {
+    name: 'what a pg.Pool counts and tells, and its second end',
+    run: async ({ makePool }) => {
+      const pool = makePool({ max: 1 });
+      const told: string[] = [];
+      for (const event of ['connect', 'acquire', 'release', 'remove'] as const) pool.on(event, () => told.push(event));
+      const counts = (): number[] => [pool.totalCount, pool.idleCount, pool.waitingCount];
+      const seen = [counts()];
+      const client = await pool.connect();
+      seen.push(counts());
+      const second = pool.connect();
+      seen.push(counts());
+      client.release();
+      (await second).release();
+      seen.push(counts());
+      await pool.query('select 1');
+      await pool.end();
+      seen.push(counts());
+      const again = await new Promise<string>((resolve) =>
+        pool.end(((error?: Error) => resolve(error?.message ?? 'ended')) as () => void),
+      );
+      return [seen, [...told], again];
+    },
+  },
+  {
     name: 'a library that speaks the protocol itself: commits at its end, in a transaction, and after an error',
     run: async ({ knex }) => {
       const client = await knex.client.acquireConnection();
