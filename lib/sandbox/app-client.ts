@@ -15,15 +15,16 @@ import {
   type Route,
   type Segment,
 } from '../wire';
-import type { AppPool } from './app-pool';
+import { AT_START, contextOf, originOf } from './contexts';
 import { counts, noteQuery, statementOf } from './count';
 import type { Admission } from './index';
 import { lateOrigin, lateQuery } from './origin';
 import { redirected } from './own';
 import type { ClientClass, PgClient } from './pg-types';
+import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import { ServerSession } from './server-session';
-import { Session } from './session';
+import { Session, type AppEnd } from './session';
 
 const clients = new Clients();
 const connections = new WeakMap<object, AppConnection>();
@@ -33,13 +34,24 @@ export function appConnectionOf(client: unknown): AppConnection | undefined {
   return typeof client === 'object' && client !== null ? connections.get(client) : undefined;
 }
 
-/** The scope whose code has sent a segment, as far as is known. */
-export function originOf(segment: Segment): Scope | undefined {
-  return (segment.context as ScopeContext).scope;
-}
-
 /** What a new connection is sent for its settings; who sends more than that is no pool. */
 const MOST_AT_START = 100;
+
+/** The pool that has made a connection, as far as that needs it. */
+export interface ConnectionPool extends RealSource {
+  /** The database that its connections lead to, if it is not its own. */
+  readonly elsewhere: string | undefined;
+  readonly onLate: ((problem: Error, scope: Scope) => void) | undefined;
+  made(connection: AppConnection): void;
+  gone(connection: AppConnection): void;
+  /** What a new connection is sent may name custom parameters. */
+  heard(sent: ReturnType<typeof statementOf>): void;
+  /** Where the statements of its connections go. */
+  admit(): Admission | Promise<Admission>;
+  join(sandbox: RollbackSandbox): void;
+  /** Somebody has it still, whose scope has ended: others get its place in the pool. */
+  giveUp(connection: AppConnection): void;
+}
 
 /** A database that a connection may have a session in. */
 interface Place {
@@ -50,7 +62,7 @@ interface Place {
   used: boolean;
 }
 
-export class AppConnection {
+export class AppConnection implements AppEnd {
   readonly client: PgClient & { __knex__disposed?: unknown };
   readonly stream: ClientStream;
   /** Its pool is still giving it its settings: it has not been handed out. */
@@ -77,7 +89,7 @@ export class AppConnection {
   constructor(
     private readonly driver: ClientClass,
     private readonly settings: unknown,
-    private readonly pool: AppPool,
+    private readonly pool: ConnectionPool,
     entrance?: Entrance,
   ) {
     this.stream = new ClientStream(clients, () => entrance ?? this.here.route);
@@ -347,27 +359,6 @@ function textOf({ requests, client }: Segment): string {
   return 'a query';
 }
 
-/** The scope's context, for callbacks; pg's own are called in that of its socket otherwise. */
-class ScopeContext implements Context {
-  constructor(readonly scope: Scope | undefined) {}
-
-  runInAsyncScope<Result>(task: () => Result): Result {
-    return scopeContext.run(this.scope, task);
-  }
-}
-
-const contexts = new WeakMap<Scope, ScopeContext>();
-const NO_SCOPE = new ScopeContext(undefined);
-/** Of what a connection is sent while it is new. */
-const AT_START = new ScopeContext(undefined);
-
-function contextOf(scope: Scope | undefined): ScopeContext {
-  if (!scope) return NO_SCOPE;
-  let context = contexts.get(scope);
-  if (!context) contexts.set(scope, (context = new ScopeContext(scope)));
-  return context;
-}
-
 type OnStreams = new (settings: unknown, app: AppConnection) => PgClient;
 type Queries = new (settings: unknown) => PgClient & { query(...args: unknown[]): unknown; ssl: unknown };
 
@@ -410,7 +401,12 @@ function onStreams(driver: ClientClass): OnStreams {
 const NOBODY = { parameters: new ServerParameters([['client_encoding', 'UTF8']]), pid: 0 };
 
 /** A connection that answers every use with an error, and needs no server to do so. */
-export async function nowhere(driver: ClientClass, settings: unknown, error: Error, pool: AppPool): Promise<PgClient> {
+export async function nowhere(
+  driver: ClientClass,
+  settings: unknown,
+  error: Error,
+  pool: ConnectionPool,
+): Promise<PgClient> {
   const refusal: Refusal = new Refusal(() => connection.telling(error));
   const entrance: Entrance = Object.assign(refusal, { welcome: () => Promise.resolve(NOBODY) });
   const connection = new AppConnection(driver, settings, pool, entrance);

@@ -3,7 +3,7 @@
 import type { Scope } from '../scope';
 import { scopeContext } from '../scope';
 import type { OwnConnection } from '../sql';
-import { type AppConnection, AppConnection as Connection, appConnectionOf, nowhere } from './app-client';
+import { AppConnection, appConnectionOf, nowhere, type ConnectionPool } from './app-client';
 import { customsIn } from './customs';
 import { claimFlow } from './flow';
 import { describeExhaustion, noteHolder, sitesOf } from './holders';
@@ -11,7 +11,7 @@ import type { Admission, Gate, Knex, ManagedPool } from './index';
 import { lateOrigin, lateQuery } from './origin';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf } from './own';
 import type { ClientClass, PgClient } from './pg-types';
-import type { RealSource } from './pinned';
+import type { Lender } from './pinned';
 import type { RollbackSandbox } from './sandbox';
 import type { ServerSession } from './server-session';
 
@@ -42,7 +42,7 @@ export interface AppPoolOptions {
   readonly onLate?: OnLate | undefined;
 }
 
-export class AppPool implements ManagedPool, RealSource {
+export class AppPool implements ManagedPool, ConnectionPool {
   readonly key: string;
   readonly label: string;
   readonly user: string;
@@ -89,7 +89,7 @@ export class AppPool implements ManagedPool, RealSource {
 
   /** In place of the client that the pool would have made. */
   makeClient(settings: unknown): PgClient {
-    return new Connection(this.driver, settings, this).client;
+    return new AppConnection(this.driver, settings, this).client;
   }
 
   made(connection: AppConnection): void {
@@ -102,7 +102,7 @@ export class AppPool implements ManagedPool, RealSource {
   }
 
   /** What a new connection is sent may name custom parameters. */
-  heard(sent: { readonly text: string; readonly values: readonly unknown[] | undefined } | undefined): void {
+  heard(sent: Parameters<ConnectionPool['heard']>[0]): void {
     for (const given of sent ? [sent.text, ...(sent.values ?? [])] : []) customsIn(given, this.customs);
   }
 
@@ -185,7 +185,7 @@ export class AppPool implements ManagedPool, RealSource {
 
   // --- real sessions
 
-  async lend(by?: AppConnection): Promise<ServerSession> {
+  async lend(by?: Lender): Promise<ServerSession> {
     const lender = by ?? [...this.connections].find((one) => one.canLend) ?? [...this.connections][0];
     const session = await (lender?.lend() ?? this.lendFirst());
     this.borrowed.add(session);

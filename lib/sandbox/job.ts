@@ -1,9 +1,14 @@
 // What an app's connection asks for: one segment of its frames, on its way through the sandbox.
-import { parameters, type Segment } from '../wire';
+import { parameters, type ErrorFields, type frames, type Segment } from '../wire';
 import type { Scope } from '../scope';
-import { originOf } from './app-client';
+import { originOf } from './contexts';
 import type { Cursor } from './cursor';
-import type { Session } from './session';
+
+/** What the client has of its own: who tells it of errors, and its transaction's status. */
+export interface JobOwner {
+  readonly connection: { telling(error: Error): ErrorFields };
+  readonly status: frames.Status;
+}
 
 export class Job {
   /** The statement; empty where there is none, or none that is known. */
@@ -19,7 +24,7 @@ export class Job {
   private decoded: readonly (string | undefined)[] | undefined;
 
   constructor(
-    readonly session: Session,
+    readonly session: JobOwner,
     readonly segment: Segment,
   ) {
     this.origin = originOf(segment);

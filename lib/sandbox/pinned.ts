@@ -1,6 +1,5 @@
 // The one real session under a sandbox, borrowed from a connection of the app's.
 import type { OwnConnection } from '../sql';
-import type { AppConnection } from './app-client';
 import { Behind, hasClock } from './behind';
 import { ANYTHING_BEHIND, ASKERS, BEHIND, type BehindRow, type FunctionRow } from './catalog';
 import { CLOCK_TABLES, ClockDefaults } from './defaults';
@@ -9,6 +8,11 @@ import { NEUTRAL, TIMEOUTS, type Profiles } from './profiles';
 import { QUIETLY, retimed } from './retimed';
 import { SandboxServer } from './server';
 import { endOf, type ServerSession } from './server-session';
+
+/** A connection that has a real session to spare, or can open one. */
+export interface Lender {
+  lend(): Promise<ServerSession>;
+}
 
 /** Connections of one kind, and the real sessions behind them. */
 export interface RealSource {
@@ -19,7 +23,7 @@ export interface RealSource {
   /** Names of custom parameters that its new connections may have been given. */
   readonly customs: ReadonlySet<string>;
   /** A session as such a connection has it when it is new; of the connection `by`, if it has one to spare. */
-  lend(by?: AppConnection): Promise<ServerSession>;
+  lend(by?: Lender): Promise<ServerSession>;
   giveBack(session: ServerSession): void;
   /** A connection of our own with the pool's settings. */
   connect(applicationName: string): Promise<OwnConnection>;

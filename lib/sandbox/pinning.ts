@@ -1,7 +1,6 @@
 // Of which pool the pinned session is, and when it is another one.
-import type { AppConnection } from './app-client';
 import { loadParser } from './parser';
-import { Pinned, type RealSource } from './pinned';
+import { Pinned, type Lender, type RealSource } from './pinned';
 import { Profiles } from './profiles';
 import type { RollbackSandbox } from './sandbox';
 
@@ -12,7 +11,7 @@ export class Pinning {
 
   constructor(private readonly sandbox: RollbackSandbox) {}
 
-  ready(source: RealSource, by?: AppConnection): Promise<Pinned> {
+  ready(source: RealSource, by?: Lender): Promise<Pinned> {
     if (this.pinned && !this.pinned.lost) return Promise.resolve(this.pinned);
     this.pending ??= Promise.all([this.drop().then(() => this.pin(source, by)), loadParser()])
       .then(([pinned]) => pinned)
@@ -21,7 +20,7 @@ export class Pinning {
   }
 
   /** Makes sure that connections of this pool get what they would have in production. */
-  async welcome(source: RealSource, by?: AppConnection): Promise<void> {
+  async welcome(source: RealSource, by?: Lender): Promise<void> {
     const { profiles } = this;
     if (this.pinned?.isOrphan) await this.pinAnother();
     const pinned = await this.ready(source, by);
@@ -40,7 +39,7 @@ export class Pinning {
     await pinned?.giveBack();
   }
 
-  private async pin(wanted: RealSource, by: AppConnection | undefined): Promise<Pinned> {
+  private async pin(wanted: RealSource, by: Lender | undefined): Promise<Pinned> {
     const { profiles, sandbox } = this;
     profiles.add(wanted);
     const chosen = await profiles.choose(wanted, by);
@@ -56,7 +55,7 @@ export class Pinning {
     return pinned;
   }
 
-  private async open(source: RealSource, by: AppConnection | undefined): Promise<Pinned> {
+  private async open(source: RealSource, by: Lender | undefined): Promise<Pinned> {
     const { sandbox } = this;
     const session = await source.lend(by);
     session.onWanted = () => sandbox.lenderEnds();

@@ -2,8 +2,7 @@
 // One real session of each kind of pool is looked at, once; a client connection then gets what its own pool would have
 // given it. Nothing is looked at, and nothing sent, where all pools are alike.
 import type { OwnConnection } from '../sql';
-import type { AppConnection } from './app-client';
-import type { RealSource } from './pinned';
+import type { Lender, RealSource } from './pinned';
 import { cannotBecome } from './refusals';
 import type { TransactionModes } from './statement';
 
@@ -147,7 +146,7 @@ export class Profiles {
   }
 
   /** Looks at a connection of a pool that is not the pinned one's. */
-  async look(source: RealSource, by?: AppConnection): Promise<void> {
+  async look(source: RealSource, by?: Lender): Promise<void> {
     let looking = this.looks.get(source.likeness);
     if (!looking) {
       looking = withSession(source, by, async (ask) => {
@@ -177,7 +176,7 @@ export class Profiles {
   }
 
   /** The pool whose connection can stand for those of all others; `wanted` where that one is as good. */
-  async choose(wanted: RealSource, by?: AppConnection): Promise<RealSource> {
+  async choose(wanted: RealSource, by?: Lender): Promise<RealSource> {
     if (this.users.length < 2) return wanted;
     await withSession(wanted, by, (ask) => this.askRights(ask));
     return this.best(wanted);
@@ -291,7 +290,7 @@ async function readProfile(source: RealSource, ask: Ask): Promise<Profile> {
 
 async function withSession(
   source: RealSource,
-  by: AppConnection | undefined,
+  by: Lender | undefined,
   work: (ask: Ask) => Promise<void>,
 ): Promise<void> {
   const session = await source.lend(by);

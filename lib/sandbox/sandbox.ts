@@ -4,14 +4,12 @@ import { RewindError } from '../errors';
 import { nameOf, type Scope } from '../scope';
 import { realTimers } from '../timers';
 import type { ServerConnection } from '../wire';
-import type { AppConnection } from './app-client';
 import { admit } from './admission';
 import { fail } from './answer';
 import { answerCancel, canceledBy } from './cancel';
 import { Checkouts } from './checkouts';
 import { Executor } from './executor';
 import { Leaving } from './leaving';
-import type { AppPool } from './app-pool';
 import type { ManagedPool, Problem, Sandbox } from './index';
 import { lateOrigin, lateQuery, setRunning } from './origin';
 import type { Job } from './job';
@@ -19,7 +17,7 @@ import { SessionLocks } from './locks';
 import { loadParser, parserLoaded } from './parser';
 import type { SandboxOptions } from './options';
 import { Patience } from './patience';
-import type { Pinned, RealSource } from './pinned';
+import type { Lender, Pinned, RealSource } from './pinned';
 import { Pinning } from './pinning';
 import type { Home, Profiles } from './profiles';
 import { bundled, connectionLost, serverError } from './refusals';
@@ -251,12 +249,12 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   /** Makes sure that connections of this pool get what they would have in production. */
-  welcome(source: RealSource, by?: AppConnection): Promise<void> {
+  welcome(source: RealSource, by?: Lender): Promise<void> {
     return this.pinning.welcome(source, by);
   }
 
   join(pool: ManagedPool): void {
-    (pool as AppPool).join(this);
+    (pool as ManagedPool & { join(sandbox: RollbackSandbox): void }).join(this);
   }
 
   homeOf(source: RealSource): Home {

@@ -1,13 +1,12 @@
 // What the sandbox knows of one connection of the app's: the route that its client connection leads to.
 import type { Scope } from '../scope';
 import { realTimers } from '../timers';
-import { frames, type Client, type Route, type Segment, type ServerConnection } from '../wire';
-import type { AppConnection } from './app-client';
+import { frames, type Client, type ErrorFields, type Route, type Segment, type ServerConnection } from '../wire';
 import { Caveats } from './caveats';
 import { Cursor } from './cursor';
 import type { Flow } from './flow';
 import { Job } from './job';
-import type { Pinned, RealSource } from './pinned';
+import type { Lender, Pinned, RealSource } from './pinned';
 import { NONE, type Home, type Settings } from './profiles';
 import { mark, type Mark } from './stack';
 import type { Script, TransactionModes } from './statement';
@@ -102,6 +101,15 @@ export interface SessionHost {
   cancel(session: Session): void;
 }
 
+/** The app's end of a connection. */
+export interface AppEnd extends Lender {
+  readonly client: { readonly __knex__disposed?: unknown };
+  /** An error that the client is about to be told. */
+  telling(error: Error): ErrorFields;
+  /** Somebody has it still, whose scope has ended: others get its place in the pool. */
+  giveUp(): void;
+}
+
 const { Status } = frames;
 
 export class Session implements Route {
@@ -125,7 +133,7 @@ export class Session implements Route {
     readonly host: SessionHost,
     readonly source: RealSource,
     /** Its other end. */
-    readonly connection: AppConnection,
+    readonly connection: AppEnd,
   ) {}
 
   /** What it starts from. */
