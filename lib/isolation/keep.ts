@@ -53,7 +53,10 @@ async function keep(
     open += await sandbox.commit();
     await sandbox.release();
   }
-  for (const { pools } of views) open += await pools.closeAll();
+  for (const { pools } of views) {
+    const taken = await pools.closeAll();
+    if (commits(scope.mode)) open += taken; // those of a rolled-back test are counted
+  }
   for (const each of views) each.commitsAhead(scope);
   const { first, elsewhere } = view.pools;
   const original = elsewhere ?? first.database;

@@ -59,6 +59,7 @@ export class Pinning {
     const { sandbox } = this;
     const session = await source.lend(by);
     session.onWanted = () => sandbox.lenderEnds();
+    session.onDrain = () => sandbox.active?.job.segment.client.drained();
     try {
       return await Pinned.open(session, source, this.profiles, (error) => sandbox.connectionLost(error));
     } catch (error) {

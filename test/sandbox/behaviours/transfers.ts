@@ -24,6 +24,17 @@ export const transfers: Behaviour[] = [
       }),
   },
   {
+    name: 'a COPY of more than a socket takes at once',
+    run: async ({ knex }) =>
+      acquired(knex, async (c) => {
+        const lines = Array.from({ length: 2_000 }, (_, i) => `${i} ${'x'.repeat(2000)}\n`);
+        await pipeline(Readable.from(lines), c.query(from('copy pa(v) from stdin')));
+        const seen = await knex('pa').count({ rows: '*' }).max({ last: 'id' });
+        await knex('pa').del();
+        return seen;
+      }),
+  },
+  {
     name: 'CSV in with options, a bad line in it, and then a good one',
     run: async ({ knex }) =>
       acquired(knex, async (c) => {
