@@ -283,6 +283,12 @@ export class AppConnection implements AppEnd {
     for (const place of [this.own, this.away]) if (place?.route.current) place.route.current.keepsProcess = keeps;
   }
 
+  /** The process does not stay for its sessions, whatever is under way on them. */
+  letGo(): void {
+    this.keep(false);
+    for (const place of [this.own, this.away]) place?.route.current?.letGo();
+  }
+
   private async left(): Promise<void> {
     this.pool.gone(this);
     await this.lent?.onWanted?.();

@@ -249,7 +249,8 @@ export class AppPool implements ManagedPool, ConnectionPool {
   unref(): void {
     this.letGo = true;
     this.seam.unref();
-    for (const connection of this.connections) connection.keep(false);
+    for (const connection of this.connections) connection.letGo();
+    for (const session of this.borrowed) session.letGo();
   }
 
   // --- what the pool knows

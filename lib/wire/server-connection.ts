@@ -44,6 +44,7 @@ export class ServerConnection {
   /** Gets the frames that come while no batch is under way: the driver that has opened the session uses it between batches. */
   between: ((frame: Buffer) => void) | undefined;
   private keeps = false;
+  private isLetGo = false;
   private quitting: Promise<void> | undefined;
   private readonly endListeners: (() => void)[] = [];
   private readonly cutter = new FrameCutter((type, chunk, start, end) => this.frame(type, chunk, start, end));
@@ -129,6 +130,12 @@ export class ServerConnection {
     this.hold(!this.isFree);
   }
 
+  /** From now on the process does not stay for it, whatever is under way: nobody waits for an answer any more. */
+  letGo(): void {
+    this.isLetGo = true;
+    this.hold(false);
+  }
+
   /** Whether no answer is waited for. */
   get isFree(): boolean {
     return this.jobs.length + this.held.length === 0;
@@ -137,7 +144,7 @@ export class ServerConnection {
   /** Whether the process has to stay for an answer. */
   private hold(holds: boolean): void {
     const { socket } = this.session;
-    if (holds || this.keeps) socket.ref?.();
+    if ((holds || this.keeps) && !this.isLetGo) socket.ref?.();
     else socket.unref?.();
   }
 
@@ -146,7 +153,7 @@ export class ServerConnection {
     if (this.ended) return Promise.resolve();
     return (this.quitting ??= new Promise((resolve) => {
       this.endListeners.push(resolve);
-      this.session.socket.ref?.();
+      this.hold(true);
       this.session.socket.end(TERMINATE);
     }));
   }
