@@ -85,9 +85,9 @@ export class AppPools {
   }
 
   /** Ends what {@link quiet} has waited for in vain, so that others get a connection. Returns where it was taken, if known. */
-  evict(): readonly string[] {
+  async evict(): Promise<readonly string[]> {
     const kept = new Set(this.#taken().filter((connection) => !this.#takenBefore.has(connection)));
-    return [...this.#pools].flatMap((pool) => pool.evict(kept));
+    return (await Promise.all(Array.from(this.#pools, (pool) => pool.evict(kept)))).flat();
   }
 
   /** What a committing test has set, locked, made temporary or listened to on its connections, the next one doesn't find. */

@@ -19,7 +19,7 @@ export const schema: ModeStrategy = {
   },
   async depart(database, scope) {
     const waited = await database.pools.quiet(scope);
-    const sites = waited === 'in vain' ? database.pools.evict() : [];
+    const sites = waited === 'in vain' ? await database.pools.evict() : [];
     database.own?.leave();
     if (waited !== 'not at all') database.problems.report(scope, notAwaited(scope, database.label, waited, sites));
     return undefined;

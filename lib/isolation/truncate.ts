@@ -14,7 +14,7 @@ export const truncate: ModeStrategy = {
   closing: (database, scope) => database.closing(scope),
   async depart(database, scope) {
     const waited = await database.pools.quiet(scope);
-    const sites = waited === 'in vain' ? database.pools.evict() : [];
+    const sites = waited === 'in vain' ? await database.pools.evict() : [];
     await database.pools.renew();
     const restored = await database.restore();
     // An open transaction has been found, and charged, by the restore that it stood in the way of.

@@ -18,7 +18,6 @@ import {
 import { AT_START, contextOf, originOf } from './contexts';
 import { counts, noteQuery, statementOf } from './count';
 import type { Admission } from './index';
-import { lateOrigin, lateQuery } from './origin';
 import { redirected } from './own';
 import type { ClientClass, PgClient } from './pg-types';
 import type { RealSource } from './pinned';
@@ -41,13 +40,14 @@ const MOST_AT_START = 100;
 export interface ConnectionPool extends RealSource {
   /** The database that its connections lead to, if it is not its own. */
   readonly elsewhere: string | undefined;
-  readonly onLate: ((problem: Error, scope: Scope) => void) | undefined;
   made(connection: AppConnection): void;
   gone(connection: AppConnection): void;
   /** What a new connection is sent may name custom parameters. */
   heard(sent: ReturnType<typeof statementOf>): void;
   /** Where the statements of its connections go. */
   admit(): Admission | Promise<Admission>;
+  /** What to say to code that comes from a test that has ended, which is told; undefined where that is not sure. */
+  refuseLate(origin: Scope | undefined, text: string): Error | undefined;
   join(sandbox: RollbackSandbox): void;
   /** Somebody has it still, whose scope has ended: others get its place in the pool. */
   giveUp(connection: AppConnection): void;
@@ -124,12 +124,9 @@ export class AppConnection implements AppEnd {
       case 'sandbox':
         return this.into(admitted.sandbox as RollbackSandbox);
       case 'pool': {
-        const late = lateOrigin(originOf(segment));
-        if (late && late !== this.takenIn) {
-          const error = lateQuery(late, textOf(segment));
-          this.pool.onLate?.(error, late);
-          return this.refusal(error);
-        }
+        const origin = originOf(segment);
+        const late = origin === this.takenIn ? undefined : this.pool.refuseLate(origin, textOf(segment));
+        if (late) return this.refusal(late);
         const { here } = this;
         here.used = true;
         return here.route;
@@ -202,12 +199,12 @@ export class AppConnection implements AppEnd {
     const { driver } = this;
     const there = database === undefined ? driver : redirected(driver, database);
     const session = await ServerSession.open(there, this.settings);
-    if (!this.isNew) await Promise.all(this.start(session));
+    await Promise.all(this.start(session));
     session.keepsProcess = this.keeps;
     return session;
   }
 
-  /** Sends what the connection was sent when it was new. */
+  /** Sends what the connection was sent when it was new; nothing, to its first session. */
   private start(session: ServerSession): Promise<void>[] {
     return this.atStart.map((requests) =>
       session.exec((batch) => {
@@ -263,9 +260,9 @@ export class AppConnection implements AppEnd {
     this.pool.giveUp(this);
   }
 
-  /** Ends its session if nothing is under way on it, as long as nothing is sent. */
-  park(): Promise<void> {
-    return this.own.route.park();
+  /** Ends its sessions if nothing is under way on them, as long as nothing is sent. */
+  async park(): Promise<void> {
+    await Promise.all([this.own.route.park(), this.away?.route.park()]);
   }
 
   /** Cuts its sessions off, whatever is under way on them. */
@@ -298,7 +295,8 @@ export class AppConnection implements AppEnd {
   /** What it shows as its process id. */
   get pid(): number {
     const { client } = this.stream;
-    return this.session && client.leadsTo(this.session) ? this.session.pid : (client.pid ?? 0);
+    if (this.session && client.leadsTo(this.session)) return this.session.pid;
+    return this.here.route.current?.pid ?? client.pid ?? 0;
   }
 
   // --- whose query it is

@@ -1,7 +1,6 @@
 // A pool of the app's. It stays the app's own: what it hands out are clients on streams of ours, and where those lead is
 // decided statement by statement.
-import type { Scope } from '../scope';
-import { scopeContext } from '../scope';
+import { scopeContext, type Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import { AppConnection, appConnectionOf, nowhere, type ConnectionPool } from './app-client';
 import { customsIn } from './customs';
@@ -49,7 +48,7 @@ export class AppPool implements ManagedPool, ConnectionPool {
   readonly database: string;
   readonly knexClient: Knex.Client | undefined;
   readonly customs = new Set<string>();
-  readonly onLate: OnLate | undefined;
+  private readonly onLate: OnLate | undefined;
   /** The database that its connections lead to, if it is not its own. */
   elsewhere: string | undefined;
   gate: Gate | undefined;
@@ -65,7 +64,7 @@ export class AppPool implements ManagedPool, ConnectionPool {
   /** `settings`: those that connections of our own are made with; a new client of the app's comes with its own. */
   constructor(
     private readonly seam: PoolSeam,
-    readonly driver: ClientClass,
+    private readonly driver: ClientClass,
     private readonly settings: () => unknown,
     known: unknown,
     { knexClient, onLate }: AppPoolOptions,
@@ -114,19 +113,19 @@ export class AppPool implements ManagedPool, ConnectionPool {
   }
 
   private async handOut(to: Admission, take: () => Promise<PgClient>, site?: () => string): Promise<PgClient> {
-    const refusal = to.to === 'nowhere' ? to.error : to.to === 'pool' ? this.refusalOfLate() : undefined;
+    const origin = scopeContext.getStore();
+    const refusal = to.to === 'nowhere' ? to.error : to.to === 'pool' ? this.refuseLate(origin, 'a query') : undefined;
     if (refusal) {
       const client = await nowhere(this.driver, await this.settings(), refusal, this);
       return Object.assign(client, { release: () => {} }); // as pg's pools have it
     }
-    const origin = scopeContext.getStore();
     for (;;) {
       const { evictions } = this;
       const client = await take();
       const connection = appConnectionOf(client);
       if (connection) {
         await this.note(connection, to, site);
-        if (evictions === this.evictions) connection.takenIn = origin;
+        if (to.to === 'pool' && evictions === this.evictions) connection.takenIn = origin;
         return client;
       }
       this.seam.evict(client); // it was made before we came
@@ -134,10 +133,10 @@ export class AppPool implements ManagedPool, ConnectionPool {
     }
   }
 
-  private refusalOfLate(): Error | undefined {
-    const late = lateOrigin(scopeContext.getStore());
+  refuseLate(origin: Scope | undefined, text: string): Error | undefined {
+    const late = lateOrigin(origin);
     if (!late) return undefined;
-    const error = lateQuery(late, 'a query');
+    const error = lateQuery(late, text);
     this.onLate?.(error, late);
     return error;
   }
@@ -186,7 +185,8 @@ export class AppPool implements ManagedPool, ConnectionPool {
   // --- real sessions
 
   async lend(by?: Lender): Promise<ServerSession> {
-    const lender = by ?? [...this.connections].find((one) => one.canLend) ?? [...this.connections][0];
+    const all = [...this.connections];
+    const lender = by ?? all.find((one) => one.canLend) ?? all.find((one) => !one.isNew) ?? all[0];
     const session = await (lender?.lend() ?? this.lendFirst());
     this.borrowed.add(session);
     return session;
@@ -263,14 +263,17 @@ export class AppPool implements ManagedPool, ConnectionPool {
     return this.seam.taken;
   }
 
-  evict(connections: ReadonlySet<object>): readonly string[] {
+  async evict(connections: ReadonlySet<object>): Promise<readonly string[]> {
     const evicted = this.seam.taken.filter((client) => connections.has(client));
     this.evictions++;
-    for (const client of evicted) {
-      void appConnectionOf(client)?.kill();
-      this.seam.evict(client);
-      endPooled(client);
-    }
+    await Promise.all(
+      evicted.map((client) => {
+        const killed = appConnectionOf(client)?.kill();
+        this.seam.evict(client);
+        endPooled(client);
+        return killed;
+      }),
+    );
     return sitesOf(evicted);
   }
 

@@ -41,7 +41,7 @@ export interface ManagedPool {
    * Ends connections that somebody has, and gives their places in the pool to others; not to queries of ended tests that
    * wait for one. Returns where they were taken, as far as is known.
    */
-  evict(connections: ReadonlySet<object>): readonly string[];
+  evict(connections: ReadonlySet<object>): Promise<readonly string[]>;
   /** Process ids of its real connections, checked out or not. */
   pids(): readonly number[];
   /** In words: who waits for a connection that others have, real or not. */

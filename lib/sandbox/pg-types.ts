@@ -6,9 +6,6 @@ export interface PgConnection extends EventEmitter {
   /** The socket. Its one `data` listener is the parser's. */
   readonly stream: Socket;
   ssl: unknown;
-  /** What has been parsed under a name, by what it has sent itself. */
-  readonly parsedStatements: Record<string, string>;
-  unref(): void;
 }
 
 type Socket = import('node:stream').Duplex & { ref?(): unknown; unref?(): unknown };
@@ -22,7 +19,6 @@ export interface PgClient extends EventEmitter {
   readonly database: string;
   readonly user: string;
   readonly connectionParameters: { query_timeout?: number | false };
-  pipeline?: boolean;
   connect(): Promise<unknown>;
   connect(callback: (error?: Error) => void): void;
   query(text: string, values: readonly unknown[], callback: (error: Error | null, result: unknown) => void): void;

@@ -1,6 +1,6 @@
 // The seam to Knex's own pools: tarn, read on 3.1.2 (Pool.js). What is relied on: `acquire().promise`, `release`, the
-// events `release` and `poolDestroyRequest`, the limits as properties; and, to tell who has what, `used`, `free` and
-// `interval`. A connection that Knex has marked (`__knex__disposed`) is not handed out again.
+// events `release` and `poolDestroyRequest`, `max`; `used`, to tell who has what; and `interval`, to let a process end. A
+// connection that Knex has marked (`__knex__disposed`) is not handed out again.
 import { noteDestroyed } from './destroyed';
 import { likenessOf } from './customs';
 import type { AppPool, PoolSeam } from './app-pool';

@@ -61,4 +61,29 @@ describe('a connection that a committing test keeps', () => {
     assert.equal(passed.length, 6, output);
     assert.equal(await given.usersNow(), 'ann,bob');
   });
+
+  it('does not run later what it has waited for: its session is cancelled with it', async () => {
+    const { failed, passed, output } = await run(
+      {
+        'a.spec.js': `
+          const { Client } = require('pg');
+          const stranger = new Client({ connectionString: process.env.DATABASE_URL });
+          before(() => stranger.connect());
+          after(() => stranger.end());
+          it('waits for a lock, and times out @truncate', async () => {
+            await stranger.query('begin; select from notes limit 1');
+            await db.raw('drop table notes');
+          }).timeout(500);
+          it('finds the table when the lock is gone @truncate', async () => {
+            await stranger.query('commit');
+            await db.raw('select pg_sleep(0.1)');
+            assert.equal((await db('notes').select()).length, 0);
+            assert.equal((await db.raw("select count(*)::int as n from pg_stat_activity where query = 'drop table notes'")).rows[0].n, 0);
+          });`,
+      },
+      { database: given.database, config: `{ knex: require('./db') }`, files: FILES },
+    );
+    assert.deepEqual(Object.keys(failed), ['waits for a lock, and times out @truncate'], output);
+    assert.deepEqual(passed.length, 1);
+  });
 });

@@ -27,6 +27,8 @@ describe('a pool that is redirected', () => {
   /** Of a database, as a pool of either kind sees it. */
   interface App {
     where(): Promise<string>;
+    /** Of one connection: what pg's client shows as its process id, and what the server says. */
+    pids(): Promise<number[]>;
     /** Takes a connection, and gives it back when told to. */
     hold(): Promise<() => unknown>;
     destroy(): Promise<unknown>;
@@ -36,6 +38,12 @@ describe('a pool that is redirected', () => {
       const knex = knexFactory({ client: 'pg', connection: home.url, pool: { min: 0, max: 2 }, ...options });
       return {
         where: async () => (await knex.raw('select current_database() as name')).rows[0].name as string,
+        pids: async () => {
+          const held = await knex.client.acquireConnection();
+          const { rows } = await held.query('select pg_backend_pid() as pid');
+          await knex.client.releaseConnection(held);
+          return [held.processID, rows[0].pid] as number[];
+        },
         hold: async () => {
           const held = await knex.client.acquireConnection();
           return () => knex.client.releaseConnection(held);
@@ -50,6 +58,12 @@ describe('a pool that is redirected', () => {
       return {
         where: async () =>
           (await pool.query<{ name: string }>('select current_database() as name')).rows[0]?.name ?? '',
+        pids: async () => {
+          const held = await pool.connect();
+          const { rows } = await held.query<{ pid: number }>('select pg_backend_pid() as pid');
+          held.release();
+          return [(held as unknown as { processID: number }).processID, rows[0]?.pid ?? 0];
+        },
         hold: async () => {
           const held = await pool.connect();
           return () => held.release();
@@ -85,6 +99,25 @@ describe('a pool that is redirected', () => {
         pool.redirect(undefined);
         assert.equal(await app.where(), home.name);
         await until(async () => (await sessions(away)) === 0);
+      });
+
+      it('shows the process id of the session that it leads to, wherever that is', async () => {
+        const agree = async (): Promise<boolean> => (await app.pids()).every((pid, _, [first]) => pid === first);
+        assert.ok(await agree());
+        pool.redirect(away.name);
+        assert.ok(await agree());
+        pool.redirect(undefined);
+        assert.ok(await agree());
+        await pool.closeIdle();
+        assert.ok(await agree());
+      });
+
+      it('has idle connections closed wherever they lead', async () => {
+        pool.redirect(away.name);
+        await app.where();
+        await pool.closeIdle();
+        assert.equal((await sessions(away)) + (await sessions(home)), 0);
+        assert.equal(await app.where(), away.name);
       });
 
       it('has its connections there ended, those that somebody still has as well', async () => {
