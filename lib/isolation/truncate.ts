@@ -15,8 +15,7 @@ export const truncate: ModeStrategy = {
   async depart(database, scope) {
     const waited = await database.pools.quiet(scope);
     const sites = waited === 'in vain' ? await database.pools.evict() : [];
-    await database.pools.renew();
-    const restored = await database.restore();
+    const [restored] = await Promise.all([database.restore(), database.pools.renew()]);
     // An open transaction has been found, and charged, by the restore that it stood in the way of.
     if (waited !== 'not at all' && !restored?.blockers.some((blocker) => blocker.ended)) {
       database.problems.report(scope, notAwaited(scope, database.label, waited, sites));
