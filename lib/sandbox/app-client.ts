@@ -5,6 +5,7 @@ import {
   Answer,
   Clients,
   ClientStream,
+  frames,
   OwnRoute,
   Refusal,
   ServerParameters,
@@ -208,10 +209,7 @@ export class AppConnection implements AppEnd {
   private start(session: ServerSession): Promise<void>[] {
     return this.atStart.map((requests) =>
       session.exec((batch) => {
-        for (const { kind, frame } of requests) {
-          if (kind === 'query') batch.query(frame);
-          else batch.hide(frame, ANSWERS[kind]);
-        }
+        for (const { kind, frame } of requests) batch.hide(frame, ANSWERS[kind]);
         if (requests.at(-1)?.kind !== 'query') batch.sync(false);
       }),
     );
@@ -244,8 +242,8 @@ export class AppConnection implements AppEnd {
     const session = here.used && this.stream.client.idle ? here.route.idle : undefined;
     if (!session) return;
     here.used = false;
-    const discarded = session.exec((batch) => batch.ownOnce('discard all').sync(false));
-    await Promise.all([discarded, ...this.start(session)]).catch(() => session.kill());
+    const asNew = session.exec((batch) => batch.hide(AS_NEW, ANSWERS.query));
+    await Promise.all([asNew, ...this.start(session)]).catch(() => session.kill());
   }
 
   /** It goes back to its pool, or is handed out for something else than a rolled-back test. */
@@ -347,7 +345,17 @@ export class AppConnection implements AppEnd {
   }
 }
 
+/**
+ * What DISCARD ALL does (its page in PostgreSQL's manual), but for the plans: nobody can tell them from new ones, and the
+ * functions that watch what a test changes would be planned again in each test.
+ */
+const AS_NEW = frames.query(
+  `close all; set session authorization default; reset all; deallocate all; unlisten *;
+   select pg_catalog.pg_advisory_unlock_all(); discard temp; discard sequences`,
+);
+
 const ANSWERS = {
+  query: Answer.ready,
   parse: Answer.parse,
   bind: Answer.bind,
   describe: Answer.rows,

@@ -16,11 +16,15 @@ describe('a session that a committing test has used', () => {
             assert.deepEqual(await one("select count(*)::int as n from pg_prepared_statements where name = 'kept'"), { n: 0 });
             assert.deepEqual(await one("select count(*)::int as n from pg_locks where locktype = 'advisory' and objid = 7"), { n: 0 });
             assert.deepEqual(await one('select count(*)::int as n from pg_listening_channels()'), { n: 0 });
+            assert.deepEqual(await one('select current_user = session_user as itself'), { itself: true });
+            assert.deepEqual(await one('select count(*)::int as n from pg_cursors'), { n: 0 });
             assert.equal(await names(), 'ann,bob');
             await db.raw("set search_path = pg_catalog; set app.made = 'no'; create temporary table imported (id int)");
             await db.raw('prepare kept as select 1');
             await db.raw('select pg_advisory_lock(7)');
             await db.raw('listen news');
+            await db.raw('declare kept cursor with hold for select 1');
+            await db.raw('set role pg_monitor');
           });
           for (const n of [1, 2, 3]) leavesAll(n);
           it('has it in a named statement still @truncate', async () => {
