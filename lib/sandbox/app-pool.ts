@@ -267,11 +267,11 @@ export class AppPool implements ManagedPool, ConnectionPool {
     const evicted = this.seam.taken.filter((client) => connections.has(client));
     this.evictions++;
     await Promise.all(
-      evicted.map((client) => {
+      evicted.map(async (client) => {
         const killed = appConnectionOf(client)?.kill();
         this.seam.evict(client);
         endPooled(client);
-        return killed;
+        await killed;
       }),
     );
     return sitesOf(evicted);

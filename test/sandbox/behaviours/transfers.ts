@@ -29,7 +29,7 @@ export const transfers: Behaviour[] = [
       acquired(knex, async (c) => {
         const lines = Array.from({ length: 2_000 }, (_, i) => `${i} ${'x'.repeat(2000)}\n`);
         await pipeline(Readable.from(lines), c.query(from('copy pa(v) from stdin')));
-        const seen = await knex('pa').count({ rows: '*' }).max({ last: 'id' });
+        const seen = await knex('pa').count({ rows: '*' }).max({ last: 'v' });
         await knex('pa').del();
         return seen;
       }),
