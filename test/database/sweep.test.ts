@@ -18,8 +18,13 @@ const SPECS = {
 };
 const identity = serverIdentity();
 
+/** Children first: a keeper's shell that is left when its parent dies finds its input ended, and ends the server in time. */
 function kill(directory: string, which: (line: string) => boolean): void {
-  for (const line of processesOf(directory).filter(which)) process.kill(Number.parseInt(line, 10), 'SIGKILL');
+  const pids = processesOf(directory)
+    .filter(which)
+    .map((line) => Number.parseInt(line, 10))
+    .sort((a, b) => b - a);
+  for (const pid of pids) process.kill(pid, 'SIGKILL');
 }
 const isKeeper = (line: string): boolean => line.includes('mocha-rewind-keeper');
 
