@@ -103,16 +103,13 @@ begin
   return array_to_string(lines[1:20], '; ') || case when cardinality(lines) > 20 then format('; and %s more', cardinality(lines) - 20) else '' end;
 end $$;
 
--- Relations whose description or trigger is not what it was.
-create function rewind.outdated(out relid oid, out gone boolean, out redescribe boolean) returns setof record language sql as $$
-  select r.relid, w.relid is null,
-    w.relid is not null and (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced, r.form)
-      is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced, d.form)
+-- Relations whose description or trigger is not what it was. The planner may have any of these functions called first, and
+-- for any row, as statistics have it: they have to bear that.
+create function rewind.outdated(out relid oid, out gone boolean) returns setof record language sql as $$
+  select r.relid, d.relid is null
   from rewind.relation r
-  left join rewind.watchable w on w.relid = r.relid
-  left join lateral rewind.describe(w.relid, null) d on w.relid is not null
-  where w.relid is null
-    or not exists (select from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname = 'rewind_counter' and t.tgenabled = 'A')
+  cross join lateral rewind.describe(r.relid, null) d
+  where not exists (select from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname = 'rewind_counter' and t.tgenabled = 'A')
     or (r.journal_root is not null and (select count(*) from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname ~ '^rewind_journal_' and t.tgenabled = 'A')
       < case r.kind when 'r' then 4 else 3 end)
     or (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced, r.form)

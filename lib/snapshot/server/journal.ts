@@ -165,9 +165,12 @@ begin
 end $$;
 
 -- Journalled tables that are not what the baseline was.
+create view rewind.journal_difference as
+with journalled as materialized (select r, b.rows, b.hash from rewind.relation r join rewind.journal_baseline b using (relid)) -- or all tables were read
+select (b.r).name, b.rows as wanted, h.rows as present from journalled b, rewind.hash_relation(b.r) h where (h.rows, h.hash) is distinct from (b.rows, b.hash);
+
 create function rewind.lost_journals() returns text language sql as $$
-  select string_agg(r.name, ', ' order by r.name) from rewind.relation r join rewind.journal_baseline b using (relid), rewind.hash_relation(r) h
-  where (h.rows, h.hash) is distinct from (b.rows, b.hash)
+  select string_agg(name, ', ' order by name) from rewind.journal_difference
 $$;
 
 create function rewind.journals_failed() returns boolean language sql as $$

@@ -56,12 +56,15 @@ begin
   update rewind.sequence_now set (last_value, is_called, logged) = (select last_value, is_called, logged from rewind.sequence_state(seqid))
   where seqid = any (moved);
   insert into rewind.sequence_now
-  select c.oid, format('%I.%I', n.nspname, c.relname), s.last_value, s.is_called, s.logged
-  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace, rewind.sequence_state(c.oid) s
-  where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
-    and pg_has_role(c.relowner, 'USAGE')
-    and not exists (select from rewind.sequence_now x where x.seqid = c.oid)
-    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
+  with ours as materialized ( -- or those of others might be read before they are left out
+    select c.oid, format('%I.%I', n.nspname, c.relname) as name
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
+      and pg_has_role(c.relowner, 'USAGE')
+      and not exists (select from rewind.sequence_now x where x.seqid = c.oid)
+      and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  )
+  select ours.oid, ours.name, s.last_value, s.is_called, s.logged from ours, rewind.sequence_state(ours.oid) s;
   perform rewind.prepare_sequences();
 end $$;
 
@@ -122,13 +125,16 @@ create function rewind.note_matviews(at_level int) returns void language plpgsql
 begin
   delete from rewind.matview m where not exists (select from pg_catalog.pg_class c where c.oid = m.relid and c.relkind = 'm');
   insert into rewind.matview
-  select at_level, c.oid, format('%I.%I', n.nspname, c.relname), c.xmin, c.relispopulated, h.rows, h.hash
-  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  cross join lateral rewind.matview_contents(case when c.relispopulated then format('%I.%I', n.nspname, c.relname) end) h
-  where c.relkind = 'm' and pg_has_role(c.relowner, 'USAGE')
-    and not exists (
-      select from rewind.matview m where m.relid = c.oid and m.level = (select max(level) from rewind.matview x where x.relid = c.oid) and m.seen = c.xmin)
-    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  with ours as materialized (
+    select c.oid, format('%I.%I', n.nspname, c.relname) as name, c.xmin as seen, c.relispopulated
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'm' and pg_has_role(c.relowner, 'USAGE')
+      and not exists (
+        select from rewind.matview m where m.relid = c.oid and m.level = (select max(level) from rewind.matview x where x.relid = c.oid) and m.seen = c.xmin)
+      and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  )
+  select at_level, ours.oid, ours.name, ours.seen, ours.relispopulated, h.rows, h.hash
+  from ours cross join lateral rewind.matview_contents(case when ours.relispopulated then ours.name end) h
   on conflict (relid, level) do update set seen = excluded.seen, name = excluded.name, populated = excluded.populated, rows = excluded.rows, hash = excluded.hash;
 end $$;
 

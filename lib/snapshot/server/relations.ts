@@ -71,11 +71,12 @@ create function rewind.lacks_identity(target oid) returns boolean language sql s
   from pg_class where oid = target
 $$;
 
--- A relation as it is now, of which the given columns are copied (null: all).
+-- A relation as it is now, of which the given columns are copied (null: all). Null of one that is gone.
 create function rewind.describe(target oid, among text[]) returns rewind.relation language plpgsql set search_path = pg_catalog as $$
 declare r rewind.relation;
 begin
-  select relid, kind, name into strict r.relid, r.kind, r.name from rewind.watchable where relid = target;
+  select relid, kind, name into r.relid, r.kind, r.name from rewind.watchable where relid = target;
+  if not found then return null; end if;
   select c.columns, c.types, c.stored, c.restored, c.updatable, c.names into r.columns, r.types, r.stored, r.restored, r.updatable, r.copied_columns
   from rewind.columns_of(target, among) c;
   select k.columns, k.match into r.key_columns, r.key_match from rewind.key_of(target, r.copied_columns) k;

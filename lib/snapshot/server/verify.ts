@@ -43,9 +43,8 @@ begin
   -- Of a journalled table only the baseline's number and hash are known.
   if at_level = 0 then
     return query
-      select rel.name, greatest(h.rows - b.rows, 0) + case when h.rows = b.rows then 1 else 0 end, greatest(b.rows - h.rows, 0) + case when h.rows = b.rows then 1 else 0 end
-      from rewind.relation rel join rewind.journal_baseline b using (relid), rewind.hash_relation(rel) h
-      where (h.rows, h.hash) is distinct from (b.rows, b.hash);
+      select j.name, greatest(present - wanted, 0) + (present = wanted)::int, greatest(wanted - present, 0) + (present = wanted)::int
+      from rewind.journal_difference j;
   end if;
   return query select 'sequence ' || s.name, 1::bigint, 1::bigint from rewind.moved_sequence join rewind.sequence_now s using (seqid);
   return query select 'large object ' || d.loid, (d.present is not null)::int::bigint, (d.wanted is not null)::int::bigint from rewind.large_object_differences(at_level) d;
