@@ -30,7 +30,8 @@ interface Reading {
 interface RestoreReport extends Reading, Pick<Restored, 'tables' | 'sequences'> {
   readonly schemaChange: string | null;
   readonly lateForMs?: number;
-  readonly stale: readonly string[];
+  /** Materialized views whose contents can't be brought back. */
+  readonly refreshed: readonly string[];
 }
 
 /** See {@link Snapshot}. What counts is in the database; this object only remembers how deep the stack should be. */
@@ -40,6 +41,8 @@ export class DatabaseSnapshot implements Snapshot {
   #adopted = false;
   #depth = 0;
   #sequences: Sequences = [];
+  /** Materialized views that have been named as not restored. */
+  readonly #named = new Set<string>();
   /** The last reading: see wroteOutside. */
   #outside = '';
 
@@ -273,8 +276,11 @@ export class DatabaseSnapshot implements Snapshot {
     const report = rows[0]?.report;
     if (!report) throw new Error('rewind.restore_and_read() returns one row');
     this.#note([report]);
-    for (const name of report.stale) {
-      this.options.note(`materialized view ${name} was stale when its checkpoint was made, and is fresh now`);
+    for (const name of report.refreshed.filter((view) => !this.#named.has(view))) {
+      this.#named.add(name);
+      this.options.note(
+        `a restore has refreshed materialized view ${name}, which gave it other rows than it had: it was stale before, or its query does not give the same rows each time`,
+      );
     }
     return {
       ms: realTimers.now() - started,

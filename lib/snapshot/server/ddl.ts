@@ -34,7 +34,7 @@ language sql stable set search_path = pg_catalog as $$
     from relations r join pg_index i on i.indrelid = r.oid
     union all
     select r.oid, concat_ws(' ', 'trigger', t.tgenabled, pg_get_triggerdef(t.oid))
-    from relations r join pg_trigger t on t.tgrelid = r.oid and not t.tgisinternal and t.tgname !~ '^rewind_'
+    from relations r join pg_trigger t on t.tgrelid = r.oid and not t.tgisinternal and t.tgfoid not in (select oid from pg_proc where pronamespace = 'rewind'::regnamespace)
     union all
     select r.oid, concat_ws(' ', 'policy', quote_ident(p.polname), p.polcmd, p.polpermissive, p.polroles::text,
         pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
@@ -119,7 +119,7 @@ $$;
 -- Columns the copy has in the form in which they would be kept now.
 create function rewind.still_copied(target oid, copy text) returns text[] language sql stable set search_path = pg_catalog as $$
   select coalesce(array_agg(a.attname::text order by a.attnum), '{}')
-  from pg_attribute a join pg_attribute c on c.attrelid = copy::regclass and c.attname = a.attname and not c.attisdropped
+  from pg_attribute a join pg_attribute c on c.attrelid = copy::regclass and quote_ident(c.attname) = rewind.copied_as(a.attname) and not c.attisdropped
   where a.attrelid = target and a.attnum > 0 and not a.attisdropped
     and c.atttypid = coalesce(rewind.stored_as(a.atttypid)::regtype, a.atttypid)
 $$;
@@ -133,15 +133,16 @@ declare
 begin
   select * into r from rewind.relation where relid = target and altered and copy is not null;
   if not found then return; end if;
-  for c in select attname, coalesce(rewind.stored_as(atttypid), format_type(atttypid, atttypmod)) as type
+  for c in select rewind.copied_as(attname) as name, coalesce(rewind.stored_as(atttypid), format_type(atttypid, atttypmod)) as type
     from pg_catalog.pg_attribute a where attrelid = target and attnum > 0 and not attisdropped and attgenerated = ''
-      and not exists (select from pg_catalog.pg_attribute x where x.attrelid = r.copy::regclass and x.attname = a.attname and not x.attisdropped)
+      and not exists (
+        select from pg_catalog.pg_attribute x where x.attrelid = r.copy::regclass and quote_ident(x.attname) = rewind.copied_as(a.attname) and not x.attisdropped)
   loop
-    execute format('alter table %s add column %I %s', r.copy, c.attname, c.type);
+    execute format('alter table %s add column %s %s', r.copy, c.name, c.type);
   end loop;
   d := rewind.describe(target, rewind.still_copied(target, r.copy));
-  update rewind.relation set (columns, types, stored, restored, key_columns, key_match, updatable, copied_columns)
-    = (d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.copied_columns)
+  update rewind.relation set (columns, types, stored, copied, kept, restored, key_columns, key_copied, key_match, updatable, copied_columns)
+    = (d.columns, d.types, d.stored, d.copied, d.kept, d.restored, d.key_columns, d.key_copied, d.key_match, d.updatable, d.copied_columns)
   where relid = target;
   perform rewind.unprepare(target);
 end $$;
@@ -164,8 +165,10 @@ begin
     d := rewind.describe(o.relid, case when copy is not null then rewind.still_copied(o.relid, copy) end);
     d.altered := copy is not null and (not d.copied_columns @> r.copied_columns
       or d.copied_columns is distinct from (rewind.describe(o.relid, null)).copied_columns);
-    update rewind.relation set (name, columns, types, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, form, altered)
-      = (d.name, d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, d.form, d.altered)
+    update rewind.relation set
+      (name, columns, types, stored, copied, kept, restored, key_columns, key_copied, key_match, updatable, truncatable, guarded, unchecked, forced, form, altered)
+      = (d.name, d.columns, d.types, d.stored, d.copied, d.kept, d.restored, d.key_columns, d.key_copied, d.key_match, d.updatable, d.truncatable,
+        d.guarded, d.unchecked, d.forced, d.form, d.altered)
     where relid = o.relid returning * into r;
     perform rewind.unprepare(o.relid);
     perform rewind.arm_trigger(r);

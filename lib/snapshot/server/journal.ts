@@ -60,7 +60,8 @@ declare
   -- What is kept as text is read by our session, and written here by the app's. Each setting costs time.
   as_text text := case when root.stored ~ '::text' then
     $b$ set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 1 set bytea_output = 'hex' set xmloption = 'content' $b$ else '' end;
-  body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog $b$ || as_text || $b$ as $f$
+  body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog $b$ || as_text || $b$ as %L $b$;
+  work text := $b$
     begin
       if current_setting('rewind.working', true) = 'on' then return null; end if;
       %s;
@@ -68,10 +69,11 @@ declare
     exception when others then -- e.g. the test has altered the table: its own statement must not fail for that
       perform nextval('rewind.journal_failed');
       return null;
-    end $f$ $b$;
-  image text := 'insert into %s select rewind_n, %s, %s from nextval(''rewind.journal_position'') rewind_n, %s t';
+    end $b$;
+  image text := 'insert into %s select j.n, %s, %s from nextval(''rewind.journal_position'') j (n), %s t';
+  on_event record;
 begin
-  execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal_table, root.stored, root.name);
+  execute format('create table %s (rewind_n, rewind_sign, %s) as select null::int8, null::int2, %s from %s t limit 0', journal_table, root.copied, root.stored, root.name);
   perform rewind.guard(journal_table::regclass);
   execute format('alter table %s replica identity full', journal_table); -- as that of a copy
   -- Dead rows would slow down every later undo: they go with their file, if no level below needs the journal.
@@ -82,14 +84,18 @@ begin
       else truncate %2$s;
       end if;
     end $f$ $c$, root.slot, journal_table);
-  -- Within a statement the old image comes first.
-  execute format('create function rewind.journal_%s_insert() ' || body, root.slot, format(image, journal_table, 1, root.stored, 'new_rows'));
-  execute format('create function rewind.journal_%s_delete() ' || body, root.slot, format(image, journal_table, -1, root.stored, 'old_rows'));
-  execute format('create function rewind.journal_%s_update() ' || body, root.slot, format(
-    'insert into %1$s select rewind_n, i.* from nextval(''rewind.journal_position'') rewind_n, (select -1::int2, %2$s from old_rows t union all select 1, %2$s from new_rows t) i',
-    journal_table, root.stored));
-  execute format('create function rewind.journal_%s_truncate() ' || body, root.slot,
-    'execute format(' || quote_literal(format(image, journal_table, -1, replace(root.stored, '%', '%%'), 'only %s')) || ', tg_relid::regclass)');
+  for on_event in
+    select * from (values
+      ('insert', format(image, journal_table, 1, root.stored, 'new_rows')),
+      ('delete', format(image, journal_table, -1, root.stored, 'old_rows')),
+      -- Within a statement the old image comes first.
+      ('update', format('insert into %1$s select j.n, i.* from nextval(''rewind.journal_position'') j (n), (select -1::int2, %2$s from old_rows t union all select 1, %2$s from new_rows t) i',
+        journal_table, root.stored)),
+      ('truncate', 'execute format(' || quote_literal(format(image, journal_table, -1, replace(root.stored, '%', '%%'), 'only %s')) || ', tg_relid::regclass)')
+    ) v (name, does)
+  loop
+    execute format('create function rewind.journal_%s_%s()' || body, root.slot, on_event.name, format(work, on_event.does));
+  end loop;
   for m in select * from rewind.family(root.relid) loop
     perform rewind.arm_journal(m, root.slot);
     if m.copy is not null then execute format('drop table %s', m.copy); end if;
@@ -188,8 +194,7 @@ begin
     execute format('create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int) returns jsonb language sql as ''select null::jsonb''', r.slot);
     return;
   end if;
-  execute format($f$
-    create or replace function rewind.bring_back_%1$s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $b$
+  execute format('create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as %L', r.slot, format($b$
     declare -- columns of the app's are named here without their table
       rewind_since bigint := rewind.journal_position_at(at_level);
       rewind_removed bigint;
@@ -206,10 +211,10 @@ begin
       perform rewind.clear_journal_%1$s(rewind_since);
       return rewind.done(%8$L, rewind_removed, rewind_added);
       %9$s
-    end $b$ $f$,
-    r.slot, r.name, replace(rewind.first_images(r), '$1', 'rewind_since'), r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r), r.name,
+    end $b$,
+    r.slot, r.name, rewind.first_images(r, 'rewind_since'), r.key_match, r.stored, r.kept, rewind.insert_into(r), r.name,
     -- What no longer fits is left as it is: the test that altered the table has been told.
-    case when r.altered then 'exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then return null;' end);
+    case when r.altered then 'exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then return null;' end));
 end $$;
 
 -- Without a key nothing can be undone.
@@ -221,7 +226,7 @@ create function rewind.journal_position_at(at_level int) returns bigint language
   select journal_position from rewind.checkpoint where level = at_level
 $$;
 
-create function rewind.first_images(r rewind.relation) returns text language sql immutable as $$
-  select format('select distinct on (%1$s) * from %2$s where rewind_n > $1 order by %1$s, rewind_n, rewind_sign', r.key_columns, r.journal)
+create function rewind.first_images(r rewind.relation, since text) returns text language sql immutable as $$
+  select format('select distinct on (%1$s) * from %2$s where rewind_n > %3$s order by %1$s, rewind_n, rewind_sign', r.key_copied, r.journal, since)
 $$;
 `;

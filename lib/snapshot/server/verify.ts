@@ -20,7 +20,7 @@ begin
           union all
           select hashtextextended(row(%s)::text, 0), -1 from %s s where rewind_level = $1
         ) u group by h having sum(weight) <> 0
-      ) d $q$, r.stored, r.name, rewind.kept(r), r.copy) into extra, missing using c.level;
+      ) d $q$, r.stored, r.name, r.kept, r.copy) into extra, missing using c.level;
   end if;
   perform rewind.run(undo);
 end $$;
@@ -48,11 +48,7 @@ begin
   end if;
   return query select 'sequence ' || s.name, 1::bigint, 1::bigint from rewind.moved_sequence join rewind.sequence_now s using (seqid);
   return query select 'large object ' || d.loid, (d.present is not null)::int::bigint, (d.wanted is not null)::int::bigint from rewind.large_object_differences(at_level) d;
-  return query
-    select 'materialized view ' || m.name, 1::bigint, 1::bigint
-    from (select distinct on (relid) * from rewind.matview where level <= at_level order by relid, level desc) m
-    join pg_catalog.pg_class c on c.oid = m.relid cross join lateral rewind.matview_contents(case when c.relispopulated then m.name end) h
-    where (c.relispopulated, h.rows, h.hash) is distinct from (m.populated, m.rows, m.hash);
+  return query select 'materialized view ' || m.name, 1::bigint, 1::bigint from rewind.matview_differences(at_level, null) m;
 end $$;
 
 -- What can't be brought back, by name, in sentences.
@@ -87,7 +83,7 @@ begin
   for r in select * from rewind.relation where relid = any ((select rewind.holding_rows(rewind.moved()))::oid[]) order by name loop
     if r.journal_root is not null then
       select * into r from rewind.relation where relid = r.journal_root;
-      parts := parts || format(E'-- %s: undo its journal\\n%s', r.name, rewind.first_images(r));
+      parts := parts || format(E'-- %s: undo its journal\\n%s', r.name, rewind.first_images(r, '$1'));
     elsif current_setting('session_replication_role') = 'replica' then
       perform rewind.prepare(array[r.slot]);
       parts := parts || format(E'-- %s\\n%s', r.name, (select prosrc from pg_catalog.pg_proc where oid = ('rewind.bring_back_' || r.slot)::regproc));
