@@ -114,8 +114,14 @@ export class DatabaseSnapshot implements Snapshot {
   async #begin(): Promise<void> {
     this.#taken = true;
     this.#depth = 0;
-    const limits = await this.#connection.query<{ sentence: string }>('select rewind.limits() as sentence');
+    const limits = await this.#connection.query<{ sentence: string }>('select rewind.limits($1) as sentence', [
+      this.#journalAbove,
+    ]);
     for (const { sentence } of limits) this.options.note(sentence);
+  }
+
+  get #journalAbove(): number {
+    return this.options.journalAbove ?? 20_000;
   }
 
   get #fingerprint(): string | null {
@@ -135,7 +141,7 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#noteCounter();
     await this.#connection.insist('select rewind.begin_take()');
     await this.#untilDone('select rewind.arm_some($1) as n');
-    await this.#connection.insist('select rewind.choose_journals($1)', [this.options.journalAbove ?? 20_000]);
+    await this.#connection.insist('select rewind.choose_journals($1)', [this.#journalAbove]);
     await this.#untilDone('select rewind.capture_some($1) as n');
     await this.#connection.insist('select rewind.end_take($1)', [fingerprint]);
     await this.#begin();

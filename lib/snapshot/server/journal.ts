@@ -19,27 +19,48 @@ begin
   execute format('select count(*), coalesce(sum(hashtextextended(row(%s)::text, 0)::numeric), 0) from %s t', r.stored, r.name) into rows, hash;
 end $$;
 
--- Chooses tables that are worth a journal: more rows than this, a key, nothing that would stand in the way of undoing.
+-- Why a table or partition tree can't be journalled, or its journal not be undone; null if it can.
+create function rewind.obstacle(root rewind.relation) returns text language sql stable as $$
+  select case
+    when root.key_match is null then 'no primary key'
+    when exists (select from pg_catalog.pg_inherits where inhrelid = root.relid or (inhparent = root.relid and root.kind = 'r')) then 'inheritance'
+    when bool_or(f.guarded) then 'triggers or rules that are ALWAYS on, or rows without replica identity'
+    when bool_or(f.unchecked) then 'a constraint that is NOT VALID'
+    when bool_or(f.forced) then 'FORCE ROW LEVEL SECURITY'
+    when bool_or(c.relpersistence <> 'p') then 'UNLOGGED' -- a crash empties it unseen
+    -- It may write to any of the tables that are truncated, after their rows were journalled.
+    when exists (select from pg_catalog.pg_trigger where tgtype & 34 = 34 and rewind.is_users(tgconstraint, tgfoid)) then 'a trigger BEFORE TRUNCATE'
+  end
+  from rewind.family(root.relid) f join pg_catalog.pg_class c on c.oid = f.relid
+$$;
+
+-- Chooses tables that are worth a journal: more rows than this, and nothing in the way.
 create function rewind.choose_journals(above bigint) returns void language plpgsql as $$
 declare
   r rewind.relation;
   n bigint;
 begin
   for r in select * from rewind.relation x
-    where x.journal_root is null and x.key_match is not null
-      and not exists (select from pg_catalog.pg_inherits where inhrelid = x.relid)
-      and (x.kind = 'p' or not exists (select from pg_catalog.pg_inherits where inhparent = x.relid))
+    where x.journal_root is null
       and not exists (select from rewind.capture c where c.relid = x.relid and c.level = 0)
-      and (
-        select bool_and(not f.guarded and not f.unchecked and not f.forced and c.relpersistence = 'p') -- a crash empties others unseen
-          and sum(pg_relation_size(c.oid)) >= above * 28 -- a row takes no less
-        from rewind.family(x.relid) f join pg_catalog.pg_class c on c.oid = f.relid
-      )
+      and (select sum(pg_relation_size(relid)) >= above * 28 from rewind.family(x.relid)) -- a row takes no less
+      and rewind.obstacle(x) is null
   loop
     execute format('select count(*) from (select from %s limit $1) t', r.name) into n using above + 1;
     if n > above then perform rewind.start_journal(r); end if;
   end loop;
 end $$;
+
+-- Tables with more rows than this that are copied for all that.
+create function rewind.large_copies(above bigint) returns table (name text, rows bigint, obstacle text) language sql stable as $$
+  with large as materialized (
+    select r, n.rows
+    from rewind.relation r
+    cross join lateral (select sum(k.rows)::bigint as rows from rewind.capture k where k.level = 0 and k.relid in (select relid from rewind.family(r.relid))) n
+    where r.journal_root is null and n.rows > above and (select not relispartition from pg_catalog.pg_class where oid = r.relid)
+  )
+  select (r).name, rows, rewind.obstacle(r) from large where rewind.obstacle(r) is not null
+$$;
 
 create function rewind.arm_journal(m rewind.relation, journal_slot int) returns void language plpgsql as $$
 begin
@@ -186,8 +207,10 @@ create function rewind.note_journals_failed() returns void language sql as $$
   select setval('rewind.journal_failed', 1, false)
 $$;
 
--- Undoes what was journalled after a position. The earliest image of each key decides: an old one was there, a new one
--- was not. A second writer of a key waits for the first to commit, so positions of one key are in the order of writing.
+-- Undoes what was journalled after a position. What was written first, nothing tells: statements that run inside another
+-- (triggers, cascades, functions) may be journalled before it, or after. But whatever the order, each image of a row that was
+-- written and overwritten has as many + as -; so of one key, at most one is left with a -, which was there in the beginning, and
+-- at most one with a +, which is there now. Where none is left, the row is what it was.
 create function rewind.prepare_journalled(r rewind.relation) returns void language plpgsql as $$
 begin
   if r.key_match is null then -- the test has dropped the key, and was told
@@ -226,7 +249,19 @@ create function rewind.journal_position_at(at_level int) returns bigint language
   select journal_position from rewind.checkpoint where level = at_level
 $$;
 
+-- Of most keys there is one image, or the two of one UPDATE, whose old one was there: to find what is left, these need not be
+-- compared.
 create function rewind.first_images(r rewind.relation, since text) returns text language sql immutable as $$
-  select format('select distinct on (%1$s) * from %2$s where rewind_n > %3$s order by %1$s, rewind_n, rewind_sign', r.key_copied, r.journal, since)
+  select format($q$
+    with several as materialized (
+      select %1$s, true as rewind_several from %4$s where rewind_n > %5$s group by %1$s having count(*) > 2 or min(rewind_n) < max(rewind_n)
+    )
+    select distinct on (%1$s) %2$s, sign(rewind_left) as rewind_sign
+    from (
+      select %2$s, rewind_sign as rewind_left from %4$s left join several using (%1$s) where rewind_n > %5$s and rewind_several is null
+      union all
+      select %2$s, sum(rewind_sign) over (partition by %1$s, row(%3$s)::text collate "C") from %4$s s join several using (%1$s) where rewind_n > %5$s
+    ) s
+    where rewind_left <> 0 order by %1$s, rewind_left$q$, r.key_copied, r.copied, r.kept, r.journal, since)
 $$;
 `;

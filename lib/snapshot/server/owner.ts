@@ -11,7 +11,7 @@ declare
   is_new text := format('(age(t.xmin) <= age(%L::xid) and t.xmin <> all (%L::xid[]))', fresh_from, own);
   n_new bigint;
   n_old bigint;
-  since bigint;
+  first text;
   member oid;
   source text;
   steps text[] := '{}';
@@ -50,11 +50,11 @@ begin
   for root in select * from rewind.journals_of(targets) loop
     execute format('lock table %s in share row exclusive mode', root.name);
     for member in select f.relid from rewind.family(root.relid) f loop undo := undo || rewind.silence(member); end loop;
-    since := rewind.journal_position_at(at_level);
-    source := format('select * from (%s) f where rewind_sign = -1', rewind.first_images(root, since::text));
-    in_place := in_place and rewind.updates_suffice(root.relid, root.name, source) and not rewind.acts_on_others(root.relid);
-    steps := steps || rewind.in_place(root.relid, root.name, source,
-      format('exists (select from %s s where rewind_n > %s and %s)', root.journal, since, root.key_match));
+    first := rewind.first_images(root, rewind.journal_position_at(at_level)::text);
+    in_place := in_place and rewind.updates_suffice(root.relid, root.name, format('select * from (%s) f where rewind_sign = -1', first))
+      and not rewind.acts_on_others(root.relid);
+    steps := steps || format('f%s as materialized (%s)', root.slot, first) || rewind.in_place(root.relid, root.name,
+      format('select * from f%s where rewind_sign = -1', root.slot), format('exists (select from f%s s where %s)', root.slot, root.key_match));
     counts := counts || rewind.count_steps(root.name, root.slot, steps);
   end loop;
   if steps = '{}' then

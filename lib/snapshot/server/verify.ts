@@ -52,7 +52,7 @@ begin
 end $$;
 
 -- What can't be brought back, by name, in sentences.
-create function rewind.limits() returns setof text language sql stable set search_path = pg_catalog as $$
+create function rewind.limits(journal_above bigint) returns setof text language sql stable set search_path = pg_catalog as $$
   with spaces as (
     select oid, nspname from pg_namespace where nspname not in ('rewind', 'information_schema') and nspname !~ '^pg_'
   )
@@ -69,6 +69,10 @@ create function rewind.limits() returns setof text language sql stable set searc
   union all
   select format('given to our own role, without grants, where a test has removed them and a restore brings them back: %s large objects', count(*))
   from pg_largeobject_metadata where lomacl is not null or lomowner <> current_user::regrole having count(*) > 0
+  union all
+  select format('copied as a whole, and read as a whole after each test that has written to it, for no journal would be exact: %s',
+    string_agg(format('%s (%s rows; %s)', name, rows, obstacle), ', ' order by name))
+  from rewind.large_copies(journal_above) having count(*) > 0
   union all
   select 'while tests roll back, a large object whose bytes are changed from outside is noticed before the next committing test, or at the end'
   where exists (select from rewind.large_object where data is not null)
