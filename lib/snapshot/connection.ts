@@ -11,6 +11,8 @@ const DEADLOCK_DETECTED = '40P01';
 const OUT_OF_MEMORY = '53200';
 /** Of ours: nothing else is named with a schema. */
 const NO_SCHEMA = '3F000';
+/** Of ours: a trigger of the app's stands where one of ours has to. */
+const DUPLICATE_OBJECT = '42710';
 const RECONNECT_MS = 5000;
 
 /** One session after another, if need be: it survives a lost connection, and other sessions' locks. */
@@ -183,6 +185,8 @@ function remedyFor(code: string | undefined): string {
       return 'Raise max_locks_per_transaction of the test server: a restore locks every touched table.';
     case NO_SCHEMA:
       return 'A test has dropped schema "rewind", where the baseline was kept. Tag tests that drop schemas @schema, so that each has a database of its own, and recreate the test database.';
+    case DUPLICATE_OBJECT:
+      return 'Rename that trigger: those that watch a table are named rewind_counter and rewind_journal_….';
     default:
       return 'Recreate the test database; the cause below says which statement failed.';
   }

@@ -30,7 +30,8 @@ interface Reading {
 interface RestoreReport extends Reading, Pick<Restored, 'tables' | 'sequences'> {
   readonly schemaChange: string | null;
   readonly lateForMs?: number;
-  readonly stale: readonly string[];
+  /** Materialized views whose contents can't be brought back. */
+  readonly refreshed: readonly string[];
 }
 
 /** See {@link Snapshot}. What counts is in the database; this object only remembers how deep the stack should be. */
@@ -40,6 +41,8 @@ export class DatabaseSnapshot implements Snapshot {
   #adopted = false;
   #depth = 0;
   #sequences: Sequences = [];
+  /** Materialized views that have been named as not restored. */
+  readonly #named = new Set<string>();
   /** The last reading: see wroteOutside. */
   #outside = '';
 
@@ -111,8 +114,14 @@ export class DatabaseSnapshot implements Snapshot {
   async #begin(): Promise<void> {
     this.#taken = true;
     this.#depth = 0;
-    const limits = await this.#connection.query<{ sentence: string }>('select rewind.limits() as sentence');
+    const limits = await this.#connection.query<{ sentence: string }>('select rewind.limits($1) as sentence', [
+      this.#journalAbove,
+    ]);
     for (const { sentence } of limits) this.options.note(sentence);
+  }
+
+  get #journalAbove(): number {
+    return this.options.journalAbove ?? 20_000;
   }
 
   get #fingerprint(): string | null {
@@ -132,7 +141,7 @@ export class DatabaseSnapshot implements Snapshot {
     await this.#noteCounter();
     await this.#connection.insist('select rewind.begin_take()');
     await this.#untilDone('select rewind.arm_some($1) as n');
-    await this.#connection.insist('select rewind.choose_journals($1)', [this.options.journalAbove ?? 20_000]);
+    await this.#connection.insist('select rewind.choose_journals($1)', [this.#journalAbove]);
     await this.#untilDone('select rewind.capture_some($1) as n');
     await this.#connection.insist('select rewind.end_take($1)', [fingerprint]);
     await this.#begin();
@@ -273,8 +282,11 @@ export class DatabaseSnapshot implements Snapshot {
     const report = rows[0]?.report;
     if (!report) throw new Error('rewind.restore_and_read() returns one row');
     this.#note([report]);
-    for (const name of report.stale) {
-      this.options.note(`materialized view ${name} was stale when its checkpoint was made, and is fresh now`);
+    for (const name of report.refreshed.filter((view) => !this.#named.has(view))) {
+      this.#named.add(name);
+      this.options.note(
+        `a restore has refreshed materialized view ${name}, which gave it other rows than it had: it was stale before, or its query does not give the same rows each time`,
+      );
     }
     return {
       ms: realTimers.now() - started,

@@ -49,6 +49,57 @@ const CORNERS: Record<string, Corner> = {
   },
 };
 
+/** Names of columns that are more than a word: lists of them, ours, those of generated functions, parameters, quotes. */
+const NAMES = [
+  'city, state, zip',
+  'state',
+  'a, k, b',
+  'rewind_level',
+  'rewind_n',
+  'rewind_sign',
+  'rewind_image',
+  'rewind_nth',
+  'rewind__',
+  '$b$',
+  '$f$ $p$ $q$ $t$',
+  '$1',
+  '%s %1$s %%',
+  `it's "quoted" \\`,
+  't',
+  's',
+  'j',
+  'n',
+  'x',
+  'own',
+  'added',
+  'expected',
+  't::text',
+  'ü'.repeat(31),
+  'rewind_' + 'x'.repeat(56),
+];
+const quoted = NAMES.map((name) => `"${name.replaceAll('"', '""')}"`);
+/** With and without a key, with a key of such names, with columns that are kept as text, with one that UPDATE can't set. */
+const NAMED = `
+  create type mood as enum ('sad', 'ok');
+  create table keyed (k int primary key, ${quoted.map((name, i) => `${name} ${i % 2 ? 'text' : 'mood'}`).join()}, "$f$, $b$" int generated always as identity);
+  create table keyless (${quoted.map((name) => `${name} text`).join()});
+  create table by_names (v text, ${quoted.map((name) => `${name} int`).join()}, primary key (${quoted.join()}));
+  create table "$f$ $b$ %s %1$s, rewind.copy_1" (k int primary key, "rewind_level" mood);
+  insert into keyed values ${[1, 2, 3].map((k) => `(${k}, ${quoted.map((_, i) => (i % 2 ? `'v${i}'` : `'sad'`)).join()})`).join()};
+  insert into keyless values ${[1, 2, 2].map((k) => `(${quoted.map((_, i) => `'${k}${i}'`).join()})`).join()};
+  insert into by_names values ${[1, 2, 3].map((k) => `('v', ${quoted.map((_, i) => k + i).join()})`).join()};
+  insert into "$f$ $b$ %s %1$s, rewind.copy_1" values (1, 'ok'), (2, null)`;
+const EACH_CHANGED = quoted.map(
+  (
+    name,
+    i,
+  ) => `update keyed set ${name} = ${i % 2 ? `'z'` : `'ok'`} where k = 1; update keyless set ${name} = 'z' where ${quoted[0]} = '10';
+    update by_names set v = 'z', ${name} = 90 where ${quoted[0]} = 1`,
+);
+const ALL_CHANGED = `${EACH_CHANGED.join(';')}; delete from keyed where k = 2; delete from keyless where ${quoted[1]} = '21';
+  delete from by_names where ${quoted[0]} = 2; update keyed set "$f$, $b$" = default where k = 3;
+  update "$f$ $b$ %s %1$s, rewind.copy_1" set rewind_level = 'sad' where k = 1; delete from "$f$ $b$ %s %1$s, rewind.copy_1" where k = 2`;
+
 const VIEWS = `
   create table users (name text); insert into users values ('ann');
   create materialized view filled as select * from users;
@@ -89,6 +140,72 @@ for (const server of servers()) {
           assert.deepEqual(missed.length, lost.length, String(missed));
         });
       }
+
+      for (const journalAbove of [20_000, 0]) {
+        it(`columns whatever they are named, one at a time, with ${journalAbove ? 'copies' : 'journals'}`, async () => {
+          place = await ground({ server: server.url(), role }, NAMED);
+          const snapshot = await place.snapshot({ journalAbove });
+          await snapshot.take();
+          const baseline = await contents(place.observer);
+          const app = await place.connect();
+          for (const change of [...EACH_CHANGED, ALL_CHANGED]) {
+            await app.query(change);
+            assert.ok(differences(baseline, await contents(place.observer)).length >= 3, change);
+            assert.ok((await snapshot.look([])).differences.length >= 3, change);
+            await snapshot.plan();
+            await snapshot.restore();
+            assert.deepEqual(differences(baseline, await contents(place.observer)), [], change);
+          }
+          await app.query(ALL_CHANGED);
+          await snapshot.repair(await snapshot.touched());
+          assert.deepEqual(differences(baseline, await contents(place.observer)), ['"keyed_$f$, $b$_seq"']);
+          assert.equal((await snapshot.verify()).length, 1);
+        });
+      }
+
+      it('columns that a hook adds and drops, named like ours or like those of generated functions', async () => {
+        place = await ground(
+          { server: server.url(), role },
+          'create table users (id int primary key); insert into users values (1)',
+        );
+        const snapshot = await place.snapshot();
+        await snapshot.take();
+        const app = await place.connect();
+        await app.query(quoted.map((name) => `alter table users add column ${name} text default 'a'`).join(';'));
+        await snapshot.push();
+        const suite = await contents(place.observer);
+        await app.query(`update users set ${quoted.map((name) => `${name} = 'z'`).join()}`);
+        await snapshot.restore();
+        assert.deepEqual(differences(suite, await contents(place.observer)), []);
+        await app.query(quoted.map((name) => `alter table users drop column ${name}`).join(';'));
+        await snapshot.pop();
+        assert.deepEqual(await snapshot.verify(), []);
+      });
+
+      it('rows of a table whose triggers are named nearly like ours; one named exactly so is refused', async () => {
+        const trigger = (name: string, does: string): string => `
+          create or replace function ${name}() returns trigger language plpgsql as $$ begin ${does}; return new; end $$;
+          create trigger "${name}" before insert on users for each row execute function ${name}(); alter table users enable always trigger "${name}"`;
+        place = await ground(
+          { server: server.url(), role },
+          `create table users (id int primary key, v text); insert into users values (1, 'a');
+           ${trigger('rewind_counts', `new.v := new.v || '!'`)}`,
+        );
+        const snapshot = await place.snapshot();
+        await snapshot.take();
+        const app = await place.connect();
+        await app.query('delete from users');
+        await snapshot.restore();
+        assert.deepEqual((await app.query('select v from users')).rows, [{ v: 'a' }]);
+        await app.query(trigger('rewind_counted', 'null'));
+        assert.match((await snapshot.restore()).schemaChange ?? '', /trigger A CREATE TRIGGER rewind_counted/);
+        await snapshot.remove();
+        await app.query(trigger('rewind_journal_insert', 'null'));
+        await assert.rejects(
+          snapshot.take(),
+          /trigger rewind_journal_insert of public.users is named like one of ours[^]*Rename that trigger/,
+        );
+      });
 
       it('materialized views that were emptied, or filled for the first time', async () => {
         place = await ground({ server: server.url(), role }, VIEWS);

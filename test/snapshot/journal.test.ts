@@ -1,9 +1,16 @@
-// Journals of large tables: of each row the earliest image, whatever a test did to it, to the table, or past its rights.
+// Journals of large tables: what each row was, whatever a test did to it, to the table, or past its rights.
 import assert from 'node:assert/strict';
+import { createRequire } from 'node:module';
+import { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import type { Client } from 'pg';
 import type { Snapshot } from '../../lib/snapshot';
-import { type Ground, contents, differences, ground, servers } from './support';
+import { type Ground, contents, differences, ground, servers, versionOf } from './support';
+import { SELF_WRITING } from './zoo';
 import { full } from '../support/tiers';
+
+// It comes without types.
+const { from } = createRequire(__filename)('pg-copy-streams') as { from(sql: string): NodeJS.WritableStream };
 
 const SCHEMA = `
   create table big (id int primary key, x text);
@@ -157,6 +164,103 @@ for (const server of servers()) {
         await snapshot.restore();
         assert.deepEqual(differences(suite, await contents(place.observer)), []);
         await snapshot.pop();
+        await isBaseline();
+      });
+
+      it('has what triggers, cascades and rules write to the very table that a statement writes to', async () => {
+        await place.drop();
+        place = await ground({ server: server.url(), role }, SELF_WRITING);
+        snapshot = await place.snapshot({ journalAbove: 1 });
+        await snapshot.take();
+        const tables = ['later', 'latest', 'nodes', 'ranked', 'ruled', 'slices', 'stamped'];
+        assert.deepEqual(
+          await journalled(),
+          tables.map((name) => `public.${name}`),
+        );
+        baseline = await contents(place.observer);
+        app = await place.connect();
+        const copy = async (table: string, rows: string): Promise<void> => {
+          const stream = from(`copy ${table} from stdin`);
+          app.query(stream as never);
+          await pipeline(Readable.from(rows), stream);
+        };
+        const statements = [
+          `insert into stamped (v) values ('new')`,
+          `update stamped set v = 'changed' where id = 7`,
+          `with gone as (delete from stamped where id < 4 returning *), changed as (update stamped set v = 'w' where id < 7 and id > 3 returning *)
+             insert into stamped (id, v) select id + 100, v from changed union all select id, 'again' from gone where id > 50`,
+          `with a as (update latest set v = 'a' where id = 1), b as (update latest set v = 'b' where id = 2) insert into latest values (3, 'c'), (30, 'd')`,
+          `insert into latest values (2, 'replaced'), (3, 'replaced'), (2, 'again')`,
+          `insert into latest values (4, 'x') on conflict (id) do update set v = 'y'`,
+          `update ranked set id = id + 100 where id = 3; delete from ranked where id = 5; insert into ranked values (0)`,
+          'delete from nodes where id = 2; insert into nodes values (9, 1)',
+          'update nodes set id = 20 where id = 2',
+          'update later set v = 5 where id = 1; insert into later values (9, 3)',
+          `insert into ruled values (7, 'n'), (8, 'm'); delete from ruled`,
+          'insert into slices values (0, 9) on conflict (id) do update set v = 8; update slices set v = 7 where id in (1, 20)',
+          'truncate stamped restart identity; insert into stamped (id, v) values (3, $$a$$), (77, $$b$$)',
+          ...((await versionOf(server.url())) < 150000
+            ? []
+            : [
+                `merge into latest l using generate_series(3, 9) g on l.id = g
+               when matched and l.id = 3 then delete when matched then update set v = 'm' when not matched then insert values (g, 'n')`,
+              ]),
+        ];
+        const changes: [string, () => Promise<unknown>][] = statements.map((sql) => [sql, () => app.query(sql)]);
+        changes.push(
+          ['copy', () => copy('stamped (v)', 'copied\nmore\n')],
+          ['copy over rows', () => copy('latest (id, v)', '2\tcopied\n3\tmore\n9\tx\n')],
+        );
+        for (const [what, change] of changes) {
+          await change();
+          const wrong = differences(baseline, await contents(place.observer)).map((name) => name.replace(/_\d$/, ''));
+          const expected = tables.filter((name) => wrong.includes(name)).map((name) => `public.${name}`);
+          assert.notDeepEqual(expected, [], what);
+          const seen = (await snapshot.look([])).differences.map(({ name }) => name);
+          assert.deepEqual(seen, expected, what);
+          await snapshot.restore();
+          assert.deepEqual(differences(baseline, await contents(place.observer)), [], what);
+        }
+        for (const [, change] of changes.slice(0, 6)) await change();
+        await snapshot.push();
+        const suite = await contents(place.observer);
+        for (const [, change] of changes.slice(3)) await change();
+        await snapshot.restore();
+        assert.deepEqual(differences(suite, await contents(place.observer)), []);
+        await snapshot.pop();
+        await isBaseline();
+      });
+
+      it('that would not be exact is none: the table is copied, and named with the reason', async () => {
+        await place.drop();
+        place = await ground(
+          { server: server.url(), role },
+          `create table keyless (v int); create table unlogged_one (id int primary key); alter table unlogged_one set unlogged;
+           create table parent (id int primary key); create table child () inherits (parent); create table odd (id int primary key, n int);
+           create table fine (id int primary key); create table few (v int);
+           insert into keyless select generate_series(1, 9); insert into unlogged_one select generate_series(1, 9); insert into fine select generate_series(1, 9);
+           insert into parent select generate_series(1, 9); insert into odd select g, g from generate_series(1, 9) g; insert into few values (1);
+           alter table odd add check (n > 5) not valid`,
+        );
+        snapshot = await place.snapshot({ journalAbove: 5 });
+        await snapshot.take();
+        assert.deepEqual(await journalled(), ['public.fine']);
+        assert.deepEqual(place.notes, [
+          'copied as a whole, and read as a whole after each test that has written to it, for no journal would be exact: public.keyless (9 rows; no primary key), ' +
+            'public.odd (9 rows; a constraint that is NOT VALID), public.parent (9 rows; inheritance), public.unlogged_one (9 rows; UNLOGGED)',
+        ]);
+        app = await place.connect();
+        await snapshot.remove();
+        await app.query(`create function f() returns trigger language plpgsql as $$ begin delete from fine where id = 2; return null; end $$;
+          create trigger f before truncate on few for each statement execute function f()`);
+        await snapshot.take();
+        assert.deepEqual(await journalled(), []);
+        assert.match(place.notes.join(), /public.fine \(9 rows; a trigger BEFORE TRUNCATE\)/);
+        baseline = await contents(place.observer);
+        await app.query(
+          'insert into fine values (2) on conflict do nothing; insert into fine values (20); truncate fine, few',
+        );
+        await snapshot.restore();
         await isBaseline();
       });
 

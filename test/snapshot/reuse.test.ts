@@ -237,22 +237,4 @@ describe('what a restore does not promise', () => {
       await place.drop();
     }
   });
-
-  it('a materialized view that was stale at its checkpoint: it is fresh afterwards, and named', async () => {
-    const place = await ground(
-      { server: serverUrl(), role: 'superuser' },
-      `${SCHEMA} create materialized view mv as select count(*) from users; delete from users where id = 2`,
-    );
-    try {
-      const snapshot = await place.snapshot();
-      await snapshot.take();
-      await place.observer.query('refresh materialized view mv');
-      await snapshot.restore();
-      assert.ok(
-        place.notes.includes('materialized view public.mv was stale when its checkpoint was made, and is fresh now'),
-      );
-    } finally {
-      await place.drop();
-    }
-  });
 });

@@ -148,7 +148,7 @@ export async function contents(observer: Client): Promise<Record<string, string>
     const what =
       kind === 'S'
         ? `select concat(last_value, ' ', is_called) from ${name}`
-        : `select coalesce(string_agg(t::text, E'\\n' order by t::text collate "C"), '') || count(*) from only ${name} t`;
+        : `select coalesce(string_agg((t.*)::text, E'\\n' order by (t.*)::text collate "C"), '') || count(*) from only ${name} t`;
     return `select ${literal(name)} as name, (${what}) as contents`;
   });
   parts.push(

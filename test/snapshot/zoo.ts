@@ -1,3 +1,60 @@
+/**
+ * Tables to which statements write while a statement writes to them: before and after it, per row and per statement, nested,
+ * deferred, by cascade and by rule.
+ */
+export const SELF_WRITING = `
+create table stamped (id serial primary key, v text, s text);
+create function stamp() returns trigger language plpgsql as $$
+  begin update stamped set s = upper(new.v) where id = new.id and s is distinct from upper(new.v); return null; end $$;
+create trigger stamp after insert or update of v on stamped for each row execute function stamp();
+create table latest (id int primary key, v text, n int default 0);
+create function replace_row() returns trigger language plpgsql as $$ begin delete from latest where id = new.id; return new; end $$;
+create trigger replace_row before insert on latest for each row execute function replace_row();
+create function count_others() returns trigger language plpgsql as $$
+  begin
+    if pg_trigger_depth() < 3 then
+      update latest set n = n + 1 where id in (new.id + 1, new.id + 2) and n < 5;
+      insert into latest values (new.id + 10, 'by trigger') on conflict (id) do update set n = -latest.n;
+    end if;
+    return null;
+  end $$;
+create trigger count_others after insert or update on latest for each row execute function count_others();
+create table ranked (id int primary key, place int, n int default 0);
+create function give_places() returns trigger language plpgsql as $$
+  begin
+    if pg_trigger_depth() > 1 then return null; end if;
+    update ranked r set place = x.place from (select id, row_number() over (order by id) as place from ranked) x where x.id = r.id and x.place <> r.place;
+    delete from ranked where place > 12;
+    return null;
+  end $$;
+create trigger give_places after insert or update or delete on ranked for each statement execute function give_places();
+create trigger give_places_before before update or delete on ranked for each statement execute function give_places();
+create table nodes (id int primary key, parent int references nodes (id) on delete cascade on update cascade, total int default 0);
+create function add_up() returns trigger language plpgsql as $$
+  begin update nodes set total = total + 1 where id = coalesce(new.parent, old.parent); return null; end $$;
+create trigger add_up after insert or delete on nodes for each row execute function add_up();
+create table later (id int primary key, v int);
+create function double_later() returns trigger language plpgsql as $$
+  begin update later set v = v * 2 where id = new.id and v between 1 and 20; return null; end $$;
+create constraint trigger double_later after insert or update on later deferrable initially deferred for each row execute function double_later();
+create table ruled (id int primary key, v text, n int default 0);
+create rule count_inserts as on insert to ruled do also update ruled set n = n + 1 where id = new.id or id = 1;
+create rule soft_delete as on delete to ruled where old.id = 2 do instead update ruled set v = 'deleted' where id = old.id;
+create table slices (id int primary key, v int) partition by range (id);
+create table slices_1 partition of slices for values from (0) to (10);
+create table slices_2 partition of slices for values from (10) to (1000);
+create function move_on() returns trigger language plpgsql as $$
+  begin update slices set id = id + 10 where id = new.id and id < 10 and new.v > 5; return null; end $$;
+create trigger move_on after insert or update of v on slices for each row execute function move_on();
+insert into stamped (v) select 'v' || g from generate_series(1, 10) g;
+insert into latest select g, 'v' || g from generate_series(1, 5) g;
+insert into ranked select g from generate_series(1, 10) g;
+insert into nodes values (1, null), (2, 1), (3, 1), (4, 2), (5, 4);
+insert into later values (1, 1), (2, 2), (3, 30);
+insert into ruled values (1, 'a'), (2, 'b'), (3, 'c');
+insert into slices select g, g % 5 from generate_series(1, 25) g where g not between 9 and 18;
+`;
+
 /** A schema with one of every kind of relation, column, key, constraint and trigger a restore has to cope with. */
 export const ZOO = `
 alter default privileges revoke execute on functions from public;
@@ -141,6 +198,7 @@ create materialized view mv as select mood, count(*) as n from users group by mo
 create unique index on mv (mood);
 select lo_from_bytea(99001, '\\xdeadbeef');
 select lo_from_bytea(99002, '\\xcafe');
+${SELF_WRITING}
 grant usage on schema app2 to APP_ROLE;
 grant all on all tables in schema public, app2 to APP_ROLE;
 grant all on all sequences in schema public, app2 to APP_ROLE;

@@ -34,7 +34,7 @@ language sql stable set search_path = pg_catalog as $$
     from relations r join pg_index i on i.indrelid = r.oid
     union all
     select r.oid, concat_ws(' ', 'trigger', t.tgenabled, pg_get_triggerdef(t.oid))
-    from relations r join pg_trigger t on t.tgrelid = r.oid and not t.tgisinternal and t.tgname !~ '^rewind_'
+    from relations r join pg_trigger t on t.tgrelid = r.oid and not t.tgisinternal and t.tgfoid not in (select oid from pg_proc where pronamespace = 'rewind'::regnamespace)
     union all
     select r.oid, concat_ws(' ', 'policy', quote_ident(p.polname), p.polcmd, p.polpermissive, p.polroles::text,
         pg_get_expr(p.polqual, p.polrelid), pg_get_expr(p.polwithcheck, p.polrelid))
@@ -103,16 +103,13 @@ begin
   return array_to_string(lines[1:20], '; ') || case when cardinality(lines) > 20 then format('; and %s more', cardinality(lines) - 20) else '' end;
 end $$;
 
--- Relations whose description or trigger is not what it was.
-create function rewind.outdated(out relid oid, out gone boolean, out redescribe boolean) returns setof record language sql as $$
-  select r.relid, w.relid is null,
-    w.relid is not null and (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced, r.form)
-      is distinct from (d.name, d.columns, d.types, d.stored, d.restored, d.key_match, d.truncatable, d.guarded, d.unchecked, d.forced, d.form)
+-- Relations whose description or trigger is not what it was. The planner may have any of these functions called first, and
+-- for any row, as statistics have it: they have to bear that.
+create function rewind.outdated(out relid oid, out gone boolean) returns setof record language sql as $$
+  select r.relid, d.relid is null
   from rewind.relation r
-  left join rewind.watchable w on w.relid = r.relid
-  left join lateral rewind.describe(w.relid, null) d on w.relid is not null
-  where w.relid is null
-    or not exists (select from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname = 'rewind_counter' and t.tgenabled = 'A')
+  cross join lateral rewind.describe(r.relid, null) d
+  where not exists (select from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname = 'rewind_counter' and t.tgenabled = 'A')
     or (r.journal_root is not null and (select count(*) from pg_catalog.pg_trigger t where t.tgrelid = r.relid and t.tgname ~ '^rewind_journal_' and t.tgenabled = 'A')
       < case r.kind when 'r' then 4 else 3 end)
     or (r.name, r.columns, r.types, r.stored, r.restored, r.key_match, r.truncatable, r.guarded, r.unchecked, r.forced, r.form)
@@ -122,7 +119,7 @@ $$;
 -- Columns the copy has in the form in which they would be kept now.
 create function rewind.still_copied(target oid, copy text) returns text[] language sql stable set search_path = pg_catalog as $$
   select coalesce(array_agg(a.attname::text order by a.attnum), '{}')
-  from pg_attribute a join pg_attribute c on c.attrelid = copy::regclass and c.attname = a.attname and not c.attisdropped
+  from pg_attribute a join pg_attribute c on c.attrelid = copy::regclass and quote_ident(c.attname) = rewind.copied_as(a.attname) and not c.attisdropped
   where a.attrelid = target and a.attnum > 0 and not a.attisdropped
     and c.atttypid = coalesce(rewind.stored_as(a.atttypid)::regtype, a.atttypid)
 $$;
@@ -136,15 +133,16 @@ declare
 begin
   select * into r from rewind.relation where relid = target and altered and copy is not null;
   if not found then return; end if;
-  for c in select attname, coalesce(rewind.stored_as(atttypid), format_type(atttypid, atttypmod)) as type
+  for c in select rewind.copied_as(attname) as name, coalesce(rewind.stored_as(atttypid), format_type(atttypid, atttypmod)) as type
     from pg_catalog.pg_attribute a where attrelid = target and attnum > 0 and not attisdropped and attgenerated = ''
-      and not exists (select from pg_catalog.pg_attribute x where x.attrelid = r.copy::regclass and x.attname = a.attname and not x.attisdropped)
+      and not exists (
+        select from pg_catalog.pg_attribute x where x.attrelid = r.copy::regclass and quote_ident(x.attname) = rewind.copied_as(a.attname) and not x.attisdropped)
   loop
-    execute format('alter table %s add column %I %s', r.copy, c.attname, c.type);
+    execute format('alter table %s add column %s %s', r.copy, c.name, c.type);
   end loop;
   d := rewind.describe(target, rewind.still_copied(target, r.copy));
-  update rewind.relation set (columns, types, stored, restored, key_columns, key_match, updatable, copied_columns)
-    = (d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.copied_columns)
+  update rewind.relation set (columns, types, stored, copied, kept, restored, key_columns, key_copied, key_match, updatable, copied_columns)
+    = (d.columns, d.types, d.stored, d.copied, d.kept, d.restored, d.key_columns, d.key_copied, d.key_match, d.updatable, d.copied_columns)
   where relid = target;
   perform rewind.unprepare(target);
 end $$;
@@ -167,8 +165,10 @@ begin
     d := rewind.describe(o.relid, case when copy is not null then rewind.still_copied(o.relid, copy) end);
     d.altered := copy is not null and (not d.copied_columns @> r.copied_columns
       or d.copied_columns is distinct from (rewind.describe(o.relid, null)).copied_columns);
-    update rewind.relation set (name, columns, types, stored, restored, key_columns, key_match, updatable, truncatable, guarded, unchecked, forced, form, altered)
-      = (d.name, d.columns, d.types, d.stored, d.restored, d.key_columns, d.key_match, d.updatable, d.truncatable, d.guarded, d.unchecked, d.forced, d.form, d.altered)
+    update rewind.relation set
+      (name, columns, types, stored, copied, kept, restored, key_columns, key_copied, key_match, updatable, truncatable, guarded, unchecked, forced, form, altered)
+      = (d.name, d.columns, d.types, d.stored, d.copied, d.kept, d.restored, d.key_columns, d.key_copied, d.key_match, d.updatable, d.truncatable,
+        d.guarded, d.unchecked, d.forced, d.form, d.altered)
     where relid = o.relid returning * into r;
     perform rewind.unprepare(o.relid);
     perform rewind.arm_trigger(r);

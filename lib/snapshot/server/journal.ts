@@ -19,27 +19,48 @@ begin
   execute format('select count(*), coalesce(sum(hashtextextended(row(%s)::text, 0)::numeric), 0) from %s t', r.stored, r.name) into rows, hash;
 end $$;
 
--- Chooses tables that are worth a journal: more rows than this, a key, nothing that would stand in the way of undoing.
+-- Why a table or partition tree can't be journalled, or its journal not be undone; null if it can.
+create function rewind.obstacle(root rewind.relation) returns text language sql stable as $$
+  select case
+    when root.key_match is null then 'no primary key'
+    when exists (select from pg_catalog.pg_inherits where inhrelid = root.relid or (inhparent = root.relid and root.kind = 'r')) then 'inheritance'
+    when bool_or(f.guarded) then 'triggers or rules that are ALWAYS on, or rows without replica identity'
+    when bool_or(f.unchecked) then 'a constraint that is NOT VALID'
+    when bool_or(f.forced) then 'FORCE ROW LEVEL SECURITY'
+    when bool_or(c.relpersistence <> 'p') then 'UNLOGGED' -- a crash empties it unseen
+    -- It may write to any of the tables that are truncated, after their rows were journalled.
+    when exists (select from pg_catalog.pg_trigger where tgtype & 34 = 34 and rewind.is_users(tgconstraint, tgfoid)) then 'a trigger BEFORE TRUNCATE'
+  end
+  from rewind.family(root.relid) f join pg_catalog.pg_class c on c.oid = f.relid
+$$;
+
+-- Chooses tables that are worth a journal: more rows than this, and nothing in the way.
 create function rewind.choose_journals(above bigint) returns void language plpgsql as $$
 declare
   r rewind.relation;
   n bigint;
 begin
   for r in select * from rewind.relation x
-    where x.journal_root is null and x.key_match is not null
-      and not exists (select from pg_catalog.pg_inherits where inhrelid = x.relid)
-      and (x.kind = 'p' or not exists (select from pg_catalog.pg_inherits where inhparent = x.relid))
+    where x.journal_root is null
       and not exists (select from rewind.capture c where c.relid = x.relid and c.level = 0)
-      and (
-        select bool_and(not f.guarded and not f.unchecked and not f.forced and c.relpersistence = 'p') -- a crash empties others unseen
-          and sum(pg_relation_size(c.oid)) >= above * 28 -- a row takes no less
-        from rewind.family(x.relid) f join pg_catalog.pg_class c on c.oid = f.relid
-      )
+      and (select sum(pg_relation_size(relid)) >= above * 28 from rewind.family(x.relid)) -- a row takes no less
+      and rewind.obstacle(x) is null
   loop
     execute format('select count(*) from (select from %s limit $1) t', r.name) into n using above + 1;
     if n > above then perform rewind.start_journal(r); end if;
   end loop;
 end $$;
+
+-- Tables with more rows than this that are copied for all that.
+create function rewind.large_copies(above bigint) returns table (name text, rows bigint, obstacle text) language sql stable as $$
+  with large as materialized (
+    select r, n.rows
+    from rewind.relation r
+    cross join lateral (select sum(k.rows)::bigint as rows from rewind.capture k where k.level = 0 and k.relid in (select relid from rewind.family(r.relid))) n
+    where r.journal_root is null and n.rows > above and (select not relispartition from pg_catalog.pg_class where oid = r.relid)
+  )
+  select (r).name, rows, rewind.obstacle(r) from large where rewind.obstacle(r) is not null
+$$;
 
 create function rewind.arm_journal(m rewind.relation, journal_slot int) returns void language plpgsql as $$
 begin
@@ -60,7 +81,8 @@ declare
   -- What is kept as text is read by our session, and written here by the app's. Each setting costs time.
   as_text text := case when root.stored ~ '::text' then
     $b$ set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 1 set bytea_output = 'hex' set xmloption = 'content' $b$ else '' end;
-  body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog $b$ || as_text || $b$ as $f$
+  body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog $b$ || as_text || $b$ as %L $b$;
+  work text := $b$
     begin
       if current_setting('rewind.working', true) = 'on' then return null; end if;
       %s;
@@ -68,10 +90,11 @@ declare
     exception when others then -- e.g. the test has altered the table: its own statement must not fail for that
       perform nextval('rewind.journal_failed');
       return null;
-    end $f$ $b$;
-  image text := 'insert into %s select rewind_n, %s, %s from nextval(''rewind.journal_position'') rewind_n, %s t';
+    end $b$;
+  image text := 'insert into %s select j.n, %s, %s from nextval(''rewind.journal_position'') j (n), %s t';
+  on_event record;
 begin
-  execute format('create table %s as select null::int8 as rewind_n, null::int2 as rewind_sign, %s from %s t limit 0', journal_table, root.stored, root.name);
+  execute format('create table %s (rewind_n, rewind_sign, %s) as select null::int8, null::int2, %s from %s t limit 0', journal_table, root.copied, root.stored, root.name);
   perform rewind.guard(journal_table::regclass);
   execute format('alter table %s replica identity full', journal_table); -- as that of a copy
   -- Dead rows would slow down every later undo: they go with their file, if no level below needs the journal.
@@ -82,14 +105,18 @@ begin
       else truncate %2$s;
       end if;
     end $f$ $c$, root.slot, journal_table);
-  -- Within a statement the old image comes first.
-  execute format('create function rewind.journal_%s_insert() ' || body, root.slot, format(image, journal_table, 1, root.stored, 'new_rows'));
-  execute format('create function rewind.journal_%s_delete() ' || body, root.slot, format(image, journal_table, -1, root.stored, 'old_rows'));
-  execute format('create function rewind.journal_%s_update() ' || body, root.slot, format(
-    'insert into %1$s select rewind_n, i.* from nextval(''rewind.journal_position'') rewind_n, (select -1::int2, %2$s from old_rows t union all select 1, %2$s from new_rows t) i',
-    journal_table, root.stored));
-  execute format('create function rewind.journal_%s_truncate() ' || body, root.slot,
-    'execute format(' || quote_literal(format(image, journal_table, -1, replace(root.stored, '%', '%%'), 'only %s')) || ', tg_relid::regclass)');
+  for on_event in
+    select * from (values
+      ('insert', format(image, journal_table, 1, root.stored, 'new_rows')),
+      ('delete', format(image, journal_table, -1, root.stored, 'old_rows')),
+      -- Within a statement the old image comes first.
+      ('update', format('insert into %1$s select j.n, i.* from nextval(''rewind.journal_position'') j (n), (select -1::int2, %2$s from old_rows t union all select 1, %2$s from new_rows t) i',
+        journal_table, root.stored)),
+      ('truncate', 'execute format(' || quote_literal(format(image, journal_table, -1, replace(root.stored, '%', '%%'), 'only %s')) || ', tg_relid::regclass)')
+    ) v (name, does)
+  loop
+    execute format('create function rewind.journal_%s_%s()' || body, root.slot, on_event.name, format(work, on_event.does));
+  end loop;
   for m in select * from rewind.family(root.relid) loop
     perform rewind.arm_journal(m, root.slot);
     if m.copy is not null then execute format('drop table %s', m.copy); end if;
@@ -165,9 +192,12 @@ begin
 end $$;
 
 -- Journalled tables that are not what the baseline was.
+create view rewind.journal_difference as
+with journalled as materialized (select r, b.rows, b.hash from rewind.relation r join rewind.journal_baseline b using (relid)) -- or all tables were read
+select (b.r).name, b.rows as wanted, h.rows as present from journalled b, rewind.hash_relation(b.r) h where (h.rows, h.hash) is distinct from (b.rows, b.hash);
+
 create function rewind.lost_journals() returns text language sql as $$
-  select string_agg(r.name, ', ' order by r.name) from rewind.relation r join rewind.journal_baseline b using (relid), rewind.hash_relation(r) h
-  where (h.rows, h.hash) is distinct from (b.rows, b.hash)
+  select string_agg(name, ', ' order by name) from rewind.journal_difference
 $$;
 
 create function rewind.journals_failed() returns boolean language sql as $$
@@ -177,16 +207,17 @@ create function rewind.note_journals_failed() returns void language sql as $$
   select setval('rewind.journal_failed', 1, false)
 $$;
 
--- Undoes what was journalled after a position. The earliest image of each key decides: an old one was there, a new one
--- was not. A second writer of a key waits for the first to commit, so positions of one key are in the order of writing.
+-- Undoes what was journalled after a position. What was written first, nothing tells: statements that run inside another
+-- (triggers, cascades, functions) may be journalled before it, or after. But whatever the order, each image of a row that was
+-- written and overwritten has as many + as -; so of one key, at most one is left with a -, which was there in the beginning, and
+-- at most one with a +, which is there now. Where none is left, the row is what it was.
 create function rewind.prepare_journalled(r rewind.relation) returns void language plpgsql as $$
 begin
   if r.key_match is null then -- the test has dropped the key, and was told
     execute format('create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int) returns jsonb language sql as ''select null::jsonb''', r.slot);
     return;
   end if;
-  execute format($f$
-    create or replace function rewind.bring_back_%1$s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $b$
+  execute format('create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as %L', r.slot, format($b$
     declare -- columns of the app's are named here without their table
       rewind_since bigint := rewind.journal_position_at(at_level);
       rewind_removed bigint;
@@ -203,10 +234,10 @@ begin
       perform rewind.clear_journal_%1$s(rewind_since);
       return rewind.done(%8$L, rewind_removed, rewind_added);
       %9$s
-    end $b$ $f$,
-    r.slot, r.name, replace(rewind.first_images(r), '$1', 'rewind_since'), r.key_match, r.stored, rewind.kept(r), rewind.insert_into(r), r.name,
+    end $b$,
+    r.slot, r.name, rewind.first_images(r, 'rewind_since'), r.key_match, r.stored, r.kept, rewind.insert_into(r), r.name,
     -- What no longer fits is left as it is: the test that altered the table has been told.
-    case when r.altered then 'exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then return null;' end);
+    case when r.altered then 'exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then return null;' end));
 end $$;
 
 -- Without a key nothing can be undone.
@@ -218,7 +249,19 @@ create function rewind.journal_position_at(at_level int) returns bigint language
   select journal_position from rewind.checkpoint where level = at_level
 $$;
 
-create function rewind.first_images(r rewind.relation) returns text language sql immutable as $$
-  select format('select distinct on (%1$s) * from %2$s where rewind_n > $1 order by %1$s, rewind_n, rewind_sign', r.key_columns, r.journal)
+-- Of most keys there is one image, or the two of one UPDATE, whose old one was there: to find what is left, these need not be
+-- compared.
+create function rewind.first_images(r rewind.relation, since text) returns text language sql immutable as $$
+  select format($q$
+    with several as materialized (
+      select %1$s, true as rewind_several from %4$s where rewind_n > %5$s group by %1$s having count(*) > 2 or min(rewind_n) < max(rewind_n)
+    )
+    select distinct on (%1$s) %2$s, sign(rewind_left) as rewind_sign
+    from (
+      select %2$s, rewind_sign as rewind_left from %4$s left join several using (%1$s) where rewind_n > %5$s and rewind_several is null
+      union all
+      select %2$s, sum(rewind_sign) over (partition by %1$s, row(%3$s)::text collate "C") from %4$s s join several using (%1$s) where rewind_n > %5$s
+    ) s
+    where rewind_left <> 0 order by %1$s, rewind_left$q$, r.key_copied, r.copied, r.kept, r.journal, since)
 $$;
 `;

@@ -36,7 +36,7 @@ declare
   noted bigint;
 begin
   if sign = current_setting('rewind.calm', true) then
-    report := jsonb_build_object('outside', outside, 'tables', '[]'::jsonb, 'sequences', 0, 'schemaChange', null, 'stale', '[]'::jsonb);
+    report := jsonb_build_object('outside', outside, 'tables', '[]'::jsonb, 'sequences', 0, 'schemaChange', null, 'refreshed', '[]'::jsonb);
   else
     late_for := date_part('epoch', pg_catalog.clock_timestamp()) * 1000 - pg_sequence_last_value('rewind.late_since') / 1000.0;
     report := rewind.restore(target, sign, outside);
@@ -106,9 +106,7 @@ begin
   begin
     differences := differences || coalesce((
       select jsonb_agg(jsonb_build_object('name', 'materialized view ' || m.name, 'extra', 1, 'missing', 1) order by m.name)
-      from rewind.moved_matviews() m join pg_catalog.pg_class c on c.oid = m.relid
-      cross join lateral rewind.matview_contents(case when c.relispopulated then m.name end) h
-      where (c.relispopulated, h.rows, h.hash) is distinct from (m.populated, m.rows, m.hash)), '[]');
+      from rewind.matview_differences(at_level, array(select relid from rewind.moved_matviews())) m), '[]');
   exception when lock_not_available then open := true;
   end;
 end $$;
@@ -122,7 +120,7 @@ begin
       select s.rewind_sign, t.* is distinct from null as present, row(%1$s)::record *= row(%2$s)::record as same
       from (%3$s) s left join %4$s t on %5$s
     ) x $q$,
-    r.stored, rewind.kept(r), rewind.first_images(r), r.name, r.key_match)
+    r.stored, r.kept, rewind.first_images(r, '$1'), r.name, r.key_match)
   into extra, missing using rewind.journal_position_at(at_level);
 end $$;
 
@@ -154,7 +152,7 @@ begin
     else
       execute format('delete from only %s t where age(t.xmin) <= age($1) and t.xmin <> all ($2)
           and not exists (select from %s s where s.rewind_level = $3 and %s and row(%s)::record *= row(%s)::record)',
-        r.name, r.copy, r.key_match, r.stored, rewind.kept(described)) using c.fresh_from, c.own, r.level;
+        r.name, r.copy, r.key_match, r.stored, r.kept) using c.fresh_from, c.own, r.level;
       execute format('select count(*) from only %s', r.name) into n;
       if n <> r.rows then
         execute format('%s from %s s where s.rewind_level = $1 and not exists (select from only %s t where %s)',

@@ -56,12 +56,15 @@ begin
   update rewind.sequence_now set (last_value, is_called, logged) = (select last_value, is_called, logged from rewind.sequence_state(seqid))
   where seqid = any (moved);
   insert into rewind.sequence_now
-  select c.oid, format('%I.%I', n.nspname, c.relname), s.last_value, s.is_called, s.logged
-  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace, rewind.sequence_state(c.oid) s
-  where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
-    and pg_has_role(c.relowner, 'USAGE')
-    and not exists (select from rewind.sequence_now x where x.seqid = c.oid)
-    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e');
+  with ours as materialized ( -- or those of others might be read before they are left out
+    select c.oid, format('%I.%I', n.nspname, c.relname) as name
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'S' and c.relpersistence <> 't' and n.nspname not in ('rewind', 'information_schema') and n.nspname !~ '^pg_'
+      and pg_has_role(c.relowner, 'USAGE')
+      and not exists (select from rewind.sequence_now x where x.seqid = c.oid)
+      and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  )
+  select ours.oid, ours.name, s.last_value, s.is_called, s.logged from ours, rewind.sequence_state(ours.oid) s;
   perform rewind.prepare_sequences();
 end $$;
 
@@ -112,45 +115,68 @@ create function rewind.moved_matviews() returns setof rewind.matview language sq
   ) m join pg_catalog.pg_class c on c.oid = m.relid where c.xmin <> m.seen
 $$;
 
--- Null of null: one that is not populated can't be read.
-create function rewind.matview_contents(name text, out rows bigint, out hash numeric) language plpgsql strict as $$
+-- Nulls of one that is not populated, which can't be read.
+create function rewind.matview_contents(target oid, out populated boolean, out rows bigint, out hash numeric) language plpgsql as $$
 begin
-  execute format('select count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0) from %s t', name) into rows, hash;
+  populated := (select relispopulated from pg_catalog.pg_class where oid = target);
+  if populated then
+    execute format('select count(*), coalesce(sum(hashtextextended((t.*)::text, 0)::numeric), 0) from %s t', target::regclass) into rows, hash;
+  end if;
 end $$;
+
+-- Of the given ones (null: all).
+create function rewind.matview_differences(at_level int, among oid[]) returns table (name text) language sql stable as $$
+  with noted as materialized (
+    select distinct on (m.relid) m.* from rewind.matview m join pg_catalog.pg_class c on c.oid = m.relid
+    where level <= at_level and (among is null or m.relid = any (among)) order by m.relid, level desc
+  )
+  select m.name from noted m cross join lateral rewind.matview_contents(m.relid) h
+  where (h.populated, h.rows, h.hash) is distinct from (m.populated, m.rows, m.hash)
+$$;
 
 create function rewind.note_matviews(at_level int) returns void language plpgsql as $$
 begin
   delete from rewind.matview m where not exists (select from pg_catalog.pg_class c where c.oid = m.relid and c.relkind = 'm');
   insert into rewind.matview
-  select at_level, c.oid, format('%I.%I', n.nspname, c.relname), c.xmin, c.relispopulated, h.rows, h.hash
-  from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
-  cross join lateral rewind.matview_contents(case when c.relispopulated then format('%I.%I', n.nspname, c.relname) end) h
-  where c.relkind = 'm' and pg_has_role(c.relowner, 'USAGE')
-    and not exists (
-      select from rewind.matview m where m.relid = c.oid and m.level = (select max(level) from rewind.matview x where x.relid = c.oid) and m.seen = c.xmin)
-    and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  with ours as materialized (
+    select c.oid, format('%I.%I', n.nspname, c.relname) as name, c.xmin as seen
+    from pg_catalog.pg_class c join pg_catalog.pg_namespace n on n.oid = c.relnamespace
+    where c.relkind = 'm' and pg_has_role(c.relowner, 'USAGE')
+      and not exists (
+        select from rewind.matview m where m.relid = c.oid and m.level = (select max(level) from rewind.matview x where x.relid = c.oid) and m.seen = c.xmin)
+      and not exists (select from pg_catalog.pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype = 'e')
+  )
+  select at_level, ours.oid, ours.name, ours.seen, h.populated, h.rows, h.hash from ours cross join lateral rewind.matview_contents(ours.oid) h
   on conflict (relid, level) do update set seen = excluded.seen, name = excluded.name, populated = excluded.populated, rows = excluded.rows, hash = excluded.hash;
 end $$;
 
--- Refreshes what was refreshed. Returns what can't be had back that way: contents that were stale at the checkpoint.
+-- Refreshes what was refreshed, after what it reads from. Returns those that REFRESH has given other contents than they had.
 create function rewind.restore_matviews(at_level int) returns text[] language plpgsql as $$
 declare
-  m rewind.matview;
-  n bigint;
-  h numeric;
-  stale text[] := '{}';
+  m record;
+  now_there record;
+  changed text[] := '{}';
 begin
-  for m in select * from rewind.moved_matviews() order by relid loop
-    execute format('refresh materialized view %s %s', m.name, case when not m.populated then 'with no data' end);
-    if m.populated then
-      select c.rows, c.hash into n, h from rewind.matview_contents(m.name) c;
-      if (n, h) is distinct from (m.rows, m.hash) then stale := stale || m.name; end if;
-    end if;
+  for m in
+    -- What each reads, by way of views, too. One that reads another has more of these than that, unless they read each other.
+    with recursive reads (reader, relid) as (
+      select relid, relid from rewind.moved_matviews()
+      union
+      select reader, d.refobjid from reads
+      join pg_catalog.pg_rewrite w on w.ev_class = reads.relid
+      join pg_catalog.pg_depend d on d.classid = 'pg_rewrite'::regclass and d.objid = w.oid and d.refclassid = 'pg_class'::regclass
+      join pg_catalog.pg_class c on c.oid = d.refobjid and c.relkind in ('v', 'm')
+    )
+    select moved.*, (select count(*) from reads where reader = moved.relid) as n from rewind.moved_matviews() moved order by n, moved.relid
+  loop
+    execute format('refresh materialized view %s %s', m.relid::regclass, case when not m.populated then 'with no data' end);
+    select * into now_there from rewind.matview_contents(m.relid);
+    if (now_there.rows, now_there.hash) is distinct from (m.rows, m.hash) then changed := changed || m.name; end if;
     insert into rewind.matview
-    select at_level, m.relid, m.name, c.xmin, m.populated, m.rows, m.hash from pg_catalog.pg_class c where c.oid = m.relid
-    on conflict (relid, level) do update set seen = excluded.seen;
+    select at_level, m.relid, m.name, c.xmin, m.populated, now_there.rows, now_there.hash from pg_catalog.pg_class c where c.oid = m.relid
+    on conflict (relid, level) do update set seen = excluded.seen, rows = excluded.rows, hash = excluded.hash;
   end loop;
-  return stale;
+  return changed;
 end $$;
 `;
 

@@ -11,7 +11,7 @@ declare
   is_new text := format('(age(t.xmin) <= age(%L::xid) and t.xmin <> all (%L::xid[]))', fresh_from, own);
   n_new bigint;
   n_old bigint;
-  since bigint;
+  first text;
   member oid;
   source text;
   steps text[] := '{}';
@@ -50,11 +50,11 @@ begin
   for root in select * from rewind.journals_of(targets) loop
     execute format('lock table %s in share row exclusive mode', root.name);
     for member in select f.relid from rewind.family(root.relid) f loop undo := undo || rewind.silence(member); end loop;
-    since := rewind.journal_position_at(at_level);
-    source := replace(format('select * from (%s) f where rewind_sign = -1', rewind.first_images(root)), '$1', since::text);
-    in_place := in_place and rewind.updates_suffice(root.relid, root.name, source) and not rewind.acts_on_others(root.relid);
-    steps := steps || rewind.in_place(root.relid, root.name, source,
-      format('exists (select from %s s where rewind_n > %s and %s)', root.journal, since, root.key_match));
+    first := rewind.first_images(root, rewind.journal_position_at(at_level)::text);
+    in_place := in_place and rewind.updates_suffice(root.relid, root.name, format('select * from (%s) f where rewind_sign = -1', first))
+      and not rewind.acts_on_others(root.relid);
+    steps := steps || format('f%s as materialized (%s)', root.slot, first) || rewind.in_place(root.relid, root.name,
+      format('select * from f%s where rewind_sign = -1', root.slot), format('exists (select from f%s s where %s)', root.slot, root.key_match));
     counts := counts || rewind.count_steps(root.name, root.slot, steps);
   end loop;
   if steps = '{}' then
@@ -101,7 +101,7 @@ begin
     format('d%s as (delete from %s t where %s and not exists (select from (%s) s where %s) returning 1)', r.slot, reach, candidate, source, r.key_match),
     case when r.updatable is not null then
       format('u%s as (update %s t set %s from (%s) s where %s and %s and row(%s)::record *<> row(%s)::record returning 1)',
-        r.slot, reach, r.updatable, source, r.key_match, candidate, r.stored, rewind.kept(r))
+        r.slot, reach, r.updatable, source, r.key_match, candidate, r.stored, r.kept)
     end,
     format('i%1$s as (insert into %2$s (%3$s) overriding system value select %4$s from (%5$s) s
       where not exists (select from %8$s t where %6$s) and (select count(*) from d%1$s) >= 0 %7$s returning 1)',
@@ -118,9 +118,8 @@ declare
   suffice boolean := true;
 begin
   select * into strict r from rewind.relation where relid = target;
-  select string_agg(format('s.%1$I <> t.%1$I', attname), ' or ') into differing from pg_catalog.pg_attribute
-  where attrelid = target and attidentity = 'a' and attname = any (r.copied_columns)
-    and strpos(', ' || r.key_columns || ', ', ', ' || quote_ident(attname) || ', ') = 0;
+  select string_agg(format('s.%s <> t.%I', rewind.copied_as(attname), attname), ' or ') into differing from pg_catalog.pg_attribute
+  where attrelid = target and attidentity = 'a' and attname = any (r.copied_columns) and quote_ident(attname) <> all (r.key_columns);
   if differing is not null then
     execute format('select not exists (select from %s t join (%s) s on %s where %s)', reach, source, r.key_match, differing) into suffice;
   end if;
@@ -132,7 +131,7 @@ end $$;
 create function rewind.acts_on_others(target oid) returns boolean language sql stable set search_path = pg_catalog as $$
   select exists (
     select from pg_constraint k where k.contype = 'f' and k.confrelid = target and (k.confdeltype in ('c', 'n', 'd') or k.confupdtype in ('c', 'n', 'd'))
-      and (select string_agg(quote_ident(a.attname), ', ' order by a.attnum) from pg_attribute a where a.attrelid = target and a.attnum = any (k.confkey))
+      and (select array_agg(quote_ident(a.attname) order by a.attnum) from pg_attribute a where a.attrelid = target and a.attnum = any (k.confkey))
         is distinct from (select r.key_columns from rewind.relation r where r.relid = target))
 $$;
 

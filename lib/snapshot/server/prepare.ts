@@ -1,9 +1,10 @@
 /** The function that brings back one relation, for a session that may set session_replication_role: made when first needed. */
 export const prepareSql = /* sql */ `
--- Whether a trigger is of the user's own, rather than of a constraint. Before 15, those that a partition has from its parent
--- are marked as internal, too.
-create function rewind.is_users(tgconstraint oid) returns boolean language sql stable as $$
+-- Whether a trigger is of the user's own, rather than ours or of a constraint. Before 15, those that a partition has from its
+-- parent are marked as internal, too.
+create function rewind.is_users(tgconstraint oid, tgfoid oid) returns boolean language sql stable as $$
   select not exists (select from pg_catalog.pg_constraint where oid = tgconstraint and contype <> 't')
+    and not exists (select from pg_catalog.pg_proc where oid = tgfoid and pronamespace = 'rewind'::regnamespace)
 $$;
 
 -- Switches off what would fire in our session, and returns the statements that switch it on again.
@@ -15,7 +16,7 @@ declare
   name text := (select rel.name from rewind.relation rel where relid = target);
 begin
   for r in select tgname, tgenabled from pg_catalog.pg_trigger
-    where tgrelid = target and rewind.is_users(tgconstraint) and tgname !~ '^rewind_'
+    where tgrelid = target and rewind.is_users(tgconstraint, tgfoid)
       and case when replica then tgenabled in ('A', 'R') else tgenabled <> 'D' end
   loop
     execute format('alter table only %s disable trigger %I', name, r.tgname);
@@ -51,12 +52,6 @@ begin
   return undo;
 end $$;
 
--- A row of the copy, to be compared with r.stored: equal texts, and equal record images, are equal contents.
-create function rewind.kept(r rewind.relation) returns text language sql immutable as $$
-  select coalesce(string_agg(format('s.%I', c), ', ' order by place), '')
-  from unnest(r.copied_columns) c, strpos(', ' || r.columns || ', ', ', ' || quote_ident(c) || ', ') place where place > 0
-$$;
-
 create function rewind.insert_into(r rewind.relation) returns text language sql immutable as $$
   select format('insert into %s %s select %s', r.name, case when r.columns <> '' then format('(%s) overriding system value', r.columns) end, r.restored)
 $$;
@@ -69,12 +64,12 @@ create function rewind.by_count(r rewind.relation, at_level text) returns text[]
         left join (select row(%4$s)::text collate "C" as image, count(*) as n from %5$s s where s.rewind_level = %6$s group by 1) w using (image)
         where h.nth > coalesce(w.n, 0)
       ) extra where t.ctid = extra.place returning 1)',
-      r.slot, r.name, r.stored, rewind.kept(r), r.copy, at_level),
+      r.slot, r.name, r.stored, r.kept, r.copy, at_level),
     format('i%1$s as (%7$s
       from (select s.*, row(%4$s)::text collate "C" as rewind_image, row_number() over (partition by row(%4$s)::text collate "C") as rewind_nth from %5$s s where s.rewind_level = %6$s) s
       left join (select row(%3$s)::text collate "C" as image, count(*) as n from only %2$s t group by 1) h on h.image = s.rewind_image
       where s.rewind_nth > coalesce(h.n, 0) and (select count(*) from d%1$s) >= 0 returning 1)',
-      r.slot, r.name, r.stored, rewind.kept(r), r.copy, at_level, rewind.insert_into(r))]
+      r.slot, r.name, r.stored, r.kept, r.copy, at_level, rewind.insert_into(r))]
 $$;
 
 -- One function per relation, made when it is first needed: its plans stay cached on our connection.
@@ -113,7 +108,7 @@ begin
         added := added + n;
       end if; $p$,
       r.name, r.copy, r.key_match,
-      case when r.altered then 'false' else format('row(%s)::record *= row(%s)::record', r.stored, rewind.kept(r)) end,
+      case when r.altered then 'false' else format('row(%s)::record *= row(%s)::record', r.stored, r.kept) end,
       rewind.insert_into(r));
   end if;
   -- Where no row of the checkpoint is missing, all others are too many. A few are found without a join.
@@ -134,11 +129,10 @@ begin
     work := format('undo_checks := rewind.lift_unchecked(%s); %s perform rewind.run(undo_checks);', r.relid, work);
   end if;
   if r.guarded then work := format('undo := undo || rewind.silence(%s); %s', r.relid, work); end if;
-  execute format($f$
-    create or replace function rewind.bring_back_%1$s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as $b$
+  execute format('create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as %L', r.slot, format($b$
     #variable_conflict use_variable
     declare
-      expected bigint := %6$L;
+      expected bigint := %5$L;
       removed bigint := 0;
       added bigint := 0;
       n bigint;
@@ -147,26 +141,26 @@ begin
       undo_checks text[];
     begin
       if at_level > 0 or expected is null then
-        select c.level, c.rows into at_level, expected from rewind.capture c where c.relid = %7$s and c.level <= at_level order by c.level desc limit 1;
+        select c.level, c.rows into at_level, expected from rewind.capture c where c.relid = %6$s and c.level <= at_level order by c.level desc limit 1;
         if not found then return null; end if;
       end if;
-      lock table only %2$s in share row exclusive mode;
-      %3$s
-      select count(*), array_agg(t.ctid) filter (where age(t.xmin) <= age(fresh_from) and t.xmin <> all (own)) into n, strangers from only %2$s t;
+      lock table only %1$s in share row exclusive mode;
+      %2$s
+      select count(*), array_agg(t.ctid) filter (where age(t.xmin) <= age(fresh_from) and t.xmin <> all (own)) into n, strangers from only %1$s t;
       if strangers is not null or n <> expected then
-        %4$s
+        %3$s
       end if;
-      %5$s
-      return rewind.done(%8$L, removed, added);
-      %9$s
-    end $b$ $f$,
-    r.slot, r.name,
+      %4$s
+      return rewind.done(%7$L, removed, added);
+      %8$s
+    end $b$,
+    r.name,
     case when lifts then format('undo := rewind.lift_row_security(array[%s]);', r.relid) end,
     work,
     case when r.guarded or lifts then 'perform rewind.run(undo);' end,
     (select rows from rewind.capture where relid = r.relid and level = 0), r.relid, r.name,
     -- What no longer fits is left as it is: the test that altered the table has been told.
-    case when r.altered then 'exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then return null;' end);
+    case when r.altered then 'exception when data_exception or integrity_constraint_violation or syntax_error_or_access_rule_violation then return null;' end));
 end $$;
 
 create function rewind.prepare(slots int[]) returns void language plpgsql as $$

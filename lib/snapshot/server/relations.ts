@@ -25,20 +25,29 @@ $$;
 
 create view rewind.watchable as ${WATCHABLE};
 
+-- The name of a column in copies and journals, which have columns of our own: those begin with "rewind_", and none of the app's does.
+create function rewind.copied_as(column_name name) returns text language sql immutable set search_path = pg_catalog as $$
+  select quote_ident(case when column_name ~ '^rewind_' then 'rewind__' || md5(column_name) else column_name end)
+$$;
+
 -- Columns that can be inserted: neither dropped nor generated. Of these, the given ones (null: all).
-create function rewind.columns_of(target oid, among text[], out columns text, out types text, out stored text, out restored text, out updatable text, out names text[])
+create function rewind.columns_of(target oid, among text[],
+  out columns text, out types text, out stored text, out copied text, out kept text, out restored text, out updatable text, out names text[])
 language sql stable set search_path = pg_catalog as $$
   select
     coalesce(string_agg(col, ', ' order by attnum), ''),
     coalesce(string_agg(format_type(atttypid, atttypmod), ', ' order by attnum), ''),
-    coalesce(string_agg(format('t.%s%s', col, '::' || kept), ', ' order by attnum), ''),
-    coalesce(string_agg(format('s.%s%s', col, back), ', ' order by attnum), ''),
-    string_agg(format('%1$s = s.%1$s%2$s', col, back), ', ' order by attnum) filter (where attidentity <> 'a'),
+    coalesce(string_agg(format('t.%s%s', col, '::' || kept_as), ', ' order by attnum), ''),
+    coalesce(string_agg(copy_col, ', ' order by attnum), ''),
+    coalesce(string_agg('s.' || copy_col, ', ' order by attnum), ''),
+    coalesce(string_agg(format('s.%s%s', copy_col, back), ', ' order by attnum), ''),
+    string_agg(format('%s = s.%s%s', col, copy_col, back), ', ' order by attnum) filter (where attidentity <> 'a'),
     coalesce(array_agg(attname::text order by attnum), '{}')
   from (
-    select *, quote_ident(attname) as col, case when kept is not null then '::' || format_type(atttypid, atttypmod) end as back
+    select *, quote_ident(attname) as col, rewind.copied_as(attname) as copy_col,
+      case when kept_as is not null then '::' || format_type(atttypid, atttypmod) end as back
     from (
-      select a.*, case when ty.typnamespace <> 'pg_catalog'::regnamespace then rewind.stored_as(a.atttypid) end as kept
+      select a.*, case when ty.typnamespace <> 'pg_catalog'::regnamespace then rewind.stored_as(a.atttypid) end as kept_as
       from pg_attribute a join pg_type ty on ty.oid = a.atttypid
       where a.attrelid = target and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' and (among is null or a.attname = any (among))
     ) a
@@ -46,9 +55,10 @@ language sql stable set search_path = pg_catalog as $$
 $$;
 
 -- What tells rows apart: the primary key, else a unique index that is immediate, whole, over columns, none nullable.
-create function rewind.key_of(target oid, among text[], out columns text, out match text) language sql stable set search_path = pg_catalog as $$
-  select string_agg(quote_ident(a.attname), ', ' order by a.attnum),
-    string_agg(format('s.%1$I = t.%1$I%2$s', a.attname, '::' || kept), ' and ' order by a.attnum)
+create function rewind.key_of(target oid, among text[], out columns text[], out copied text, out match text) language sql stable set search_path = pg_catalog as $$
+  select array_agg(quote_ident(a.attname) order by a.attnum),
+    string_agg(rewind.copied_as(a.attname), ', ' order by a.attnum),
+    string_agg(format('s.%s = t.%I%s', rewind.copied_as(a.attname), a.attname, '::' || kept_as), ' and ' order by a.attnum)
   from (
     select (i.indkey::int2[])[0:i.indnkeyatts - 1] as keys from pg_index i
     where i.indrelid = target and i.indisunique and i.indimmediate and i.indisvalid and i.indpred is null and i.indexprs is null
@@ -59,7 +69,7 @@ create function rewind.key_of(target oid, among text[], out columns text, out ma
     order by i.indisprimary desc, i.indnkeyatts, i.indexrelid limit 1
   ) i
   cross join lateral (
-    select a.*, case when ty.typnamespace <> 'pg_catalog'::regnamespace then rewind.stored_as(a.atttypid) end as kept
+    select a.*, case when ty.typnamespace <> 'pg_catalog'::regnamespace then rewind.stored_as(a.atttypid) end as kept_as
     from pg_attribute a join pg_type ty on ty.oid = a.atttypid where a.attrelid = target and a.attnum = any (i.keys)
   ) a
 $$;
@@ -71,16 +81,18 @@ create function rewind.lacks_identity(target oid) returns boolean language sql s
   from pg_class where oid = target
 $$;
 
--- A relation as it is now, of which the given columns are copied (null: all).
+-- A relation as it is now, of which the given columns are copied (null: all). Null of one that is gone.
 create function rewind.describe(target oid, among text[]) returns rewind.relation language plpgsql set search_path = pg_catalog as $$
 declare r rewind.relation;
 begin
-  select relid, kind, name into strict r.relid, r.kind, r.name from rewind.watchable where relid = target;
-  select c.columns, c.types, c.stored, c.restored, c.updatable, c.names into r.columns, r.types, r.stored, r.restored, r.updatable, r.copied_columns
+  select relid, kind, name into r.relid, r.kind, r.name from rewind.watchable where relid = target;
+  if not found then return null; end if;
+  select c.columns, c.types, c.stored, c.copied, c.kept, c.restored, c.updatable, c.names
+  into r.columns, r.types, r.stored, r.copied, r.kept, r.restored, r.updatable, r.copied_columns
   from rewind.columns_of(target, among) c;
-  select k.columns, k.match into r.key_columns, r.key_match from rewind.key_of(target, r.copied_columns) k;
+  select k.columns, k.copied, k.match into r.key_columns, r.key_copied, r.key_match from rewind.key_of(target, r.copied_columns) k;
   r.truncatable := not exists (select from pg_constraint where contype = 'f' and confrelid = target and conrelid <> target);
-  r.guarded := exists (select from pg_trigger where tgrelid = target and rewind.is_users(tgconstraint) and tgenabled in ('A', 'R') and tgname !~ '^rewind_')
+  r.guarded := exists (select from pg_trigger where tgrelid = target and rewind.is_users(tgconstraint, tgfoid) and tgenabled in ('A', 'R'))
     or exists (select from pg_rewrite where ev_class = target and ev_type <> '1' and ev_enabled in ('A', 'R'))
     or rewind.lacks_identity(target);
   r.unchecked := exists (select from pg_constraint where conrelid = target and not convalidated);
@@ -114,8 +126,13 @@ begin
 end $$;
 
 create function rewind.arm(target oid) returns void language plpgsql as $$
-declare r rewind.relation := rewind.describe(target, null);
+declare
+  r rewind.relation := rewind.describe(target, null);
+  theirs name := (
+    select tgname from pg_catalog.pg_trigger where tgrelid = target and rewind.is_users(tgconstraint, tgfoid)
+      and tgname in ('rewind_counter', 'rewind_journal_insert', 'rewind_journal_update', 'rewind_journal_delete', 'rewind_journal_truncate') limit 1);
 begin
+  if theirs is not null then raise duplicate_object using message = format('trigger %s of %s is named like one of ours', theirs, r.name); end if;
   r.slot := nextval('rewind.slot');
   r.group_slot := r.slot / 32;
   r.restorer := case r.kind when 'r' then r.slot end;
@@ -184,17 +201,18 @@ begin
     execute format('select count(*) from (select from only %s limit 1) t', r.name) into n;
     if n > 0 then
       r.copy := 'rewind.copy_' || r.slot;
-      execute format('create table %s as select null::int as rewind_level %s from only %s t limit 0', r.copy, ', ' || nullif(r.stored, ''), r.name);
+      execute format('create table %s (rewind_level %s) as select null::int %s from only %s t limit 0',
+        r.copy, ', ' || nullif(r.copied, ''), ', ' || nullif(r.stored, ''), r.name);
       perform rewind.guard(r.copy::regclass);
       execute format('alter table %s replica identity full', r.copy); -- or a publication FOR ALL TABLES forbids deleting
-      if r.key_columns is not null then execute format('create index on %s (%s, rewind_level)', r.copy, r.key_columns); end if;
+      if r.key_copied is not null then execute format('create index on %s (%s, rewind_level)', r.copy, r.key_copied); end if;
       update rewind.relation set copy = r.copy where relid = target;
       perform rewind.unprepare(target);
     end if;
   end if;
   if r.copy is not null then
     execute format('delete from %s where rewind_level = $1', r.copy) using at_level;
-    execute format('insert into %s (rewind_level %s) select $1 %s from only %s t', r.copy, ', ' || nullif(r.columns, ''), ', ' || nullif(r.stored, ''), r.name) using at_level;
+    execute format('insert into %s (rewind_level %s) select $1 %s from only %s t', r.copy, ', ' || nullif(r.copied, ''), ', ' || nullif(r.stored, ''), r.name) using at_level;
     get diagnostics n = row_count;
     -- Or missing rows would be looked for one by one, for want of knowing how many there are.
     if n > 1000 then execute format('analyze %s (rewind_level)', r.copy); end if;

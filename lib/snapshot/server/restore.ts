@@ -62,7 +62,7 @@ declare
   ours xid[];
   done jsonb;
   sequences record;
-  stale text[];
+  refreshed text[];
 begin
   -- Before the counters are read: whoever writes after this has the transaction id "now_running" or a later one.
   select s.level, s.ddl_seen, c.fresh_from, c.own, w.sees, l.there_are as large_objects, exists (select from rewind.alive) as alive,
@@ -109,12 +109,12 @@ begin
     update rewind.sequence_now set logged = true where seqid = any (sequences.unlogged) and rewind.is_loggable(seqid);
   end if;
   if here.large_objects then perform rewind.restore_large_objects(target); end if;
-  if here.matviews then stale := rewind.restore_matviews(target); end if;
+  if here.matviews then refreshed := rewind.restore_matviews(target); end if;
   if here.settled and pg_current_xact_id_if_assigned() is null and not exists (select from rewind.sequence_now where not logged) then
     perform set_config('rewind.calm', sign, false);
   end if;
   return jsonb_build_object('outside', outside, 'tables', coalesce(done, '[]'), 'sequences', sequences.n, 'schemaChange', change,
-    'stale', coalesce(stale, '{}'));
+    'refreshed', coalesce(refreshed, '{}'));
 end $$;
 
 -- Makes the present contents a checkpoint. Only what was touched since the level below is copied.

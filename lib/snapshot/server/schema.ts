@@ -61,9 +61,12 @@ create table rewind.relation (
   columns text not null,              -- what can be inserted: not dropped, not generated
   types text not null,                -- of these columns
   stored text not null,               -- the same as expressions over t, as they are kept
+  copied text not null,               -- the same as they are named in the copy, or journal
+  kept text not null,                 -- these over s, to be compared with "stored": equal texts, and equal record images, are equal contents
   restored text not null,             -- the same as expressions over s, as they go back
-  copied_columns text[] not null,     -- the copy's columns
-  key_columns text,                   -- what tells rows apart, null if nothing does
+  copied_columns text[] not null,     -- the names of those in the copy
+  key_columns text[],                 -- what tells rows apart, null if nothing does: quoted
+  key_copied text,                    -- the same as they are named in the copy, or journal
   key_match text,
   updatable text,                     -- "col = s.col, …" for restoring in place
   truncatable boolean not null,       -- nothing references it

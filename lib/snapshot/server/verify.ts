@@ -20,7 +20,7 @@ begin
           union all
           select hashtextextended(row(%s)::text, 0), -1 from %s s where rewind_level = $1
         ) u group by h having sum(weight) <> 0
-      ) d $q$, r.stored, r.name, rewind.kept(r), r.copy) into extra, missing using c.level;
+      ) d $q$, r.stored, r.name, r.kept, r.copy) into extra, missing using c.level;
   end if;
   perform rewind.run(undo);
 end $$;
@@ -43,21 +43,16 @@ begin
   -- Of a journalled table only the baseline's number and hash are known.
   if at_level = 0 then
     return query
-      select rel.name, greatest(h.rows - b.rows, 0) + case when h.rows = b.rows then 1 else 0 end, greatest(b.rows - h.rows, 0) + case when h.rows = b.rows then 1 else 0 end
-      from rewind.relation rel join rewind.journal_baseline b using (relid), rewind.hash_relation(rel) h
-      where (h.rows, h.hash) is distinct from (b.rows, b.hash);
+      select j.name, greatest(present - wanted, 0) + (present = wanted)::int, greatest(wanted - present, 0) + (present = wanted)::int
+      from rewind.journal_difference j;
   end if;
   return query select 'sequence ' || s.name, 1::bigint, 1::bigint from rewind.moved_sequence join rewind.sequence_now s using (seqid);
   return query select 'large object ' || d.loid, (d.present is not null)::int::bigint, (d.wanted is not null)::int::bigint from rewind.large_object_differences(at_level) d;
-  return query
-    select 'materialized view ' || m.name, 1::bigint, 1::bigint
-    from (select distinct on (relid) * from rewind.matview where level <= at_level order by relid, level desc) m
-    join pg_catalog.pg_class c on c.oid = m.relid cross join lateral rewind.matview_contents(case when c.relispopulated then m.name end) h
-    where (c.relispopulated, h.rows, h.hash) is distinct from (m.populated, m.rows, m.hash);
+  return query select 'materialized view ' || m.name, 1::bigint, 1::bigint from rewind.matview_differences(at_level, null) m;
 end $$;
 
 -- What can't be brought back, by name, in sentences.
-create function rewind.limits() returns setof text language sql stable set search_path = pg_catalog as $$
+create function rewind.limits(journal_above bigint) returns setof text language sql stable set search_path = pg_catalog as $$
   with spaces as (
     select oid, nspname from pg_namespace where nspname not in ('rewind', 'information_schema') and nspname !~ '^pg_'
   )
@@ -75,6 +70,10 @@ create function rewind.limits() returns setof text language sql stable set searc
   select format('given to our own role, without grants, where a test has removed them and a restore brings them back: %s large objects', count(*))
   from pg_largeobject_metadata where lomacl is not null or lomowner <> current_user::regrole having count(*) > 0
   union all
+  select format('copied as a whole, and read as a whole after each test that has written to it, for no journal would be exact: %s',
+    string_agg(format('%s (%s rows; %s)', name, rows, obstacle), ', ' order by name))
+  from rewind.large_copies(journal_above) having count(*) > 0
+  union all
   select 'while tests roll back, a large object whose bytes are changed from outside is noticed before the next committing test, or at the end'
   where exists (select from rewind.large_object where data is not null)
 $$;
@@ -88,7 +87,7 @@ begin
   for r in select * from rewind.relation where relid = any ((select rewind.holding_rows(rewind.moved()))::oid[]) order by name loop
     if r.journal_root is not null then
       select * into r from rewind.relation where relid = r.journal_root;
-      parts := parts || format(E'-- %s: undo its journal\\n%s', r.name, rewind.first_images(r));
+      parts := parts || format(E'-- %s: undo its journal\\n%s', r.name, rewind.first_images(r, '$1'));
     elsif current_setting('session_replication_role') = 'replica' then
       perform rewind.prepare(array[r.slot]);
       parts := parts || format(E'-- %s\\n%s', r.name, (select prosrc from pg_catalog.pg_proc where oid = ('rewind.bring_back_' || r.slot)::regproc));
