@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events';
 import os from 'node:os';
 import { explicitModeOf, setExplicitMode } from '../explicit-mode';
+import { presentable } from './presentable';
 import type { Done, Hook, MochaClass, MochaInstance, Runnable, Runner, Suite, Test } from './mocha-types';
 
 export type * from './mocha-types';
@@ -122,7 +123,14 @@ export function withholdBeforeEach(test: Test, current: Hook): () => void {
 export function wrapRun(runnable: Runnable, wrapper: (run: (done: Done) => void, done: Done) => void): void {
   runnable.run = (done) => {
     Reflect.deleteProperty(runnable, 'run');
-    wrapper((inner) => runnable.run(inner), done);
+    wrapper((inner) => {
+      try {
+        runnable.run(inner);
+      } catch (thrown) {
+        if (runnable.allowUncaught) throw thrown;
+        inner(thrown); // Mocha has looked at what the body has thrown, and that threw (`Runnable#run`: `instanceof`)
+      }
+    }, done);
   };
 }
 
@@ -254,7 +262,7 @@ export function interceptUncaught(runner: Runner, takes: (thrown: unknown) => bo
   const { uncaught } = runner;
   runner._removeEventListener(process, 'uncaughtException', uncaught);
   runner.uncaught = (thrown) => {
-    if (runner.allowUncaught || !takes(thrown)) uncaught(thrown);
+    if (runner.allowUncaught || !takes(thrown)) uncaught(presentable(thrown));
   };
   runner._addEventListener(process, 'uncaughtException', runner.uncaught);
 }

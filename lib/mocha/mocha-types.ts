@@ -28,6 +28,7 @@ export interface Runnable extends EventEmitter {
   run(done: Done): void;
   /** Ends the running attempt from outside: how the runner tells a test of an uncaught exception (`Runner#_uncaught`). */
   callback?: Done;
+  allowUncaught?: boolean;
 }
 
 export type Test = Runnable;
