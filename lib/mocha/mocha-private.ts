@@ -267,6 +267,23 @@ export function interceptUncaught(runner: Runner, takes: (thrown: unknown) => bo
   runner._addEventListener(process, 'uncaughtException', runner.uncaught);
 }
 
+/**
+ * At `end`: an exception before the first suite ends the run at once, and Mocha begins it all the same (`Runner#_uncaught`
+ * emits `end`, and `Runner#run` has the beginning due). In a worker its tests would run beside those of the next file, and
+ * nobody would hear of them: now none runs.
+ */
+export function neverBeginAfterEnd(runner: Runner): void {
+  if (runner.state !== 'idle' || runner.isParallelMode()) return;
+  runner.suite.tests = [];
+  runner.suite.suites = [];
+  runner.emit = () => false;
+}
+
+/** Such an exception belongs to a runnable that is no test, of which a worker would tell nothing but its fields. */
+export function serializeUncaught({ Runnable, Test }: MochaClass): void {
+  Runnable.prototype.serialize ??= Test.prototype.serialize;
+}
+
 const MULTIPLE_DONE = 'ERR_MOCHA_MULTIPLE_DONE';
 
 /**
