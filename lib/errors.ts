@@ -72,7 +72,16 @@ export class RewindError extends Error {
   }
 }
 
-/** The message of anything that can be thrown. */
+/** The message of anything that can be thrown, also of what throws when it is looked at. */
 export function messageOf(thrown: unknown): string {
-  return thrown instanceof Error ? thrown.message : String(thrown);
+  try {
+    return String(isErrorLike(thrown) ? thrown.message : thrown);
+  } catch {
+    return inspect(thrown); // calls no getter and no trap of a Proxy
+  }
+}
+
+/** What Mocha takes for an error (`isError` in runner.js): whatever has a message. */
+export function isErrorLike(thrown: unknown): thrown is Error {
+  return thrown instanceof Error || typeof (thrown as Partial<Error> | undefined | null)?.message === 'string';
 }

@@ -1,3 +1,4 @@
+import { isErrorLike } from '../errors';
 import type { Scope } from '../scope';
 import { realTimers, within } from '../timers';
 import { append, failureOf } from './failures';
@@ -16,6 +17,7 @@ import {
   withholdBeforeEach,
   wrapRun,
 } from './mocha-private';
+import { presentable } from './presentable';
 
 /** How long a time-out, or a failure, waits for its explanation. */
 const EXPLAINED_WITHIN_MS = 3000;
@@ -42,10 +44,13 @@ export class Attempts {
   #wrap(runnable: Runnable, wrapper: (run: (done: Done) => void, done: Done) => void): void {
     wrapRun(runnable, (run, done) => {
       this.#running = runnable;
-      wrapper(run, (error) => {
-        this.#running = undefined;
-        done(error);
-      });
+      wrapper(
+        (ended) => run((error) => ended(presentable(error))),
+        (error) => {
+          this.#running = undefined;
+          done(error);
+        },
+      );
     });
   }
 
@@ -180,11 +185,11 @@ export class Attempts {
 }
 
 function addCaveats(error: unknown, sentences: readonly string[]): void {
-  if (sentences.length === 0 || !(error instanceof Error) || !Object.isExtensible(error)) return;
+  if (sentences.length === 0 || !isErrorLike(error)) return;
   append(error, ['  mocha-rewind: it may matter that under rollback', ...sentences.map((s) => `  - ${s}`)].join('\n'));
 }
 
 function addHint(error: unknown, sentence: string | undefined): void {
-  if (sentence === undefined || !(error instanceof Error) || !Object.isExtensible(error)) return;
+  if (sentence === undefined || !isErrorLike(error)) return;
   append(error, `  mocha-rewind: ${sentence}`);
 }

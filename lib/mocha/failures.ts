@@ -1,27 +1,39 @@
 import path from 'node:path';
-import { RewindError } from '../errors';
+import { RewindError, messageOf } from '../errors';
+import { presentable } from './presentable';
 
 const OWN = path.resolve(__dirname, '..') + path.sep;
 
 /** Anything that was thrown, as an error whose stack begins with the message and shows no frame of this package. */
 export function failureOf(thrown: unknown): Error {
-  if (thrown instanceof RewindError) return thrown.withoutStack();
-  if (!(thrown instanceof Error)) return new Error(String(thrown));
-  const lines = thrown.stack?.split('\n').filter((line) => !(/^\s+at /.test(line) && line.includes(OWN)));
-  if (lines) Object.defineProperty(thrown, 'stack', { value: lines.join('\n'), configurable: true, writable: true });
-  return thrown;
+  const error = presentable(thrown);
+  if (error instanceof RewindError) return error.withoutStack();
+  if (!(error instanceof Error)) return new Error(messageOf(error));
+  const lines = error.stack?.split('\n').filter((line) => !(/^\s+at /.test(line) && line.includes(OWN)));
+  if (lines) redefine(error, 'stack', lines.join('\n'));
+  return error;
 }
 
-/** Adds to the words of somebody else's error. */
+/** Adds to the words of somebody else's error, which has to be {@link presentable}. */
 export function append(error: Error, text: string): void {
   extendMessage(error, `\n\n${text}\n`);
 }
 
 export function extendMessage(error: Error, more: string): void {
   const { message, stack } = error;
-  error.message = message + more;
+  // Some have no more than a getter (DOMException, which fetch() and AbortSignal throw).
+  redefine(error, 'message', message + more);
   // Reporters look for the message in the stack, to print it once.
-  if (stack?.includes(message)) error.stack = stack.replace(message, () => error.message);
+  if (stack?.includes(message))
+    redefine(
+      error,
+      'stack',
+      stack.replace(message, () => message + more),
+    );
+}
+
+function redefine(error: Error, name: 'message' | 'stack', value: string): void {
+  Object.defineProperty(error, name, { value, configurable: true, writable: true });
 }
 
 /** Several errors where Mocha has room for one. */

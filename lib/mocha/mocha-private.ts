@@ -5,6 +5,7 @@
 import { EventEmitter } from 'node:events';
 import os from 'node:os';
 import { explicitModeOf, setExplicitMode } from '../explicit-mode';
+import { presentable } from './presentable';
 import type { Done, Hook, MochaClass, MochaInstance, Runnable, Runner, Suite, Test } from './mocha-types';
 
 export type * from './mocha-types';
@@ -122,7 +123,14 @@ export function withholdBeforeEach(test: Test, current: Hook): () => void {
 export function wrapRun(runnable: Runnable, wrapper: (run: (done: Done) => void, done: Done) => void): void {
   runnable.run = (done) => {
     Reflect.deleteProperty(runnable, 'run');
-    wrapper((inner) => runnable.run(inner), done);
+    wrapper((inner) => {
+      try {
+        runnable.run(inner);
+      } catch (thrown) {
+        if (runnable.allowUncaught) throw thrown;
+        inner(thrown); // Mocha has looked at what the body has thrown, and that threw (`Runnable#run`: `instanceof`)
+      }
+    }, done);
   };
 }
 
@@ -254,9 +262,26 @@ export function interceptUncaught(runner: Runner, takes: (thrown: unknown) => bo
   const { uncaught } = runner;
   runner._removeEventListener(process, 'uncaughtException', uncaught);
   runner.uncaught = (thrown) => {
-    if (runner.allowUncaught || !takes(thrown)) uncaught(thrown);
+    if (runner.allowUncaught || !takes(thrown)) uncaught(presentable(thrown));
   };
   runner._addEventListener(process, 'uncaughtException', runner.uncaught);
+}
+
+/**
+ * At `end`: an exception before the first suite ends the run at once, and Mocha begins it all the same (`Runner#_uncaught`
+ * emits `end`, and `Runner#run` has the beginning due). In a worker its tests would run beside those of the next file, and
+ * nobody would hear of them: now none runs.
+ */
+export function neverBeginAfterEnd(runner: Runner): void {
+  if (runner.state !== 'idle' || runner.isParallelMode()) return;
+  runner.suite.tests = [];
+  runner.suite.suites = [];
+  runner.emit = () => false;
+}
+
+/** Such an exception belongs to a runnable that is no test, of which a worker would tell nothing but its fields. */
+export function serializeUncaught({ Runnable, Test }: MochaClass): void {
+  Runnable.prototype.serialize ??= Test.prototype.serialize;
 }
 
 const MULTIPLE_DONE = 'ERR_MOCHA_MULTIPLE_DONE';

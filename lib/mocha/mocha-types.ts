@@ -28,6 +28,7 @@ export interface Runnable extends EventEmitter {
   run(done: Done): void;
   /** Ends the running attempt from outside: how the runner tells a test of an uncaught exception (`Runner#_uncaught`). */
   callback?: Done;
+  allowUncaught?: boolean;
 }
 
 export type Test = Runnable;
@@ -55,6 +56,8 @@ export interface Suite extends EventEmitter {
 export interface Runner extends EventEmitter {
   suite: Suite;
   failures: number;
+  /** Of a runner that runs tests itself. */
+  state: 'idle' | 'running' | 'stopped';
   /** In the main process of `--parallel` already when `Mocha#run` returns, unless there is a `mochaGlobalSetup`. */
   started: boolean;
   grepTotal(suite: { eachTest(visit: (test: Test) => void): unknown }): number;
@@ -78,6 +81,7 @@ export interface MochaInstance {
 
 export interface MochaClass {
   prototype: { run: (this: MochaInstance, done?: (result: RunResult) => void) => Runner };
+  Runnable: { prototype: { serialize?: (this: Test) => Record<string, unknown> } };
   Test: { prototype: { serialize: (this: Test) => Record<string, unknown> } };
   Suite: { prototype: { serialize: (this: Suite) => Record<string, unknown> } };
   Runner: unknown;

@@ -1,3 +1,4 @@
+import { isErrorLike } from '../errors';
 import { append } from './failures';
 import { type Hook, type Runner, type Test, wrapEmit } from './mocha-private';
 
@@ -44,7 +45,7 @@ export class Outcomes {
   /** From inside our last `afterEach` hook. A test that has failed already is not failed again, but gets more to say. */
   fail(test: Test, hook: Hook, error: Error): void {
     const held = this.#held?.test === test ? this.#held : undefined;
-    if (held?.event === 'fail' && held.error instanceof Error && Object.isExtensible(held.error)) {
+    if (held?.event === 'fail' && isErrorLike(held.error)) {
       append(held.error, error.message);
       return this.#tell();
     }

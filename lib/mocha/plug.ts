@@ -9,6 +9,7 @@ import {
   isParallelMain,
   loadedMochas,
   passesAnyway,
+  serializeUncaught,
   workersOf,
 } from './mocha-private';
 import type { OrderOptions } from './order';
@@ -108,6 +109,7 @@ function patch(mocha: MochaClass, current: () => Plug): void {
     return runner;
   };
   carryFacts(mocha);
+  serializeUncaught(mocha);
   rememberHookPlaces(mocha);
 }
 

@@ -1,4 +1,5 @@
 import { type RewindErrorCode, messageOf } from '../errors';
+import { presentable } from './presentable';
 
 /**
  * Mocha swallows unhandled rejections of code under test: the test passes, exit code 0 (mochajs/mocha#5507). Node alone
@@ -30,7 +31,8 @@ export class RejectionWatch {
     if (this.#seen.has(promise)) return;
     this.#seen.add(promise);
     const strangers = process.listeners('unhandledRejection').filter((listener) => !this.#known.has(listener));
-    if (strangers.length === 0 && !isMochas(reason) && !isLate(reason)) this.charge(asError(reason));
+    const readable = presentable(reason);
+    if (strangers.length === 0 && !isMochas(readable) && !isLate(readable)) this.charge(asError(readable));
   };
 }
 
@@ -49,5 +51,5 @@ function asError(reason: unknown): Error {
   const error = new Error(`Unhandled rejection: ${messageOf(reason)}`, { cause: reason });
   const frames = reason instanceof Error ? reason.stack?.split('\n').filter((line) => /^\s+at /.test(line)) : undefined;
   error.stack = [`Error: ${error.message}`, ...(frames ?? [])].join('\n');
-  return error;
+  return presentable(error) as Error;
 }

@@ -17,6 +17,7 @@ import {
   interceptUncaught,
   isDryRun,
   isOurs,
+  neverBeginAfterEnd,
   onListenerError,
 } from './mocha-private';
 import { leaveOut, reorder } from './order';
@@ -67,6 +68,7 @@ export class Run {
   attach(): void {
     this.#watch();
     onListenerError(this.runner, (error) => this.#listenerThrew(error));
+    interceptUncaught(this.runner, (thrown) => this.#begun !== undefined && this.#takes(thrown));
     this.#outcomes.watch(this.runner, (test) => test === this.#tracker.currentTest?.test);
     this.#on('start', () => this.#begin());
     this.#on('suite', (suite: Suite) => this.#tracker.suiteBegan(suite));
@@ -160,7 +162,6 @@ export class Run {
     hooks.inject(root, joining);
     this.#handler = handler;
     this.#begun = { handler, attempts, hooks };
-    interceptUncaught(this.runner, (thrown) => this.#takes(thrown));
     if (this.plug.options.rejections !== 'ignore') this.#rejections.start();
   }
 
@@ -176,6 +177,7 @@ export class Run {
     if (this.#vigil) this.#vigil.stage = 'reporting';
     // What a test has left behind can fail after the last one has ended; elsewhere nobody waits for that.
     if (!isCommandLine()) this.forget();
+    neverBeginAfterEnd(this.runner);
     this.#tracker.runEnded();
   }
 

@@ -194,5 +194,29 @@ for (const mocha of VERSIONS) {
       assert.equal(run.code, 3, run.output);
       assert.match(run.stderr, /oops/);
     });
+
+    it('cost one file alone where an exception is thrown while that file is loaded', async () => {
+      const run = await recorded(
+        {
+          'a.spec.js': `setImmediate(() => { throw Object.freeze(new Error('while loading')); }); T('a1'); T('a2');`,
+          'b.spec.js': `T('b1', later); T('b2', later);`,
+          'c.spec.js': `T('c1', later); T('c2', later);`,
+          'd.spec.js': `T('d1', later); T('d2', later);`,
+          'later.js': `globalThis.later = () => new Promise((r) => setTimeout(r, 20));`,
+        },
+        { mocha, args: [...PARALLEL, '--require', './later.js'] },
+      );
+      assert.deepEqual([...run.ran].sort(), ['b1', 'b2', 'c1', 'c2', 'd1', 'd2'], run.output);
+      for (const { events } of runsOf(run)) {
+        if (events.some(({ what }) => what === 'enter')) assertScopes({ ...run, events });
+      }
+      assert.deepEqual(
+        run.report?.failures.map((t) => [t.fullTitle, t.err.message]),
+        [['Uncaught error outside test suite', 'while loading']],
+      );
+      assert.equal(run.report?.stats.passes, 6);
+      assert.equal(run.code, 1);
+      assert.doesNotMatch(run.stderr, /mocha-rewind/);
+    });
   });
 }

@@ -143,5 +143,15 @@ it('t', async () => { Promise.reject(new Error('x')); });`);
       assert.equal(outcome.report?.stats.failures, 3, outcome.output);
       assert.equal(outcome.report?.stats.passes, 3);
     });
+
+    it('and exceptions while files are loaded end the run as Mocha ends it: no test runs, then or later', async () => {
+      const outcome = await run(
+        `setImmediate(() => { throw new Error('while loading'); }); T('never'); setTimeout(() => {}, 50);`,
+        { args: ['--no-exit'] },
+      );
+      assert.deepEqual(outcome.ran, [], outcome.output);
+      assert.deepEqual(failed(outcome), [['Uncaught error outside test suite', 'while loading']]);
+      assert.equal(outcome.code, 1);
+    });
   });
 }
