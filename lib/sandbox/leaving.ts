@@ -72,20 +72,15 @@ export class Leaving {
   /** A statement of the ended scope is still running: cancel it, and let nothing else on the wire until that is over. */
   interrupt(task: Task): void {
     const { client } = task.job.segment;
-    task.level.problems.push(leftOpen(client.copying ? 'a COPY' : 'a running query', this.sandbox.nameOf(task.level)));
+    if (!task.session.isGivenUp)
+      task.level.problems.push(
+        leftOpen(client.copying ? 'a COPY' : 'a running query', this.sandbox.nameOf(task.level)),
+      );
     if (client.copying) {
       client.copying = false;
       this.sandbox.server?.copy(frames.copyFail('the test has ended'));
       return;
     }
-    const { pinned } = this.sandbox;
-    if (!pinned) return;
-    const { pid } = pinned.facts;
-    const cancel = async (): Promise<void> => {
-      const connection = await pinned.source.connect('mocha-rewind: cancel');
-      if (this.sandbox.active === task) await connection.query('select pg_catalog.pg_cancel_backend($1)', [pid]);
-      await connection.end();
-    };
-    void this.sandbox.hold(cancel().catch(() => {}));
+    this.sandbox.canceling.running();
   }
 }

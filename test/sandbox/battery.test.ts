@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { Arena, type Behaviour } from './arena';
 import { applications } from './behaviours/applications';
 import { behind } from './behaviours/behind';
+import { cancels } from './behaviours/cancels';
 import { clients } from './behaviours/clients';
 import { constraints } from './behaviours/constraints';
 import { drivers } from './behaviours/drivers';
@@ -34,6 +35,7 @@ const groups: Record<string, Behaviour[]> = {
   time,
   behind,
   clients,
+  cancels,
   drivers,
   jobs,
   applications,
