@@ -13,7 +13,7 @@ import { Leaving } from './leaving';
 import type { ManagedPool, Problem, Sandbox } from './index';
 import { lateOrigin, lateQuery, setRunning } from './origin';
 import type { Job } from './job';
-import { SessionLocks } from './locks';
+import { AdvisoryLocks } from './locks';
 import { loadParser, parserLoaded } from './parser';
 import type { SandboxOptions } from './options';
 import { Patience } from './patience';
@@ -24,7 +24,7 @@ import { bundled, connectionLost } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
 import { SavepointStack } from './stack';
 import { readScript } from './statement';
-import { refuseCut, refuseInterleaved, refuseStray } from './turned-away';
+import { refuseCut, refuseDeadlocked, refuseInterleaved, refuseStray } from './turned-away';
 
 export class RollbackSandbox implements Sandbox, SessionHost {
   queries = 0;
@@ -32,7 +32,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   readonly stack = new SavepointStack();
   /** Sessions with an open transaction. */
   readonly open = new Set<Session>();
-  readonly locks = new SessionLocks();
+  readonly locks = new AdvisoryLocks();
 
   /** Sessions with an open cursor, and the scope it was opened in. */
   readonly cursors = new Map<Session, Level>();
@@ -176,6 +176,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     realTimers.setImmediate(() => {
       if (this.isActive(session) || this.isQueued(session)) return;
       this.endTransaction(session);
+      this.stack.queueAll(this.locks.left(session));
       this.pump();
     });
   }
@@ -204,6 +205,12 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     }
     if (this.active) return this.patience.stop();
     for (const resolve of this.idleWaiters.splice(0)) resolve();
+    const deadlocked = this.locks.deadlocked(this.queue);
+    if (deadlocked) {
+      this.queue.splice(this.queue.indexOf(deadlocked), 1);
+      refuseDeadlocked(this, deadlocked);
+      return this.pump();
+    }
     if (this.queue.some((task) => !this.cursors.has(task.session))) this.patience.start();
   }
 

@@ -58,6 +58,9 @@ export interface Transaction {
   asked: string | undefined;
   /** What its connection had set before. */
   readonly settings: Settings;
+  /** What has changed or locked something in it. */
+  readonly wrote: string[];
+  committed: boolean;
   /** Whether it has declared cursors, which are closed at commit. */
   cursors: boolean;
 }
@@ -80,6 +83,8 @@ export function transaction(given: TransactionModes, { site, settings, home }: S
     begun: realTimers.now(),
     clock: undefined,
     asked: undefined,
+    wrote: [],
+    committed: false,
     cursors: false,
   };
 }
@@ -212,6 +217,8 @@ export interface Task {
   readonly text: string;
   /** The scope that ran when it was accepted. */
   readonly level: Level;
+  /** Whose locks it would have skipped, if it hadn't had to wait. */
+  skips?: Transaction;
 }
 
 /** A scope that was just entered. Its savepoint's name tells its depth. */

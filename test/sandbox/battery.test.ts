@@ -12,6 +12,7 @@ import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
 import { jobs } from './behaviours/jobs';
 import { inTheDatabase } from './behaviours/in-the-database';
+import { locks } from './behaviours/locks';
 import { pools } from './behaviours/pools';
 import { repeated } from './behaviours/repeated';
 import { sequences } from './behaviours/sequences';
@@ -38,6 +39,7 @@ const groups: Record<string, Behaviour[]> = {
   cancels,
   drivers,
   jobs,
+  locks,
   applications,
   transfers,
   inTheDatabase,
