@@ -14,6 +14,8 @@ import type { Job } from './job';
 import { realTimers } from '../timers';
 import type { Body, SandboxServer, Sent } from './server';
 
+const NO_ROWS = f.commandComplete('SELECT 0');
+
 export class Answer implements Body {
   /** The last part of the server's answer, not told yet: it may end in a ReadyForQuery. */
   private rest: Buffer | undefined;
@@ -70,6 +72,10 @@ export class Answer implements Body {
   tail(bytes: Buffer): void {
     this.flush();
     this.rest = bytes;
+  }
+
+  get isEmpty(): boolean {
+    return this.rest?.subarray(0, -f.READY_LENGTH).subarray(-NO_ROWS.length).equals(NO_ROWS) === true;
   }
 
   copyIn(): void {

@@ -4,6 +4,7 @@ import { scopeContext, type Scope } from '../scope';
 import type { Query } from '../sql';
 import {
   Answer,
+  cancelRequest,
   Clients,
   ClientStream,
   frames,
@@ -16,6 +17,7 @@ import {
   type Route,
   type Segment,
 } from '../wire';
+import { canceledBy } from './cancel';
 import { AT_START, contextOf, originOf, type ScopeContext } from './contexts';
 import { counts, noteQuery, statementOf } from './count';
 import type { Admission, Judge, Unfinished } from './index';
@@ -24,7 +26,7 @@ import { redirected } from './own';
 import type { ClientClass, PgClient } from './pg-types';
 import type { RealSource } from './pinned';
 import type { RollbackSandbox } from './sandbox';
-import { ServerSession } from './server-session';
+import { dial, ServerSession } from './server-session';
 import { Session, type AppEnd } from './session';
 
 const clients = new Clients();
@@ -52,6 +54,8 @@ export interface ConnectionPool extends RealSource {
   /** What to say to code that comes from a test that has ended, which is told; undefined where that is not sure. */
   refuseLate(origin: Scope | undefined, text: string): Error | undefined;
   join(sandbox: RollbackSandbox): void;
+  /** The sandbox of its that is on the session of this process id. */
+  sandboxOn(pid: number): RollbackSandbox | undefined;
   /** Somebody has it still, whose scope has ended: others get its place in the pool. */
   giveUp(connection: AppConnection): void;
 }
@@ -105,6 +109,10 @@ export class AppConnection implements AppEnd {
     client.takeContext = (requests) => this.takeContext(requests);
     if (!entrance) client.choose = (segment) => this.choose(segment);
     client.onLeft = () => this.left();
+    client.onForeignCancel = (pid, secret) =>
+      void dial(this.client)
+        .on('error', () => {})
+        .end(cancelRequest(pid, secret));
     this.stream.onKeep = (keeps) => this.keep(keeps);
     this.client = new (onStreams(driver))(settings, this);
     connections.set(this.client, this);
@@ -120,7 +128,7 @@ export class AppConnection implements AppEnd {
     this.during = undefined; // as long as it is kept waiting
     this.began = segment.requests;
     const { session } = this;
-    if (segment.context === AT_START) return this.here.route;
+    if (segment.context === AT_START) return this.cancels(segment) ?? this.here.route;
     if (session?.cut !== undefined) return session; // what was begun there must not go on elsewhere
     const scope = runningScope();
     const admitted = this.pool.admit(origin);
@@ -129,6 +137,13 @@ export class AppConnection implements AppEnd {
     if (!(route instanceof Promise)) return route;
     // Where it was to go in the scope that ran then is not where it goes in another one.
     return route.then((chosen) => (runningScope() === scope ? chosen : this.choose(segment)));
+  }
+
+  /** Knex cancels by a connection that no pool has. */
+  private cancels(segment: Segment): Route | Promise<Route> | undefined {
+    const pid = canceledBy(textOf(segment.requests, segment.client), segment);
+    const sandbox = pid === undefined ? undefined : this.pool.sandboxOn(pid);
+    return sandbox && this.into(sandbox);
   }
 
   private routeTo(admitted: Admission, segment: Segment): Route | Promise<Route> {
@@ -348,6 +363,13 @@ export class AppConnection implements AppEnd {
     return this.here.route.current?.pid ?? client.pid ?? 0;
   }
 
+  /** What it shows as its secret: with the process id, it cancels at the server what runs. */
+  get secret(): Buffer | undefined {
+    const { client } = this.stream;
+    const session = this.session && client.leadsTo(this.session) ? this.session : this.here.route.current;
+    return session?.secret ?? client.secret;
+  }
+
   // --- whose query it is
 
   /** A query of the app's, in the app's own context; pg sends it now or later. */
@@ -446,6 +468,10 @@ function onStreams(driver: ClientClass): OnStreams {
       return this.app.pid;
     }
     override set processID(_told: number) {}
+    override get secretKey(): number {
+      return this.app.secret?.readInt32BE() ?? 0;
+    }
+    override set secretKey(_told: number) {}
 
     override query(...args: unknown[]): unknown {
       return this.app.query(args[0], args[1], () => super.query(...args));

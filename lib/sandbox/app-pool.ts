@@ -187,6 +187,10 @@ export class AppPool implements ManagedPool, ConnectionPool {
     sandbox.profiles.add(this);
   }
 
+  sandboxOn(pid: number): RollbackSandbox | undefined {
+    return [...this.sandboxes].find((sandbox) => sandbox.pid === pid);
+  }
+
   /** Somebody has it still, whose scope has ended: others get its place in the pool. */
   giveUp(connection: AppConnection): void {
     connection.evicted = true;

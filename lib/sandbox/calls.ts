@@ -14,6 +14,11 @@ export type LockKey = readonly (number | { readonly parameter: number } | 'compu
 export interface SessionLock {
   readonly use: SessionLockUse;
   readonly key: LockKey;
+  readonly shared: boolean;
+  /** It ends with its transaction. */
+  readonly ofTransaction: boolean;
+  /** The name of its column, where the statement asks for nothing else. */
+  readonly column: string | undefined;
 }
 
 /** A parameter that is set until the end of the transaction, or for the session, as the statement's `$n` says. */
@@ -29,24 +34,15 @@ interface CallTraits {
   maybeLocals?: MaybeLocal[];
 }
 
-const SESSION_LOCKS: Readonly<Record<string, SessionLockUse>> = {
-  pg_advisory_lock: 'take',
-  pg_advisory_lock_shared: 'take',
-  pg_try_advisory_lock: 'try',
-  pg_try_advisory_lock_shared: 'try',
-  pg_advisory_unlock: 'free',
-  pg_advisory_unlock_shared: 'free',
-  pg_advisory_unlock_all: 'free all',
-};
+const LOCKS = /^pg_(try_)?advisory_(xact_)?(lock|unlock|unlock_all)(_shared)?$/;
 
 export function callTraits(body: Node): CallTraits {
   const traits: CallTraits = {};
   walk(body, (type, node) => {
     if (type !== 'FuncCall') return;
     const name = functionName(node);
-    const lock = SESSION_LOCKS[name];
-    // of several, nobody knows which are had
-    if (lock) traits.sessionLock = { use: lock, key: traits.sessionLock ? [] : list(node.args).map(lockKey) };
+    const lock = LOCKS.exec(name);
+    if (lock) traits.sessionLock = lockIn(body, node, lock, traits.sessionLock);
     if (name === 'set_config') {
       const [parameter, , local] = list(node.args);
       const isLocal = truth(local);
@@ -56,6 +52,25 @@ export function callTraits(body: Node): CallTraits {
     }
   });
   return traits;
+}
+
+/** What a function does to a lock; of several in one statement, the last, with a key that is not known. */
+function lockIn(
+  body: Node,
+  node: Node,
+  [name, tries, ofTransaction, kind, shared]: string[],
+  other?: SessionLock,
+): SessionLock {
+  const [target, ...more] = list(body.targetList);
+  const result = inner(target, 'ResTarget');
+  const isAlone = more.length === 0 && !body.fromClause && !body.whereClause && inner(result?.val, 'FuncCall') === node;
+  return {
+    use: kind === 'unlock_all' ? 'free all' : kind === 'unlock' ? 'free' : tries ? 'try' : 'take',
+    key: other ? [] : list(node.args).map(lockKey),
+    shared: shared !== undefined && other?.shared !== false,
+    ofTransaction: ofTransaction !== undefined && other?.ofTransaction !== false,
+    column: other || !isAlone ? undefined : typeof result?.name === 'string' ? result.name : name,
+  };
 }
 
 /** As PostgreSQL reads a boolean (manual, 8.6), nearly. */

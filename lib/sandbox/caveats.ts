@@ -20,6 +20,13 @@ export class Caveats {
     this.#add(text, 'sends a notification that nobody gets: a commit would deliver it, and none happens');
   }
 
+  cancelled(text: string): void {
+    this.#add(
+      text,
+      'was given up by the app, and cancelled because others waited for it; in production it went on without them waiting',
+    );
+  }
+
   get sentences(): readonly string[] {
     return [...this.#sentences.values()];
   }

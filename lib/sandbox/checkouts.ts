@@ -28,6 +28,7 @@ export class Checkouts {
         (task) => task.session === session,
         () => new Error('the connection was given up on'),
       );
+      this.sandbox.canceling.givenUp(session);
     }
     if (!session.tx) return;
     this.sandbox.report(

@@ -44,7 +44,7 @@ export class Control {
       case 'rollback': {
         if (!tx || tx.implicit) answer.notice(serverWarning('25P01', 'there is no transaction in progress'));
         if (!tx) return answer.complete(statement.kind === 'commit' ? 'COMMIT' : 'ROLLBACK');
-        const committed = statement.kind === 'commit' && !tx.failed;
+        const committed = (tx.committed = statement.kind === 'commit' && !tx.failed);
         const error = committed ? await this.commit(task, pinned, tx) : this.rollback(task, tx);
         if (error) return error;
         if (statement.chain)
@@ -157,6 +157,7 @@ export class Control {
     } else {
       stack.rollbackToSent(found);
       this.executor.settings.rolledBack(task.session);
+      this.sandbox.locks.rolledBack(tx);
       tx.savepoints.length = depth + 1;
       tx.failed = false;
       if (tx.ddl) this.executor.schemaChanged();

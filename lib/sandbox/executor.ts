@@ -109,7 +109,8 @@ export class Executor {
     if (refused) return done(refused);
     const top = stack.top;
     pinned.server.send(stack.take(), body, (outcome) => {
-      done(this.settle(task, pinned, outcome, top, writes, ddl));
+      const lockedNothing = body.isEmpty === true && onlyLocks(task);
+      done(this.settle(task, pinned, outcome, top, writes && !lockedNothing, ddl));
     });
   }
 
@@ -212,6 +213,7 @@ export class Executor {
       return this.explain(task, error);
     }
     if (top && writes && stack.has(top)) top.written = true;
+    if (tx && writes) tx.wrote.push(task.text);
     if (ddl) {
       task.level.ddl = true;
       if (tx) tx.ddl = true;
@@ -282,4 +284,8 @@ export class Executor {
     const prefix = [...(pinned.server.status === 'I' ? [] : ['ROLLBACK']), ...kept];
     if (prefix.length > 0) await new Promise<void>((resolve) => pinned.server.send(prefix, undefined, () => resolve()));
   }
+}
+
+function onlyLocks({ script }: Task): boolean {
+  return script.kind === 'one' && script.statement.tries?.onlyLocks === true;
 }

@@ -61,6 +61,32 @@ export function readsOnly(query: unknown): boolean {
   return reads;
 }
 
+/** What a statement locks without waiting for who has it: it gets an error, or goes without. */
+export interface Tries {
+  readonly otherwise: 'error' | 'skip';
+  /** The tables that it names. */
+  readonly tables: readonly string[];
+  /** It does nothing else than to lock what it finds. */
+  readonly onlyLocks: boolean;
+}
+
+export function triesIn(body: Node): Tries | undefined {
+  let otherwise: Tries['otherwise'] | undefined = body.nowait === true ? 'error' : undefined;
+  const tables: string[] = [];
+  walk(body, (type, node) => {
+    if (type === 'RangeVar') tables.push(String(node.relname));
+    if (type !== 'LockingClause') return;
+    if (node.waitPolicy === 'LockWaitError') otherwise = 'error';
+    if (node.waitPolicy === 'LockWaitSkip') otherwise ??= 'skip';
+  });
+  // LOCK TABLE has its tables without the key that tells their type
+  for (const one of list(body.relations))
+    if (inner(one, 'RangeVar') === undefined) tables.push(String((one as Node).relname));
+  const onlyLocks =
+    body.lockingClause !== undefined && readsOnly({ SelectStmt: { ...body, lockingClause: undefined } });
+  return otherwise && { otherwise, tables, onlyLocks };
+}
+
 /** Whether it calls a function that isn't known to be a built-in one. */
 export function callsUnknown(body: Node): boolean {
   let calls = false;

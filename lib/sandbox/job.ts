@@ -56,11 +56,14 @@ export class Job {
 
   /** The parameters as PostgreSQL reads them; undefined for NULL, and for a binary one, which needs its type. */
   get values(): readonly (string | undefined)[] {
-    this.decoded ??= this.segment.requests.flatMap((request) =>
-      request.kind === 'bind'
-        ? parameters(request).map(({ value, binary }) => (binary ? undefined : value?.toString()))
-        : [],
-    );
-    return this.decoded;
+    return (this.decoded ??= valuesOf(this.segment));
   }
+}
+
+export function valuesOf({ requests }: Segment): (string | undefined)[] {
+  return requests.flatMap((request) =>
+    request.kind === 'bind'
+      ? parameters(request).map(({ value, binary }) => (binary ? undefined : value?.toString()))
+      : [],
+  );
 }

@@ -60,10 +60,10 @@ export class Leaving {
   /** What a rollback does not undo in the session, and what we know of it. */
   cleanSession(ended: Level): void {
     for (const [session, settings] of ended.settings) session.settings = settings;
-    if (ended.locked && !this.sandbox.levels.some((l) => l !== ended && l.locked)) {
-      if (this.sandbox.locks.release())
-        ended.problems.push(leftOpen('a session-level advisory lock', this.sandbox.nameOf(ended)));
-      this.sandbox.stack.queue('SELECT pg_catalog.pg_advisory_unlock_all()');
+    if (ended.locked) {
+      const { wereLeft, sql } = this.sandbox.locks.end(ended);
+      if (wereLeft) ended.problems.push(leftOpen('a session-level advisory lock', this.sandbox.nameOf(ended)));
+      this.sandbox.stack.queueAll(sql);
     }
     if (ended.ddl && this.sandbox.pinned) {
       // plans made under a schema that is gone fail with "cached plan must not change result type"
@@ -82,14 +82,6 @@ export class Leaving {
       this.sandbox.server?.copy(frames.copyFail('the test has ended'));
       return;
     }
-    const { pinned } = this.sandbox;
-    if (!pinned) return;
-    const { pid } = pinned.facts;
-    const cancel = async (): Promise<void> => {
-      const connection = await pinned.source.connect('mocha-rewind: cancel');
-      if (this.sandbox.active === task) await connection.query('select pg_catalog.pg_cancel_backend($1)', [pid]);
-      await connection.end();
-    };
-    void this.sandbox.hold(cancel().catch(() => {}));
+    this.sandbox.canceling.running();
   }
 }

@@ -50,6 +50,10 @@ interface Catalogued {
 /** By this the counters in the database tell what a sandbox writes, which is undone, from what is really committed. */
 const MARK = 'rewind.sandbox';
 
+/** The keys that the real session holds, as locks.ts writes them. */
+const HELD = `select pg_catalog.concat_ws(',', classid, objid, objsubid) as key from pg_catalog.pg_locks
+  where locktype = 'advisory' and pid = pg_catalog.pg_backend_pid() and granted`;
+
 const FACTS = `
   select pg_catalog.pg_backend_pid() as pid, current_setting('server_version_num')::int as version, session_user::text as "user",
     exists (select from pg_catalog.pg_constraint where condeferrable) as deferrable,
@@ -133,6 +137,11 @@ export class Pinned {
       `select lower(name) as name from pg_catalog.pg_settings where source = 'session'`,
     );
     return rows.map(({ name }) => name).filter((name) => !name.startsWith('rewind.') && !this.own.has(name));
+  }
+
+  /** Keys of the advisory locks that the session holds. */
+  async advisoryLocks(): Promise<string[]> {
+    return (await this.ask<{ key: string }>(HELD)).map(({ key }) => key);
   }
 
   /** Cursors of SQL's that end with their transaction. */

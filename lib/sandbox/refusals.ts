@@ -82,8 +82,15 @@ export function sharedSession(text: string, what: string): RewindError {
 
 export function locksElsewhere(text: string): RewindError {
   return new RewindError('REWIND_INTERLEAVED', {
-    problem: `"${shorten(text)}" asks for a session-level advisory lock while another connection of the same test holds one. On the one real connection below them, both would get it.`,
-    remedy: TRUNCATE,
+    problem: `"${shorten(text)}" asks for an advisory lock that another connection of the same test holds, or may hold. On the one real connection below them, both would get it.`,
+    remedy: `Give the lock back before the other connection asks for it; write its key as a number, or as a parameter, so that it can be told from others. Or: ${TRUNCATE}`,
+  });
+}
+
+export function triedLock(text: string): RewindError {
+  return new RewindError('REWIND_INTERLEAVED', {
+    problem: `"${shorten(text)}" does not wait for what a transaction on another connection of the same test may have locked (NOWAIT, SKIP LOCKED). On the one real connection below them, both would get it.`,
+    remedy: `End that transaction first. If the app means them to run at the same time: ${TRUNCATE}`,
   });
 }
 

@@ -6,25 +6,25 @@ import { realTimers } from '../timers';
 import type { ServerConnection } from '../wire';
 import { admit } from './admission';
 import { fail } from './answer';
-import { answerCancel, canceledBy } from './cancel';
+import { Cancel } from './cancel';
 import { Checkouts } from './checkouts';
 import { Executor } from './executor';
 import { Leaving } from './leaving';
 import type { ManagedPool, Problem, Sandbox } from './index';
 import { lateOrigin, lateQuery, setRunning } from './origin';
 import type { Job } from './job';
-import { SessionLocks } from './locks';
+import { AdvisoryLocks } from './locks';
 import { loadParser, parserLoaded } from './parser';
 import type { SandboxOptions } from './options';
 import { Patience } from './patience';
 import type { Lender, Pinned, RealSource } from './pinned';
 import { Pinning } from './pinning';
 import type { Home, Profiles } from './profiles';
-import { bundled, connectionLost, serverError } from './refusals';
+import { bundled, connectionLost } from './refusals';
 import { level, type Level, type Session, type SessionHost, type Task } from './session';
 import { SavepointStack } from './stack';
 import { readScript } from './statement';
-import { refuseCut, refuseInterleaved, refuseStray } from './turned-away';
+import { refuseCut, refuseDeadlocked, refuseInterleaved, refuseStray } from './turned-away';
 
 export class RollbackSandbox implements Sandbox, SessionHost {
   queries = 0;
@@ -32,7 +32,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   readonly stack = new SavepointStack();
   /** Sessions with an open transaction. */
   readonly open = new Set<Session>();
-  readonly locks = new SessionLocks();
+  readonly locks = new AdvisoryLocks();
 
   /** Sessions with an open cursor, and the scope it was opened in. */
   readonly cursors = new Map<Session, Level>();
@@ -40,13 +40,14 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   queue: Task[] = [];
   active: Task | undefined;
   private readonly pinning = new Pinning(this);
-  private held: Promise<void> | undefined;
+  private held: Promise<unknown> | undefined;
   private pumping = false;
   private idleWaiters: (() => void)[] = [];
   readonly executor: Executor;
   private readonly leaving: Leaving;
   readonly checkouts = new Checkouts(this);
   private readonly patience: Patience;
+  readonly canceling = new Cancel(this);
 
   constructor(readonly options: SandboxOptions = {}) {
     this.executor = new Executor(this);
@@ -130,11 +131,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
       if (session.tx) this.executor.controls.fail(session.tx);
       return fail(job, error);
     }
-    const canceled = canceledBy(job);
-    if (canceled !== undefined && canceled === this.pid) {
-      if (this.active) void this.server?.cancel();
-      return answerCancel(job);
-    }
+    if (this.canceling.answers(job)) return;
     if (session.level?.ended) session.level = this.current; // a connection that is meant to live long
     const { text } = job;
     const start = (): void => {
@@ -160,12 +157,28 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   /** The app has asked to cancel what it runs. */
   cancel(session: Session): void {
-    if (this.isActive(session)) void this.server?.cancel();
-    else
-      this.dropQueued(
-        (task) => task.session === session,
-        () => serverError('57014', 'canceling statement due to user request'),
-      );
+    this.canceling.of(session);
+  }
+
+  pidAsked(session: Session): number {
+    this.canceling.asked = session;
+    return this.server?.pid ?? 0;
+  }
+
+  left(session: Session): void {
+    this.canceling.givenUp(session);
+    this.endIfLeft(session);
+  }
+
+  /** A transaction of a client that has gone is rolled back when all has run that the client has sent. */
+  private endIfLeft(session: Session): void {
+    if (!session.hasLeft) return;
+    realTimers.setImmediate(() => {
+      if (this.isActive(session) || this.isQueued(session)) return;
+      this.endTransaction(session);
+      this.stack.queueAll(this.locks.left(session));
+      this.pump();
+    });
   }
 
   /** The app's transaction on this session is over, by whatever way; its savepoint is rolled back to if it is there. */
@@ -179,7 +192,11 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   pump(): void {
-    if (this.pumping || this.active || this.held) return;
+    if (this.pumping || this.held) return;
+    if (this.active) {
+      if (this.queue.length > 0 && this.active.session.isGivenUp) this.patience.start();
+      return;
+    }
     this.pumping = true;
     try {
       while (!this.active && this.startNext());
@@ -188,6 +205,12 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     }
     if (this.active) return this.patience.stop();
     for (const resolve of this.idleWaiters.splice(0)) resolve();
+    const deadlocked = this.locks.deadlocked(this.queue);
+    if (deadlocked) {
+      this.queue.splice(this.queue.indexOf(deadlocked), 1);
+      refuseDeadlocked(this, deadlocked);
+      return this.pump();
+    }
     if (this.queue.some((task) => !this.cursors.has(task.session))) this.patience.start();
   }
 
@@ -231,11 +254,13 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   /** The executor is done with a task and has answered it. */
   finished(task: Task): void {
     if (this.active === task) this.active = undefined;
+    this.endIfLeft(task.session);
     this.pump();
   }
 
   /** Rule 4 of admission.ts: nothing is on the wire, and everything left waits for another connection's transaction. */
   private refuseWaiting(): void {
+    if (this.active) return void this.canceling.insteadOfWaiting(this.active);
     const waiting = this.queue.filter((task) => !this.cursors.has(task.session));
     this.queue = this.queue.filter((task) => this.cursors.has(task.session));
     for (const task of waiting) refuseInterleaved(this, task);
@@ -287,7 +312,8 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   /** Lets no job start until `work` is done. */
-  async hold(work: Promise<void>): Promise<void> {
+  async hold(more: Promise<void>): Promise<void> {
+    const work = Promise.all([this.held, more]);
     this.held = work;
     try {
       await work;

@@ -80,7 +80,8 @@ export class ServerSession extends ServerConnection {
   }
 }
 
-function dial({ host, port }: PgClient): net.Socket {
+/** A second connection to the server of a client, for a cancel request. */
+export function dial({ host, port }: PgClient): net.Socket {
   return host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host);
 }
 

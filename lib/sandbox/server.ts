@@ -38,6 +38,8 @@ export interface Body {
   push(bytes: Buffer): void;
   /** The last part of the server's answer; it may end in a ReadyForQuery. */
   tail(bytes: Buffer): void;
+  /** The server has found no rows. */
+  readonly isEmpty?: boolean;
   copyIn(): void;
 }
 

@@ -60,6 +60,9 @@ export interface Transaction {
   asked: string | undefined;
   /** What its connection had set before. */
   readonly settings: Settings;
+  /** What has changed or locked something in it. */
+  readonly wrote: string[];
+  committed: boolean;
   /** Whether it has declared cursors, which are closed at commit. */
   cursors: boolean;
 }
@@ -83,6 +86,8 @@ export function transaction(given: TransactionModes, { site, settings, home, con
     begun: realTimers.now(),
     clock: undefined,
     asked: undefined,
+    wrote: [],
+    committed: false,
     cursors: false,
   };
 }
@@ -98,10 +103,13 @@ export interface SessionHost {
   readonly server: ServerConnection | undefined;
   accept(session: Session, job: Job): void;
   isActive(session: Session): boolean;
-  isQueued(session: Session): boolean;
   homeOf(source: RealSource): Home;
   cursorClosed(session: Session): void;
   cancel(session: Session): void;
+  /** Its process id is asked for. */
+  pidAsked(session: Session): number;
+  /** Its client has gone. */
+  left(session: Session): void;
 }
 
 /** The app's end of a connection. */
@@ -109,6 +117,8 @@ export interface AppEnd extends Lender {
   readonly client: { readonly __knex__disposed?: unknown };
   /** Whose code has begun what is under way, as far as is known. */
   readonly by: Scope | undefined;
+  /** Process ids of its own sessions. */
+  readonly pids: readonly number[];
   /** An error that the client is about to be told. */
   telling(error: Error): ErrorFields;
   /** Somebody has it still, whose scope has ended: others get its place in the pool. */
@@ -135,6 +145,8 @@ export class Session implements Route {
   cursor: Cursor | undefined;
   /** The real session that can stand for its own: it has been seen to. */
   welcomedTo: Pinned | undefined;
+  /** Its client has gone. What it has sent may still run. */
+  hasLeft = false;
 
   constructor(
     readonly host: SessionHost,
@@ -178,12 +190,22 @@ export class Session implements Route {
     if (client.copying) this.copy(client, frames.copyFail('the client has gone'));
     client.copying = false;
     if (this.cursor) this.closeCursor();
+    this.hasLeft = true;
+    this.host.left(this);
   }
 
-  /** A cancel request for a statement that still waits would strike the one that runs. */
+  /** Nobody waits for an answer any more, as far as is known: Knex marks what has timed out. */
+  get isGivenUp(): boolean {
+    return this.hasLeft || this.connection.client.__knex__disposed !== undefined;
+  }
+
   get pid(): number {
-    if (this.host.isQueued(this) && !this.host.isActive(this)) return 0;
-    return this.host.server?.pid ?? 0;
+    return this.host.pidAsked(this);
+  }
+
+  /** For a cancel request past us: of a statement that waits, it would strike the one that runs. */
+  get secret(): Buffer | undefined {
+    return this.host.isActive(this) ? this.host.server?.secret : undefined;
   }
 
   /** Of its transaction, for the app to see. */
@@ -202,6 +224,8 @@ export interface Task {
   readonly text: string;
   /** The scope that ran when it was accepted; if it is to outlive that, the one around. */
   level: Level;
+  /** Whose locks it would have skipped, if it hadn't had to wait. */
+  skips?: Transaction;
 }
 
 /** A scope that was just entered. Its savepoint's name tells its depth. */

@@ -10,10 +10,12 @@ import { actsAsRole, locksElsewhere, serverError, serverWarning, unsupported } f
 import type { RollbackSandbox } from './sandbox';
 import { OUT_OF_REACH, type Insert } from './insert';
 import type { Task } from './session';
-import type { LocalName } from './calls';
+import type { LocalName, SessionLock } from './calls';
 import type { PlainStatement, Traits } from './statement';
 import { ASKED, askTime, forgetTime, NOW } from './times';
 import type { Body, Sent } from './server';
+
+const BOOL = 16;
 
 /** Parameters that are modes of a transaction. */
 const OF_TRANSACTIONS = /^(default_)?transaction_(isolation|read_only|deferrable)$/i;
@@ -69,8 +71,11 @@ export class Special {
       undo = true;
     }
     if (traits.dropsAtCommit !== undefined && !tx) undo = true;
-    if (traits.sessionLock?.use === 'take' || traits.sessionLock?.use === 'try') {
-      if (this.sandbox.locks.heldByOther(task, traits.sessionLock)) {
+    const lock = traits.sessionLock;
+    if (lock && !tx?.failed) {
+      const verdict = this.sandbox.locks.verdict(task, lock);
+      if (verdict === 'false') return this.withoutLock(lock, answer);
+      if (verdict !== 'free') {
         const error = locksElsewhere(statement.text);
         this.sandbox.report(error);
         return error;
@@ -145,8 +150,15 @@ export class Special {
     if (tx && traits.dropsAtCommit !== undefined) tx.drops.push(traits.dropsAtCommit);
     if (tx && traits.declaresCursor) tx.cursors = true;
     if (traits.deallocatesAll) task.job.segment.client.statements.clear();
-    if (traits.sessionLock) this.sandbox.locks.used(task, traits.sessionLock);
+    if (lock) stack.queueAll(this.sandbox.locks.used(task, lock, await pinned.advisoryLocks()));
     return undefined;
+  }
+
+  /** What is answered here of a lock that another connection holds. */
+  private withoutLock({ use, shared, column = '' }: SessionLock, answer: Answer): undefined {
+    const mode = shared ? 'ShareLock' : 'ExclusiveLock';
+    if (use === 'free') answer.notice(serverWarning('01000', `you don't own a lock of type ${mode}`));
+    answer.row(column, 'f', 'SELECT 1', BOOL);
   }
 
   /** Why it may not act as somebody else: its pool's user may less than the user of the real connection. */

@@ -2,7 +2,7 @@
 import { asksForTime } from './caveats';
 import { clockUses, type ClockUses } from './clock';
 import { callTraits, type LocalName, type MaybeLocal, type SessionLock } from './calls';
-import { callsUnknown, readsOnly } from './functions';
+import { callsUnknown, readsOnly, triesIn, type Tries } from './functions';
 import { readInsert, type Insert } from './insert';
 import { parse, type Node, type ParsedStatement } from './parser';
 import { droppedBy, temporaryMadeBy } from './temporaries';
@@ -28,6 +28,8 @@ export interface Common {
   readonly asks: boolean;
   /** Whether it has `$1`, `$2` … */
   readonly parameters: boolean;
+  /** What it locks if nobody else has. */
+  readonly tries: Tries | undefined;
 }
 
 export type Statement = Common &
@@ -98,6 +100,7 @@ export const UNKNOWN: PlainStatement = {
   notifies: false,
   asks: false,
   parameters: false,
+  tries: undefined,
   traits: {},
 };
 
@@ -182,6 +185,7 @@ function withoutTemporaries({ type, body, text }: ParsedStatement): Statement {
     notifies: type === 'NotifyStmt' || /\bpg_notify\b/i.test(text),
     asks: asksForTime(text),
     parameters: mentions(body, 'ParamRef'),
+    tries: type === 'LockStmt' || /\b(?:nowait|skip\s+locked)\b/i.test(text) ? triesIn(body) : undefined,
   };
   const plain = (traits: Traits = {}, over: Partial<Common> = {}): Statement => ({
     ...common,

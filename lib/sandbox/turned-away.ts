@@ -3,7 +3,7 @@ import type { Scope } from '../scope';
 import { Answer, fail } from './answer';
 import type { Job } from './job';
 import { lateConnection } from './origin';
-import { interleaved, overtaken } from './refusals';
+import { interleaved, locksElsewhere, overtaken, serverError, triedLock } from './refusals';
 import type { RollbackSandbox } from './sandbox';
 import type { Session, Task } from './session';
 
@@ -28,11 +28,23 @@ export function refuseCut(session: Session, job: Job, scope: string, onStray: On
   fail(job, error);
 }
 
+function reason(sandbox: RollbackSandbox, task: Task): typeof interleaved {
+  if (sandbox.locks.verdict(task) === 'waits') return locksElsewhere;
+  const { script, skips } = task;
+  return skips || (script.kind === 'one' && script.statement.tries?.otherwise === 'error') ? triedLock : interleaved;
+}
+
 export function refuseInterleaved(sandbox: RollbackSandbox, task: Task): void {
   const others = [...sandbox.open].filter((s) => s !== task.session);
   const tx = (others.find((s) => sandbox.stack.has(s.tx?.mark)) ?? others[0])?.tx;
-  const error = interleaved(task.job.text, tx);
+  const error = reason(sandbox, task)(task.job.text, tx);
   sandbox.report(error);
   if (task.session.tx) task.session.tx.failed = true;
   fail(task.job, error);
+}
+
+/** As PostgreSQL does where each waits for a lock of the other. */
+export function refuseDeadlocked(sandbox: RollbackSandbox, { job, session }: Task): void {
+  if (session.tx) sandbox.executor.controls.fail(session.tx);
+  fail(job, serverError('40P01', 'deadlock detected'));
 }

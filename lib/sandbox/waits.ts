@@ -9,6 +9,7 @@ export function waitsIn(sandbox: RollbackSandbox): string[] {
   return sandbox.queue.map((task) => {
     const what = `"${shorten(task.job.text)}" waits`;
     if (active) return `${what} for "${shorten(active.job.text)}": a rolled-back test has one real connection.`;
+    if (sandbox.locks.verdict(task) === 'waits') return `${what} for an advisory lock that another connection holds.`;
     if (sandbox.cursors.has(task.session))
       return `${what} for a cursor or stream to end that is open on the same connection.`;
     return `${what} for another connection's transaction to end, ${placeOf(task, sandbox)}: a rolled-back test has one real connection.`;

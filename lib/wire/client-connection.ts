@@ -56,6 +56,8 @@ export class ClientConnection implements Client {
   choose: ((segment: Segment) => Route | Promise<Route>) | undefined;
   /** It has gone. Resolves when nothing of it is left. */
   onLeft: (() => Promise<void> | void) | undefined;
+  /** It has asked to cancel what none of our clients runs. It may be a session of the server's own. */
+  onForeignCancel: (pid: number, secret: Buffer) => void = () => {};
   /** Where the next segment goes: is being found out, or has been. */
   private choosing = false;
   private hasChosen = false;
@@ -66,7 +68,8 @@ export class ClientConnection implements Client {
   private readonly context = new AsyncResource('REWIND_CLIENT');
   /** Where it leads just now. */
   route: Route | undefined;
-  private secret: Buffer | undefined;
+  /** What the client was told, to cancel by. */
+  secret: Buffer | undefined;
   private ready = false;
   private requests: Request[] = [];
   private readonly waiting: Segment[] = [];
@@ -312,7 +315,7 @@ export class ClientConnection implements Client {
       case 'encryption': // what is in this process, or comes by a door of this machine, is not encrypted
         return this.answerLater(Buffer.from('N'));
       case 'cancel':
-        this.clients.cancel(asked.secret);
+        if (!this.clients.cancel(asked.secret)) this.onForeignCancel(asked.pid, asked.secret);
         return this.hangUp();
       case 'start':
         this.cutter.startup = false;

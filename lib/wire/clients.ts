@@ -15,9 +15,11 @@ export class Clients implements Iterable<Client> {
   leave(secret: Buffer): void {
     this.bySecret.delete(secret.toString('hex'));
   }
-  /** By the secret alone: the pid is that of whichever session the client leads to. A wrong one is passed over in silence. */
-  cancel(secret: Buffer): void {
-    this.bySecret.get(secret.toString('hex'))?.cancel();
+  /** By the secret alone: the pid is that of whichever session the client leads to. False if none of these clients has it. */
+  cancel(secret: Buffer): boolean {
+    const client = this.bySecret.get(secret.toString('hex'));
+    client?.cancel();
+    return client !== undefined;
   }
   [Symbol.iterator](): Iterator<Client> {
     return this.bySecret.values();

@@ -24,4 +24,5 @@ export type { Entrance, Route } from './route';
 export { Segment } from './segment';
 export { ServerConnection } from './server-connection';
 export { ServerParameters } from './server-parameters';
+export { cancelRequest } from './startup';
 export { SharedNames, type StatementView } from './shared-names';

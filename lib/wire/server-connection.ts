@@ -70,6 +70,11 @@ export class ServerConnection {
     this.hold(false);
   }
 
+  /** With its pid, what cancels a statement of the session. */
+  get secret(): Buffer {
+    return this.session.secret;
+  }
+
   batch(): Batch {
     return new Batch(this.names);
   }

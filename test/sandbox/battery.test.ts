@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { Arena, type Behaviour } from './arena';
 import { applications } from './behaviours/applications';
 import { behind } from './behaviours/behind';
+import { cancels } from './behaviours/cancels';
 import { clients } from './behaviours/clients';
 import { constraints } from './behaviours/constraints';
 import { drivers } from './behaviours/drivers';
@@ -11,6 +12,7 @@ import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
 import { jobs } from './behaviours/jobs';
 import { inTheDatabase } from './behaviours/in-the-database';
+import { locks } from './behaviours/locks';
 import { pools } from './behaviours/pools';
 import { repeated } from './behaviours/repeated';
 import { sequences } from './behaviours/sequences';
@@ -34,8 +36,10 @@ const groups: Record<string, Behaviour[]> = {
   time,
   behind,
   clients,
+  cancels,
   drivers,
   jobs,
+  locks,
   applications,
   transfers,
   inTheDatabase,

@@ -111,7 +111,6 @@ export const jobs: Behaviour[] = [
       await held.rollback();
       return got;
     },
-    differs: { code: 'REWIND_INTERLEAVED', because: 'both are the one session below, which has the lock' },
   },
   {
     name: 'optimistic locking: a version that has moved on',
