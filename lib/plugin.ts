@@ -33,7 +33,7 @@ import { type KeepDatabase, createIsolation } from './isolation';
 import { phaseOf } from './modes';
 import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, isCommandLine, plugMocha } from './mocha';
 import { printSqlOfFailures, printSummary } from './report';
-import { type KnexWatch, type ManagedPool, manageKnex, managePgPool, tapQueries, watchKnex } from './sandbox';
+import { type KnexWatch, type ManagedPool, manageKnex, managePgPool, meetKnex, tapQueries, watchKnex } from './sandbox';
 import { publishRunFacts } from './run-facts';
 import { type Scope } from './scope';
 import { realTimers, timestamp } from './timers';
@@ -128,6 +128,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     const isRerun = plan.role === 'serial' && isCommandLine() && runs++ > 0;
     const prepare = async (): Promise<void> => {
       if (isRerun) settings = await settle(await load());
+      for (const knex of Object.values(settings.instances ?? {})) await meetKnex(knex);
     };
     const run = new RewindRun(
       plan,
@@ -307,14 +308,6 @@ function showsSql(): boolean {
   return process.env['REWIND_SQL'] === 'failed';
 }
 
-function isWanted(pool: ManagedPool, config: RewindConfig): boolean {
-  const settings = pool.knexClient?.connectionSettings as Record<string, unknown> | undefined;
-  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
-  const info = {
-    host: text(settings?.['host']),
-    port: settings?.['port'] === undefined ? undefined : Number(settings['port']),
-    database: text(settings?.['database']),
-    user: text(settings?.['user']),
-  };
-  return (config.include?.(info) ?? true) && !config.exclude?.(info);
+function isWanted({ address }: ManagedPool, { include, exclude }: RewindConfig): boolean {
+  return (include?.(address) ?? true) && !exclude?.(address);
 }

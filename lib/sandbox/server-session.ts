@@ -1,5 +1,6 @@
 // A real session: opened by the app's own driver, with the app's own settings; then its socket is ours.
 import net from 'node:net';
+import { openingOwn } from '../own-sockets';
 import { scopeContext } from '../scope';
 import { frames, readFields, ServerConnection, type Batch, type Ended, type ErrorFields } from '../wire';
 import type { ClientClass, PgClient } from './pg-types';
@@ -36,7 +37,7 @@ export class ServerSession extends ServerConnection {
       client.on('error', () => {}); // its end is seen below the driver
       client.connection.on('parameterStatus', note);
       client.connectionParameters.query_timeout = 0; // it is the app's clients that count
-      await client.connect();
+      await openingOwn(() => client.connect());
       client.connection.removeListener('parameterStatus', note);
       return new ServerSession(client, parameters);
     });
@@ -79,7 +80,7 @@ export class ServerSession extends ServerConnection {
 }
 
 function dial({ host, port }: PgClient): net.Socket {
-  return host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host);
+  return openingOwn(() => (host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host)));
 }
 
 /** As pg makes one of the server's error. */
