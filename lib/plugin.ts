@@ -18,6 +18,7 @@ import {
   assertTestDatabase,
   createWorkerDatabase,
   describeDatabase,
+  identifyDatabase,
   dropDatabasesOfWorkers,
   keepDatabase,
   keepServer,
@@ -88,11 +89,11 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     leaks: isOn(REWIND_LEAKS) ? 'always' : (config.leaks ?? 'with a snapshot'),
     limitMs: config.hookTimeout ?? 30_000,
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
-    inspect: async (connection) => {
-      const info = await describeDatabase(connection.query);
+    identify: identifyDatabase,
+    inspect: async (query) => {
+      const info = await describeDatabase(query);
       assertNotShared(info, process.env);
       await assertTestDatabase(info, config.allowDatabase);
-      return `${info.address}:${info.port}/${info.name}`;
     },
   });
   const named = config.knex && new Set<unknown>();

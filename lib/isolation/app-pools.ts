@@ -2,10 +2,12 @@ import { strongestUser, type ManagedPool } from '../sandbox';
 import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import { connectThrough } from './connect';
+import type { Judge } from './judge';
 import { type Quiet, untilQuiet } from './quiet';
 
 /** The app's pools on one database: there is at least one. */
 export class AppPools {
+  judge: Judge | undefined;
   readonly #pools = new Set<ManagedPool>();
   #elsewhere: string | undefined;
   /** The pool of the user that may act as the most others, of as many users as there were when it was looked for. */
@@ -41,16 +43,28 @@ export class AppPools {
   async connect(database?: string): Promise<OwnConnection> {
     const users = [...new Set([...this.#pools].map(({ user }) => user))];
     if (users.length === 1 || this.#strongest.users === users.length) {
-      return connectThrough(this.#strongest.pool ?? this.first, database);
+      return this.#open(this.#strongest.pool ?? this.first, database);
     }
-    const connection = await connectThrough(this.first, database);
+    const connection = await this.#open(this.first, database);
     const user = await strongestUser(connection, users);
     const pool = [...this.#pools].find((one) => one.user === user) ?? this.first;
     // somebody's pool may be one that nobody ever uses, and that can't connect
-    const other = pool === this.first ? undefined : await connectThrough(pool, database).catch(() => undefined);
+    const other = pool === this.first ? undefined : await this.#open(pool, database).catch(() => undefined);
     this.#strongest = { users: users.length, pool: other && pool };
     if (other) await connection.end();
     return other ?? connection;
+  }
+
+  /** Its settings may lead elsewhere than they did: a function may give others, a name may be resolved to another server. */
+  async #open(pool: ManagedPool, database: string | undefined): Promise<OwnConnection> {
+    const connection = await connectThrough(pool, database);
+    try {
+      await this.judge?.judge(connection.query, database);
+      return connection;
+    } catch (error) {
+      await connection.end();
+      throw error;
+    }
   }
 
   redirect(database: string | undefined): void {

@@ -1,18 +1,18 @@
 // The contract of the isolation room: what each mode means for each database, at each moment of a run.
+import type { DatabaseIdentity } from '../database';
 import type { ManagedPool, Gate } from '../sandbox';
 import type { Mode } from '../modes';
 import type { CleaningFacts, CloneFacts, RestoreFacts, RunFacts } from '../facts';
 import type { Scope } from '../scope';
-import type { OwnConnection } from '../sql';
+import type { OwnConnection, Query } from '../sql';
 import type { WatchedHook } from './cleaning';
 import { LimitedIsolation } from './limited-isolation';
 
 export interface IsolationOptions {
-  /**
-   * Refuses a database that is not one for tests, by throwing. Asked once per database, before anything is written.
-   * Resolves to what tells it from any other one, whoever connects to it.
-   */
-  readonly inspect: (connection: OwnConnection, pool: ManagedPool) => Promise<string>;
+  /** Refuses a database that is not one for tests, by throwing. Asked once per database, before anything is written. */
+  readonly inspect: (query: Query) => Promise<void>;
+  /** What tells a database from any other one, whoever connects to it. Asked of each real connection before its first use. */
+  readonly identify: (query: Query) => Promise<DatabaseIdentity>;
   /** A sentence for the end of the run. */
   readonly note: (sentence: string) => void;
   /** Whether a snapshot that an earlier run has kept may be used. */

@@ -57,6 +57,7 @@ export class Isolation implements IsolationRoom {
     database.pools.add(pool);
     database.sandbox.join(pool);
     const managed = database;
+    pool.judge = (query, elsewhere) => managed.judge(query, elsewhere ?? managed.pools.elsewhere);
     return () => this.#admit(managed);
   };
 

@@ -1,9 +1,11 @@
 import { type Sandbox, createSandbox } from '../sandbox';
 import type { Restored, Snapshot } from '../snapshot';
 import { type Scope, pathOf } from '../scope';
+import type { Query } from '../sql';
 import { AppPools } from './app-pools';
 import { Blame } from './blame';
 import { assertRestored, modeMix } from './complaints';
+import { Judge } from './judge';
 import { type Leak, LeakWatch, type SchemaLeak } from './leak-watch';
 import type { Need } from './need';
 import { NeededSnapshot } from './needed-snapshot';
@@ -28,8 +30,6 @@ export class ManagedDatabase {
   readonly problems = new ScopeProblems();
   /** True once the app has asked for a connection, or the config has named it. */
   wasUsed = false;
-  /** The same for two views of one database, by different addresses, which have a sandbox each, and one snapshot. */
-  identity = '';
   /** Where there is a snapshot. */
   leaks: LeakWatch | undefined;
   needed: NeededSnapshot | undefined;
@@ -40,6 +40,7 @@ export class ManagedDatabase {
   #leakRepaired = false;
   #unsettled = false;
   readonly #blame: Blame;
+  readonly #judge: Judge;
   #sequencesNoted = false;
   /** Whether something has been committed that no restore can undo. */
   #baselineLost = false;
@@ -65,8 +66,19 @@ export class ManagedDatabase {
     onStray: (problem: Error, scope: Scope) => void,
   ) {
     this.sandbox = createSandbox({ onStray });
+    this.#judge = this.pools.judge = new Judge(label, options);
     const { note } = options;
     this.#blame = new Blame({ label, problems: this.problems, note, suspects: () => this.leaks?.suspects ?? [] });
+  }
+
+  /** The same for two views of one database, by different addresses, which have a sandbox each, and one snapshot. */
+  get identity(): string {
+    return this.#judge.identity;
+  }
+
+  /** Of a pool's real session, before its first use; undefined where nothing is to be done with the database yet. */
+  judge(query: Query, elsewhere: string | undefined): Promise<void> | undefined {
+    return this.#ready?.then(() => this.#judge.judge(query, elsewhere));
   }
 
   enter(scope: Scope): void {
@@ -89,10 +101,10 @@ export class ManagedDatabase {
   }
 
   async #makeReady(): Promise<void> {
-    const { identity, snapshot } = await openDatabase(this.pools, this.options);
-    [this.identity, this.#snapshot] = [identity, snapshot];
+    const snapshot = await openDatabase(this.pools, this.options, (identity) => this.#judge.knows(identity));
+    this.#snapshot = snapshot;
     const note = (sentence: string): void => this.options.note(`${this.label}: ${sentence}`);
-    this.needed = new NeededSnapshot(snapshot, () => this.needsSnapshot(identity), note);
+    this.needed = new NeededSnapshot(snapshot, () => this.needsSnapshot(this.identity), note);
   }
 
   /** What an earlier run may have left: the baseline that `migrate` and `seed` would make. */
@@ -296,6 +308,7 @@ export class ManagedDatabase {
     await this.#snapshot?.close();
     this.#snapshot = undefined;
     this.#ready = undefined;
+    this.#judge.forget();
     this.needed = undefined;
     this.#sequencesNoted = false;
     this.#baselineLost = false;

@@ -1,6 +1,7 @@
 // A connection as an app has it: an instance of its own pg's Client, whose socket is a stream of ours. What a client does
 // with queries, cursors, streams, COPY and time-outs is pg's own doing; only where the frames go is ours.
 import { scopeContext, type Scope } from '../scope';
+import type { Query } from '../sql';
 import {
   Answer,
   Clients,
@@ -18,7 +19,7 @@ import {
 } from '../wire';
 import { AT_START, contextOf, originOf } from './contexts';
 import { counts, noteQuery, statementOf } from './count';
-import type { Admission } from './index';
+import type { Admission, Judge } from './index';
 import { redirected } from './own';
 import type { ClientClass, PgClient } from './pg-types';
 import type { RealSource } from './pinned';
@@ -41,6 +42,7 @@ const MOST_AT_START = 100;
 export interface ConnectionPool extends RealSource {
   /** The database that its connections lead to, if it is not its own. */
   readonly elsewhere: string | undefined;
+  readonly judge: Judge | undefined;
   made(connection: AppConnection): void;
   gone(connection: AppConnection): void;
   /** What a new connection is sent may name custom parameters. */
@@ -121,9 +123,18 @@ export class AppConnection implements AppEnd {
   }
 
   private routeTo(admitted: Admission, segment: Segment): Route | Promise<Route> {
+    if (admitted.to === 'nowhere') return this.refusal(admitted.error);
+    const { database, route } = this.here;
+    const judging = route.idle && this.judged(route.idle, database); // it was opened before the run began
+    if (!judging) return this.routeAsJudged(admitted, segment);
+    return judging.then(
+      () => this.routeAsJudged(admitted, segment),
+      (error: Error) => this.refusal(error),
+    );
+  }
+
+  private routeAsJudged(admitted: Exclude<Admission, { to: 'nowhere' }>, segment: Segment): Route | Promise<Route> {
     switch (admitted.to) {
-      case 'nowhere':
-        return this.refusal(admitted.error);
       case 'sandbox':
         return this.into(admitted.sandbox as RollbackSandbox);
       case 'pool': {
@@ -202,9 +213,23 @@ export class AppConnection implements AppEnd {
     const { driver } = this;
     const there = database === undefined ? driver : redirected(driver, database);
     const session = await ServerSession.open(there, this.settings);
+    await this.judged(session, database);
     await Promise.all(this.start(session));
     session.keepsProcess = this.keeps;
     return session;
+  }
+
+  /** Resolves when it may be used; a session that must not be is ended. Undefined: it may. */
+  private judged(session: ServerSession, database: string | undefined): Promise<void> | undefined {
+    if (session.isJudged) return undefined;
+    const query: Query = async (sql, values) => ({ rows: await session.ask(sql, values) });
+    return this.pool.judge?.(query, database)?.then(
+      () => void (session.isJudged = true),
+      async (error: unknown) => {
+        await session.kill();
+        throw error;
+      },
+    );
   }
 
   /** Sends what the connection was sent when it was new; nothing, to its first session. */
@@ -221,7 +246,9 @@ export class AppConnection implements AppEnd {
   async lend(): Promise<ServerSession> {
     const { route, database } = this.here;
     const lent = this.canLend ? route.lend() : undefined;
-    return lent ? (this.lent = lent) : this.open(database);
+    if (!lent) return this.open(database);
+    await this.judged(lent, database);
+    return (this.lent = lent);
   }
 
   /** Whether it has such a session at hand. */

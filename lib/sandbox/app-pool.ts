@@ -6,7 +6,7 @@ import { AppConnection, appConnectionOf, nowhere, type ConnectionPool } from './
 import { customsIn } from './customs';
 import { claimFlow } from './flow';
 import { describeExhaustion, noteHolder, sitesOf } from './holders';
-import type { Admission, Gate, Knex, ManagedPool } from './index';
+import type { Admission, Gate, Judge, Knex, ManagedPool } from './index';
 import { lateOrigin, lateQuery } from './origin';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf } from './own';
 import type { ClientClass, PgClient } from './pg-types';
@@ -52,6 +52,7 @@ export class AppPool implements ManagedPool, ConnectionPool {
   /** The database that its connections lead to, if it is not its own. */
   elsewhere: string | undefined;
   gate: Gate | undefined;
+  judge: Judge | undefined;
   private readonly connections = new Set<AppConnection>();
   private readonly sandboxes = new Set<RollbackSandbox>();
   readonly address: ReturnType<typeof addressOf>;

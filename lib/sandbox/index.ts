@@ -2,7 +2,7 @@
 import type { Knex } from 'knex';
 import type { Pool } from 'pg';
 import type { Scope } from '../scope';
-import type { OwnConnection } from '../sql';
+import type { OwnConnection, Query } from '../sql';
 import type { SandboxOptions } from './options';
 import type { AppPool } from './app-pool';
 import { RollbackSandbox } from './sandbox';
@@ -22,6 +22,8 @@ export interface ManagedPool {
   readonly user: string;
   /** The database its settings name. */
   readonly database: string;
+  /** Asked before the first use of each of its real sessions. */
+  judge: Judge | undefined;
   /** Opens a connection with the pool's own settings that is on no pool; to another database of the server, if named. */
   connect(applicationName: string, database?: string): Promise<OwnConnection>;
   /** A URL for people, without a password, of a database on the same server. */
@@ -53,6 +55,12 @@ export interface ManagedPool {
   /** Lets the process end although the pool still holds idle connections. */
   unref(): void;
 }
+
+/**
+ * Rejects if a real session must not be used: it is on another database than it should be (`elsewhere`, or the pool's own).
+ * Undefined: the database is not looked at yet, and the session may be used until it is.
+ */
+export type Judge = (query: Query, elsewhere: string | undefined) => Promise<void> | undefined;
 
 /** Where one checkout of a connection goes. */
 export type Admission =
