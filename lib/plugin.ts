@@ -39,6 +39,7 @@ import {
   type ManagedPool,
   manageKnex,
   managePgPool,
+  meetKnex,
   tapQueries,
   watchKnex,
   watchOrigins,
@@ -140,6 +141,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     const isRerun = plan.role === 'serial' && isCommandLine() && runs++ > 0;
     const prepare = async (): Promise<void> => {
       if (isRerun) settings = await settle(await load());
+      for (const knex of Object.values(settings.instances ?? {})) await meetKnex(knex);
     };
     const run = new RewindRun(
       plan,
@@ -321,14 +323,6 @@ function showsSql(): boolean {
   return process.env['REWIND_SQL'] === 'failed';
 }
 
-function isWanted(pool: ManagedPool, config: RewindConfig): boolean {
-  const settings = pool.knexClient?.connectionSettings as Record<string, unknown> | undefined;
-  const text = (value: unknown): string | undefined => (typeof value === 'string' ? value : undefined);
-  const info = {
-    host: text(settings?.['host']),
-    port: settings?.['port'] === undefined ? undefined : Number(settings['port']),
-    database: text(settings?.['database']),
-    user: text(settings?.['user']),
-  };
-  return (config.include?.(info) ?? true) && !config.exclude?.(info);
+function isWanted({ address }: ManagedPool, { include, exclude }: RewindConfig): boolean {
+  return (include?.(address) ?? true) && !exclude?.(address);
 }

@@ -41,6 +41,7 @@ const LOOSE = {
     'errors',
     'facts',
     'modes',
+    'own-sockets',
     'peers',
     'pooler',
     'run-facts',

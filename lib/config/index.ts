@@ -90,12 +90,12 @@ export interface RewindConfig {
   allowDatabase?: (info: DatabaseInfo) => MaybePromise<boolean>;
 }
 
-/** How `include` and `exclude` see a Knex instance. */
+/** How `include` and `exclude` see a Knex instance: where it leads, what PG* variables say included. */
 export interface InstanceInfo {
-  readonly host: string | undefined;
-  readonly port: number | undefined;
-  readonly database: string | undefined;
-  readonly user: string | undefined;
+  readonly host: string;
+  readonly port: number;
+  readonly database: string;
+  readonly user: string;
 }
 
 export interface LoadedConfig {

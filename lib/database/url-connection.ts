@@ -1,5 +1,6 @@
 import type { Socket } from 'node:net';
 import type { Client } from 'pg';
+import { openingOwn } from '../own-sockets';
 import { requirePeer } from '../peers';
 import { asOwn } from '../pooler';
 import type { OwnConnection } from '../sql';
@@ -21,7 +22,7 @@ export async function connectByUrl(url: string, database: string): Promise<UrlCo
   });
   // An idle connection that the server ends must not end the process; the next query says so.
   client.on('error', () => {});
-  await client.connect();
+  await openingOwn(() => client.connect());
   const { stream } = (client as unknown as { connection: { stream: Socket } }).connection;
   const query = ((sql: string, values?: unknown[]) => client.query(sql, values)) as OwnConnection['query'];
   return {

@@ -102,6 +102,8 @@ export class AppConnection implements AppEnd {
     private readonly settings: unknown,
     private readonly pool: ConnectionPool,
     entrance?: Entrance,
+    /** One that the app has made itself, and that is not connected yet. */
+    given?: PgClient,
   ) {
     this.stream = new ClientStream(clients, () => entrance ?? this.here.route);
     const { client } = this.stream;
@@ -114,7 +116,7 @@ export class AppConnection implements AppEnd {
         .on('error', () => {})
         .end(cancelRequest(pid, secret));
     this.stream.onKeep = (keeps) => this.keep(keeps);
-    this.client = new (onStreams(driver))(settings, this);
+    this.client = given ? onStream(given, this) : new (onStreams(driver))(settings, this);
     connections.set(this.client, this);
     this.client.on('drain', () => (this.contexts.length = 0)); // pg refuses some queries before it sends anything
     this.client.connection.prependListener('errorMessage', (message: Error) => this.restore(message));
@@ -445,7 +447,8 @@ function textOf(requests: readonly Request[], client: Pick<Segment['client'], 's
   return 'a query';
 }
 
-type OnStreams = new (settings: unknown, app: AppConnection) => PgClient;
+type OnStream = PgClient & { app: AppConnection; ssl: unknown };
+type OnStreams = new (settings: unknown, app: AppConnection) => OnStream;
 type Queries = new (settings: unknown) => PgClient & { query(...args: unknown[]): unknown; ssl: unknown };
 
 const classes = new WeakMap<ClientClass, OnStreams>();
@@ -456,7 +459,7 @@ function onStreams(driver: ClientClass): OnStreams {
   if (known) return known;
   const Driver = driver as unknown as Queries;
   const OnStream = class extends Driver {
-    private readonly app: AppConnection;
+    app: AppConnection;
 
     constructor(settings: unknown, app: AppConnection) {
       const own = typeof settings === 'string' ? { connectionString: settings } : (settings as object);
@@ -486,6 +489,16 @@ function onStreams(driver: ClientClass): OnStreams {
   };
   classes.set(driver, OnStream);
   return OnStream;
+}
+
+/** Makes of a client what it would be as an instance of that class. */
+function onStream(client: PgClient, app: AppConnection): PgClient {
+  const { constructor } = Object.getPrototypeOf(client) as { constructor: ClientClass };
+  const found = Object.setPrototypeOf(client, onStreams(constructor).prototype as object) as OnStream;
+  Reflect.deleteProperty(found, 'processID');
+  Object.assign(found, { app, ssl: false, _connectionTimeoutMillis: 0 });
+  Object.assign(found.connection, { stream: app.stream, ssl: false });
+  return found;
 }
 
 const NOBODY = { parameters: new ServerParameters([['client_encoding', 'UTF8']]), pid: 0 };

@@ -57,7 +57,7 @@ export class AppPool implements ManagedPool, ConnectionPool {
   judge: Judge | undefined;
   private readonly connections = new Set<AppConnection>();
   private readonly sandboxes = new Set<RollbackSandbox>();
-  private readonly address: ReturnType<typeof addressOf>;
+  readonly address: ReturnType<typeof addressOf>;
   /** Sessions that tests have borrowed. */
   private readonly borrowed = new Set<ServerSession>();
   private letGo = false;
@@ -92,6 +92,16 @@ export class AppPool implements ManagedPool, ConnectionPool {
   /** In place of the client that the pool would have made. */
   makeClient(settings: unknown): PgClient {
     return new AppConnection(this.driver, settings, this).client;
+  }
+
+  /** A client that the app has made itself, and is about to connect, leads where the pool's own would. */
+  adopt(client: PgClient, settings: unknown): AppConnection {
+    return new AppConnection(this.driver, settings, this, undefined, client);
+  }
+
+  /** Whether settings lead to its server and database. */
+  isFor(settings: unknown): boolean {
+    return keyOf(addressOf(this.driver, settings)) === this.key;
   }
 
   made(connection: AppConnection): void {

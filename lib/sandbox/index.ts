@@ -14,8 +14,10 @@ export interface ManagedPool {
   readonly key: string;
   /** For messages: `database "shop_test" (knex)`. Never has a password in it. */
   readonly label: string;
-  /** The instance's client, for `include`/`exclude`; undefined for a `pg.Pool`. */
+  /** The instance's client; undefined for a `pg.Pool`. */
   readonly knexClient: Knex.Client | undefined;
+  /** Where its settings lead, the environment included; for `include` and `exclude`. */
+  readonly address: { readonly host: string; readonly port: number; readonly database: string; readonly user: string };
   /** Whom its connections belong to. */
   readonly user: string;
   /** The database its settings name. */
@@ -157,7 +159,7 @@ export function caveatsOf(sandbox: Sandbox): readonly string[] {
 export { type CleaningEffect, cleaningEffectOf, mayClean } from './cleaning';
 export { strongestUser } from './profiles';
 export { countQueries, expectQueries, tapQueries, type CountedQuery } from './count';
-export { manageKnex, watchKnex } from './knex';
+export { manageKnex, meetKnex, watchKnex } from './knex';
 export { detached, isRequested, shorten, watchOrigins } from './origin';
 export { giveUpConnections, ownPids } from './own';
 export { managePgPool } from './pgpool';

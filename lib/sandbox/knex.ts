@@ -4,29 +4,36 @@
 // version in `client.version`; a transaction begins in `client.transaction()`.
 import { requirePeer, resolvePeer } from '../peers';
 import { nameOf } from '../scope';
+import { eachClientModule } from './copies';
+import { likenessOf } from './customs';
 import { revive } from './destroyed';
 import { inFlow } from './flow';
 import type { Knex, KnexWatch } from './index';
 import { AppPool } from './app-pool';
 import { adoptPgPool } from './pgpool';
 import type { PgPool } from './pgpool-types';
+import { SharedPool } from './shared-pool';
 import { listenToTarn, TarnSeam } from './tarn';
-import type { PgClient } from './pg-types';
+import type { ClientClass, PgClient } from './pg-types';
 import type { KnexClient, TarnPool } from './tarn-types';
 
 /** Pools that were looked at, and what became of them. */
-const seen = new WeakMap<object, AppPool | 'left alone'>();
+const seen = new WeakMap<object, AppPool | SharedPool | 'left alone'>();
 const saidIgnored = new WeakMap<KnexWatch, Set<string>>();
 
 /**
- * From now on each PostgreSQL pool of the project's Knex is announced before its first checkout. Returns the way back.
+ * From now on each PostgreSQL pool is announced before its first checkout, whichever copy of Knex it belongs to. Returns
+ * the way back.
  */
 export function watchKnex(watch: KnexWatch): () => void {
   const undo: (() => void)[] = [];
-  if (resolvePeer('knex') !== undefined) {
-    const { Client } = requirePeer<{ Client: { prototype: KnexClient } }>('knex');
-    undo.push(announce(Client.prototype, watch));
-  }
+  undo.push(
+    eachClientModule((exported) => {
+      const { prototype } = exported as { prototype: KnexClient | undefined };
+      if (prototype && Object.hasOwn(prototype, 'initializePool')) undo.push(announce(prototype, watch));
+    }),
+  );
+  if (resolvePeer('knex') !== undefined) requirePeer('knex'); // a loader for ES modules may let nobody see it later
   return () => {
     for (const step of undo.reverse()) step();
   };
@@ -40,6 +47,13 @@ export async function manageKnex(knex: Knex, watch: KnexWatch): Promise<() => vo
   const client = knex.client as KnexClient;
   await adopt(client, watch);
   return announce(prototypeWith('acquireConnection', client), watch);
+}
+
+/** Has the pool of an instance announced, if a first connection has to say where it leads. */
+export async function meetKnex(knex: Knex): Promise<void> {
+  const { pool } = knex.client as KnexClient;
+  const managed = pool && seen.get(pool);
+  if (managed instanceof SharedPool) await managed.meet();
 }
 
 /** Whom instances are announced to, by the prototype that was wrapped; the one that came last is told. */
@@ -72,7 +86,7 @@ function wrap(prototype: KnexClient): KnexWatch[] {
 /** By way of the pool's manager, if it has one. */
 function acquire(client: KnexClient, original: (this: KnexClient) => Promise<unknown>): Promise<unknown> {
   const managed = client.pool && seen.get(client.pool);
-  if (!(managed instanceof AppPool)) return original.call(client);
+  if (managed === undefined || managed === 'left alone') return original.call(client);
   return managed.acquire(() => original.call(client) as Promise<PgClient>);
 }
 
@@ -116,6 +130,10 @@ function adopt(client: KnexClient, watch: KnexWatch): Promise<void> | undefined 
     watchTransactions(client);
     return undefined;
   }
+  if (native !== undefined) {
+    adoptSharedPool(client, pool, watch);
+    return undefined;
+  }
   if (client.connectionSettings !== undefined || !client.connectionConfigProvider) {
     adoptTarnPool(client, pool, client.connectionSettings, watch);
     return undefined;
@@ -140,7 +158,7 @@ function adoptTarnPool(client: KnexClient, pool: TarnPool, settings: unknown, wa
     return;
   }
   const managed = new AppPool(
-    new TarnSeam(client, pool, settings),
+    new TarnSeam(pool, likenessOf([settings, client.searchPath, client.config.pool?.afterCreate])),
     driver,
     () => client.connectionConfigProvider?.() ?? client.connectionSettings,
     settings,
@@ -149,8 +167,25 @@ function adoptTarnPool(client: KnexClient, pool: TarnPool, settings: unknown, wa
   managed.gate = watch.onPool(managed);
   seen.set(pool, managed.gate ? managed : 'left alone');
   if (!managed.gate) return;
-  listenToTarn(pool, client, managed);
+  listenToTarn(pool, managed, client);
   watchCreation(client);
+  watchTransactions(client);
+}
+
+function adoptSharedPool(client: KnexClient, pool: TarnPool, watch: KnexWatch): void {
+  const { creator } = pool;
+  const manage = (driver: ClientClass, settings: object): AppPool | undefined => {
+    const seam = new TarnSeam(pool, likenessOf([settings, creator]));
+    const managed = new AppPool(seam, driver, () => settings, settings, {
+      knexClient: client as never,
+      onLate: watch.onLate?.bind(watch),
+    });
+    managed.gate = watch.onPool(managed);
+    if (!managed.gate) return undefined;
+    listenToTarn(pool, managed, undefined);
+    return managed;
+  };
+  seen.set(pool, new SharedPool(pool, manage));
   watchTransactions(client);
 }
 

@@ -1,4 +1,5 @@
 // Connections of our own, with an app's settings but on no pool.
+import { openingOwn } from '../own-sockets';
 import { asOwn } from '../pooler';
 import type { OwnConnection } from '../sql';
 import type { ClientClass, PgClient } from './pg-types';
@@ -68,7 +69,7 @@ export async function connectOwn(
   open.set(client, undefined);
   client.once('end', () => open.delete(client));
   try {
-    await client.connect();
+    await openingOwn(() => client.connect());
   } catch (error) {
     open.delete(client);
     throw error;

@@ -26,5 +26,17 @@ export interface PgClient extends EventEmitter {
   unref?(): void;
 }
 
+/** What is left in a client of what it was made with, beside its `connectionParameters`. */
+export interface PrivateClient extends PgClient {
+  readonly connection: PgConnection & { readonly _keepAlive?: boolean; readonly _keepAliveInitialDelayMillis?: number };
+  readonly password: unknown;
+  readonly ssl: unknown;
+  readonly binary?: boolean;
+  readonly enableChannelBinding?: boolean;
+  readonly pipeline?: boolean;
+  readonly _types: unknown;
+  readonly _connectionTimeoutMillis: number;
+}
+
 /** pg's `Client`, of whichever copy of pg. */
 export type ClientClass = new (settings: unknown) => PgClient;

@@ -1,5 +1,6 @@
 // A real session: opened by the app's own driver, with the app's own settings; then its socket is ours.
 import net from 'node:net';
+import { openingOwn } from '../own-sockets';
 import { scopeContext } from '../scope';
 import { frames, readFields, ServerConnection, type Batch, type Ended, type ErrorFields } from '../wire';
 import type { ClientClass, PgClient } from './pg-types';
@@ -38,7 +39,7 @@ export class ServerSession extends ServerConnection {
       client.on('error', () => {}); // its end is seen below the driver
       client.connection.on('parameterStatus', note);
       client.connectionParameters.query_timeout = 0; // it is the app's clients that count
-      await client.connect();
+      await openingOwn(() => client.connect());
       client.connection.removeListener('parameterStatus', note);
       return new ServerSession(client, parameters);
     });
@@ -82,7 +83,7 @@ export class ServerSession extends ServerConnection {
 
 /** A second connection to the server of a client, for a cancel request. */
 export function dial({ host, port }: PgClient): net.Socket {
-  return host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host);
+  return openingOwn(() => (host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host)));
 }
 
 /** As pg makes one of the server's error. */

@@ -15,6 +15,10 @@ export interface TarnPool {
   acquire(): Acquiring;
   release(client: PgClient): boolean;
   on(event: string, listener: (resource: PgClient) => void): void;
+  /** Whether one may be handed out again. */
+  validate?: (resource: PgClient & { __knex__disposed?: unknown }) => unknown;
+  /** What makes its resources; by callback where it returns nothing. */
+  creator?: (callback: (error: unknown, made?: unknown) => void) => unknown;
 }
 
 /** Knex's `Client`, as far as it is needed. */

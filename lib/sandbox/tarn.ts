@@ -1,8 +1,7 @@
 // The seam to Knex's own pools: tarn, read on 3.1.2 (Pool.js). What is relied on: `acquire().promise`, `release`, the
-// events `release` and `poolDestroyRequest`, `max`; `used`, to tell who has what; and `interval`, to let a process end. A
-// connection that Knex has marked (`__knex__disposed`) is not handed out again.
+// events `release` and `poolDestroyRequest`, `max`; `used`, to tell who has what; `interval`, to let a process end; and
+// `creator`, where an app makes the clients of its pool itself (shared-pool.ts). A connection that Knex has marked (`__knex__disposed`) is not handed out again.
 import { noteDestroyed } from './destroyed';
-import { likenessOf } from './customs';
 import type { AppPool, PoolSeam } from './app-pool';
 import type { PgClient } from './pg-types';
 import type { KnexClient, TarnPool } from './tarn-types';
@@ -11,15 +10,11 @@ type Marked = PgClient & { __knex__disposed?: unknown };
 
 export class TarnSeam implements PoolSeam {
   readonly kind = 'knex';
-  readonly likeness: string;
 
   constructor(
-    client: KnexClient,
     private readonly pool: TarnPool,
-    settings: unknown,
-  ) {
-    this.likeness = likenessOf([settings, client.searchPath, client.config.pool?.afterCreate]);
-  }
+    readonly likeness: string,
+  ) {}
 
   get max(): number {
     return this.pool.max;
@@ -47,11 +42,11 @@ export class TarnSeam implements PoolSeam {
   }
 }
 
-/** Tells of connections that come back, and of the pool's end. */
-export function listenToTarn(pool: TarnPool, client: KnexClient, managed: AppPool): void {
+/** Tells of connections that come back, and of the pool's end; `owner`: the client whose own pool it is. */
+export function listenToTarn(pool: TarnPool, managed: AppPool, owner: KnexClient | undefined): void {
   pool.on('release', (resource: PgClient) => managed.released(resource));
   pool.on('poolDestroyRequest', () => {
-    noteDestroyed(client);
+    if (owner) noteDestroyed(owner);
     managed.ends();
   });
 }

@@ -5,6 +5,16 @@ import { assertGreen, run, together } from '../support/run';
 import { full } from '../support/tiers';
 import { MANAGED, USERS, eachWithUsers, usersOf } from '../support/users';
 
+/** The app's instance, on a pool that makes its clients itself. */
+const ON_SHARED_POOL = {
+  'db.js': `
+    const { Client } = require('pg');
+    const { KnexPool } = require('knex/lib/pool');
+    const create = async () => { const client = new Client(process.env.DATABASE_URL); await client.connect(); return client; };
+    const connectionPool = new KnexPool({ create, destroy: (client) => client.end(), min: 0, max: 5 });
+    module.exports = require('knex').knex({ client: 'pg', connectionPool });`,
+};
+
 describe('a run', () => {
   const shared = together(USERS, { config: MANAGED });
 
@@ -267,13 +277,17 @@ describe('a run', () => {
     const server = await startPlainServer();
     try {
       const shop = await createDatabase(USERS, { server: server.url, name: 'shop' });
-      for (const config of [
-        `{ knex: require('./db'), seed: (k) => k('users').insert({ name: 'seeded' }) }`,
-        undefined,
-      ]) {
+      const seeded = `{ knex: require('./db'), seed: (k) => k('users').insert({ name: 'seeded' }) }`;
+      for (const [config, files] of [
+        [seeded, {}],
+        [undefined, {}],
+        [seeded, ON_SHARED_POOL],
+        [undefined, ON_SHARED_POOL],
+      ] as const) {
         const outcome = await run(
           { 'a.spec.js': `it('asks', async () => { await db('users').insert({ name: 'x' }); });` },
-          { database: shop, ...(config && { config }) },
+          // the database that settings would lead to that say nothing
+          { database: shop, files, env: { PGDATABASE: 'shop_test' }, ...(config && { config }) },
         );
         assert.notEqual(outcome.code, 0);
         assert.match(Object.values(outcome.failed).join(), /REWIND_UNSAFE_DATABASE: Database "shop" .*allowDatabase/s);

@@ -5,6 +5,8 @@ import { PassThrough } from 'node:stream';
 import { spawn } from 'node:child_process';
 import { createRequire } from 'node:module';
 import path from 'node:path';
+import { recipeOf } from '../../lib/sandbox/pg-clients';
+import type { PgClient } from '../../lib/sandbox/pg-types';
 import type { TarnPool } from '../../lib/sandbox/tarn-types';
 import { KNEXES, PGS, repo } from '../support/project';
 
@@ -56,6 +58,8 @@ describe('what the sandbox relies on', () => {
       const told: unknown[] = [];
       pool.on('release', (resource) => told.push(resource));
       pool.on('poolDestroyRequest', () => told.push('ends'));
+      for (const own of ['creator', 'validate'] as const)
+        assert.equal(typeof pool[own], 'function', `a pool that an app makes itself: ${own}`);
       const client = await pool.acquire().promise;
       const waits = pool.acquire().promise;
       assert.deepEqual([pool.used.map(({ resource }) => resource), pool.numPendingAcquires()], [[client], 1]);
@@ -81,6 +85,19 @@ describe('what the sandbox relies on', () => {
       assert.equal(connection.stream, socket, 'connection.stream');
       for (const name of ['ssl', 'processID', 'connectionParameters']) assert.ok(name in client, `client.${name}`);
       assert.ok('ssl' in connection, 'connection.ssl');
+      for (const method of ['connect', 'query', 'end', 'getStartupConf'])
+        assert.ok(Object.hasOwn(Client.prototype as object, method), `Client#${method}: it is a client of pg's own`);
+      const parse = (value: string): string => value;
+      const like = { password: 'p', application_name: 'a', statement_timeout: 7, keepAlive: true };
+      const types = { getTypeParser: () => parse };
+      const given = { host: 'h', port: 1, user: 'u', database: 'd', connectionTimeoutMillis: 5, types, ...like };
+      const original = new Client(given) as unknown as PgClient;
+      const { driver, settings } = recipeOf(original);
+      const again = new driver(settings);
+      for (const name of ['connectionParameters', 'password', '_connectionTimeoutMillis', 'ssl'])
+        assert.deepEqual(own(again, name), own(original, name), `a client can be made again: ${name}`);
+      assert.equal(own(own(again, 'connection'), '_keepAlive'), true);
+      assert.equal((own(again, '_types') as typeof types).getTypeParser(), parse);
       client.connect(() => {});
       for (const event of ['errorMessage', 'readyForQuery'])
         assert.ok(connection.listenerCount(event) > 0, `connection's "${event}"`);

@@ -4,8 +4,13 @@ import bookshelf from 'bookshelf';
 import { Model } from 'objection';
 import Cursor from 'pg-cursor';
 import { from, to } from 'pg-copy-streams';
-import { Query } from 'pg';
+import { Client, Query } from 'pg';
 import { err, sleep, vs, type Behaviour } from '../arena';
+
+type PoolClass = new (options: object) => Record<'numUsed' | 'numFree' | 'numPendingAcquires', () => number> & {
+  on(event: string, listener: () => void): void;
+  destroy(): Promise<unknown>;
+};
 
 const rows = (...names: string[]): { v: string }[] => names.map((v) => ({ v }));
 
@@ -329,6 +334,44 @@ export const clients: Behaviour[] = [
       await err(one('pa').insert({ v: 'a' }));
       await one.transaction(async (t) => t('pa').insert({ v: 'b' }));
       return vs(one);
+    },
+  },
+  {
+    name: 'two instances on a pool that the app makes itself (KnexPool)',
+    run: async ({ knex, makeKnex }) => {
+      const settings = (knex.client as { connectionSettings: object }).connectionSettings;
+      const steps: string[] = [];
+      const KnexPool = (knex.client as { pool: object }).pool.constructor as PoolClass;
+      const pool = new KnexPool({
+        create: async () => {
+          const client = new Client(settings);
+          client.on('error', () => {});
+          await client.connect();
+          await client.query("set application_name = 'shared'");
+          steps.push('create');
+          return client;
+        },
+        destroy: (client: Client) => (steps.push('destroy'), client.end()),
+        min: 0,
+        max: 3,
+      });
+      pool.on('release', () => steps.push('release'));
+      const onIt = { connectionPool: pool, connection: undefined } as never;
+      const [one, two] = [makeKnex(onIt), makeKnex(onIt)];
+      await one('pa').insert({ v: 'a' });
+      const e = await err(two('pa').insert({ v: 'a' }));
+      await two.transaction(async (t) => t('pa').insert({ v: 'b' }));
+      const gone = await err(
+        one.transaction(async (t) => {
+          await t('pa').insert({ v: 'c' });
+          throw new Error('no');
+        }),
+      );
+      const name = (await one.raw<{ rows: unknown[] }>('show application_name')).rows;
+      const counts = [pool.numUsed(), pool.numFree(), pool.numPendingAcquires()];
+      const seen = [await vs(one), await vs(knex)];
+      await pool.destroy();
+      return [e, gone, name, counts, seen, steps];
     },
   },
   {
