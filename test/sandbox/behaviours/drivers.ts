@@ -60,7 +60,8 @@ export const drivers: Behaviour[] = [
       const trx = await knex.transaction();
       seen.push(counts());
       const both = Promise.all([vs(knex), vs(knex)]);
-      await sleep(0);
+      do await sleep(1);
+      while (pool.numPendingCreates?.() !== 0);
       seen.push(counts());
       await both;
       await trx.rollback();

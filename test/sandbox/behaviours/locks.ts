@@ -66,7 +66,7 @@ export const locks: Behaviour[] = [
         log.push('had');
         await c.query('select pg_advisory_unlock(7)');
       });
-      await sleep(20);
+      while (log.length === 0) await sleep(5);
       log.push(String(await value(a, 'select pg_advisory_unlock_shared(7)')));
       await sleep(20);
       log.push(String(await value(b, 'select pg_advisory_unlock_shared(7)')));
