@@ -86,6 +86,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
   const { REWIND_DIRTY, REWIND_FRESH, REWIND_LEAKS, REWIND_VERIFY, CI } = process.env;
   const isolation = createIsolation({
     note,
+    namesInstances: config.knex !== undefined,
     openClones,
     announce: (base, database) => leadUrl(process.env, base, database),
     // A cache can hide from its author that the database can't be built any more; CI is where that has to show.
@@ -132,8 +133,8 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
 
   let beforeRunMs = waitedMs;
   let runs = 0;
-  const hintOn = (error: unknown): Promise<string | undefined> =>
-    hintOnTables(settings.config, error, () => isolation.withoutTables());
+  const hintOn = async (error: unknown): Promise<string | undefined> =>
+    isolation.hintOn(error) ?? (await hintOnTables(settings.config, error, () => isolation.withoutTables()));
   const beginRun = (plan: RunPlan): RunHandler => {
     if (plan.role === 'main') refuseToKeep();
     isolation.begin(plan);

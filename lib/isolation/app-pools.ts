@@ -1,6 +1,6 @@
 import { strongestUser, type ManagedPool } from '../sandbox';
 import type { OwnConnection } from '../sql';
-import { connectThrough } from './connect';
+import { connectThrough, isUnreachable } from './connect';
 import type { Judge } from './judge';
 
 /** The app's pools on one database: there is at least one. */
@@ -35,9 +35,9 @@ export class AppPools {
   async connect(database?: string): Promise<OwnConnection> {
     const users = [...new Set([...this.#pools].map(({ user }) => user))];
     if (users.length === 1 || this.#strongest.users === users.length) {
-      return this.#open(this.#strongest.pool ?? this.first, database);
+      return this.#openAny(this.#strongest.pool ?? this.first, database);
     }
-    const connection = await this.#open(this.first, database);
+    const connection = await this.#openAny(this.first, database);
     const user = await strongestUser(connection, users);
     const pool = [...this.#pools].find((one) => one.user === user) ?? this.first;
     // somebody's pool may be one that nobody ever uses, and that can't connect
@@ -45,6 +45,20 @@ export class AppPools {
     this.#strongest = { users: users.length, pool: other && pool };
     if (other) await connection.end();
     return other ?? connection;
+  }
+
+  /** Of this pool or, where its settings let nobody in (a wrong password), of any other. */
+  async #openAny(wanted: ManagedPool, database: string | undefined): Promise<OwnConnection> {
+    let refusal: unknown;
+    for (const pool of new Set([wanted, ...this.#pools])) {
+      try {
+        return await this.#open(pool, database);
+      } catch (error) {
+        if (!isUnreachable(error)) throw error;
+        refusal ??= error;
+      }
+    }
+    throw refusal;
   }
 
   /** Its settings may lead elsewhere than they did: a function may give others, a name may be resolved to another server. */

@@ -7,12 +7,38 @@ export async function connectThrough(pool: ManagedPool, database?: string): Prom
   try {
     return await pool.connect('mocha-rewind', database);
   } catch (cause) {
-    throw new RewindError('REWIND_CONNECTION', {
+    const error = new RewindError('REWIND_CONNECTION', {
       problem: `No connection to ${database === undefined ? pool.label : `database "${database}"`}: ${messageOf(cause)}`,
       remedy: remedyFor(cause, database ?? pool.database),
       cause,
     });
+    unreachable.add(error);
+    throw error;
   }
+}
+
+const unreachable = new WeakSet<RewindError>();
+
+/** Whether no connection could be opened. */
+export function isUnreachable(error: unknown): error is RewindError {
+  return error instanceof RewindError && unreachable.has(error);
+}
+
+/** What there is to say of the app's own errors, by their message: a driver, Knex and the app make errors of errors. */
+const hints = new Map<string, string>();
+
+/** As the app's own pool would fail: tests of an outage go by that. What we have to say is told where a test fails with it. */
+export function asInProduction(error: RewindError): Error {
+  if (!(error.cause instanceof Error)) return error;
+  if (hints.size < 100) hints.set(error.cause.message, error.message);
+  return error.cause;
+}
+
+/** Of an error that a test has failed with. */
+export function hintOnConnection(error: unknown): string | undefined {
+  const message = messageOf(error);
+  for (const [end, hint] of hints) if (message.endsWith(end)) return hint; // Knex puts the SQL in front
+  return undefined;
 }
 
 function remedyFor(cause: unknown, database: string | undefined): string {

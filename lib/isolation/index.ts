@@ -13,6 +13,8 @@ export interface IsolationOptions {
   readonly inspect: (query: Query) => Promise<void>;
   /** What tells a database from any other one, whoever connects to it. Asked of each real connection before its first use. */
   readonly identify: (query: Query) => Promise<DatabaseIdentity>;
+  /** Whether the app's instances are those that the config names, and no others. */
+  readonly namesInstances: boolean;
   /** A sentence for the end of the run. */
   readonly note: (sentence: string) => void;
   /** Whether a snapshot that an earlier run has kept may be used. */
@@ -114,6 +116,8 @@ export interface IsolationRoom {
   caveats(): readonly string[];
   /** In words: who waits for whom just now, in a pool, in the sandbox or for a lock of the server's. */
   waits(): Promise<readonly string[]>;
+  /** What there is to say of the error that a test has failed with. */
+  hintOn(error: unknown): string | undefined;
   /** Which of the databases has no table, if one has none. */
   withoutTables(): Promise<string | undefined>;
   /** Ends the run: baselines are back, connections returned. */

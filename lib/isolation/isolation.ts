@@ -1,3 +1,4 @@
+import type { RewindError } from '../errors';
 import { commits } from '../modes';
 import {
   type Admission,
@@ -14,6 +15,7 @@ import { realTimers, sleep } from '../timers';
 import type { RunFacts } from '../facts';
 import { CleaningWatch, lookForRows } from './cleaning';
 import { afresh, complaintsOf } from './complaints';
+import { asInProduction, hintOnConnection, isUnreachable } from './connect';
 import type { Departure, IsolationOptions, IsolationPlan, IsolationRoom } from './index';
 import { keepStateOf } from './keep';
 import type { LeakWatch } from './leak-watch';
@@ -139,12 +141,26 @@ export class Isolation implements IsolationRoom {
     let setUpMs = 0;
     if (this.#knowsBaseline) await this.#startAgain();
     else {
-      for (const database of this.#databases.values()) await database.startAnew();
+      await this.#startAnew([...this.#databases.values()]);
       if (!(await areSeeded([...this.#databases.values()], this.options))) setUpMs = await this.#setUp(setUp);
     }
-    for (const database of this.#databases.values()) await this.#takeBaseline(database, this.#path.at(-1));
+    for (const database of this.used()) await this.#takeBaseline(database, this.#path.at(-1));
     if (this.#startsInSandbox) await prepareFor(this.used());
     return realTimers.now() - started - setUpMs;
+  }
+
+  /** One that can't be reached concerns the tests that use it; where the config names no other, that is all of them. */
+  async #startAnew(databases: readonly ManagedDatabase[]): Promise<void> {
+    const unreached: RewindError[] = [];
+    for (const database of databases) {
+      await database.startAnew().catch((error: unknown) => {
+        if (!isUnreachable(error)) throw error;
+        unreached.push(error);
+      });
+    }
+    const [first] = unreached;
+    if (first && this.options.namesInstances && unreached.length === databases.length) throw first;
+    for (const { problem } of unreached) this.options.note(problem);
   }
 
   /** What a seed function keeps in variables outlives a file as the worker does, so that one seeding serves them all. */
@@ -213,7 +229,7 @@ export class Isolation implements IsolationRoom {
     if (this.#isRight(database, scope)) return strategy.admit(database, scope);
     return this.#arriveAt(database, scope, 'at a statement').then(
       () => strategy.admit(database, scope),
-      (error: Error) => ({ to: 'nowhere', error: afresh(error) }),
+      (error: Error) => ({ to: 'nowhere', error: isUnreachable(error) ? asInProduction(error) : afresh(error) }),
     );
   }
 
@@ -258,17 +274,36 @@ export class Isolation implements IsolationRoom {
   }
 
   async arrive(scope: Scope): Promise<void> {
-    for (const database of this.used()) await this.#arriveAt(database, scope, 'before its code');
+    for (const database of this.used()) {
+      await this.#unlessLost(database, () => this.#arriveAt(database, scope, 'before its code'));
+    }
+  }
+
+  /** A server that can't be reached any more, or a database that has been dropped, concerns the tests that use it. */
+  async #unlessLost<T>(database: ManagedDatabase, step: () => Promise<T>): Promise<T | undefined> {
+    try {
+      return await step();
+    } catch (error) {
+      if (!isUnreachable(error)) throw error;
+      this.options.note(error.problem);
+      this.#arrived.delete(database);
+      await database.lose();
+      return undefined;
+    }
   }
 
   async prepared(scope: Scope): Promise<void> {
     const strategy = strategyOf(scope);
-    for (const database of this.used()) await database.exclusively(async () => strategy.prepared?.(database, scope));
+    for (const database of this.used()) {
+      await this.#unlessLost(database, () => database.exclusively(async () => strategy.prepared?.(database, scope)));
+    }
   }
 
   async closing(scope: Scope): Promise<void> {
     const strategy = strategyOf(scope);
-    for (const database of this.used()) await database.exclusively(async () => strategy.closing?.(database, scope));
+    for (const database of this.used()) {
+      await this.#unlessLost(database, () => database.exclusively(async () => strategy.closing?.(database, scope)));
+    }
   }
 
   readonly hookBegan: IsolationRoom['hookBegan'] = (scope, hook) => this.#cleaning.hookBegan(scope, hook);
@@ -364,7 +399,9 @@ export class Isolation implements IsolationRoom {
         ...database.leaveSandbox(scope),
       );
       try {
-        const restored = await database.exclusively(() => strategyOf(scope).depart(database, scope));
+        const restored = await this.#unlessLost(database, () =>
+          database.exclusively(() => strategyOf(scope).depart(database, scope)),
+        );
         if (!commits(scope.mode)) await database.leaks?.depart(scope);
         errors.push(...database.problems.take(scope));
         if (!restored) continue;
@@ -385,6 +422,10 @@ export class Isolation implements IsolationRoom {
 
   async waits(): Promise<readonly string[]> {
     return (await Promise.all([...this.#databases.values()].map(describeWaits))).flat();
+  }
+
+  hintOn(error: unknown): string | undefined {
+    return hintOnConnection(error);
   }
 
   async withoutTables(): Promise<string | undefined> {

@@ -5,6 +5,7 @@ import type { Query } from '../sql';
 import { AppPools } from './app-pools';
 import { Blame } from './blame';
 import { assertRestored, modeMix } from './complaints';
+import { isUnreachable } from './connect';
 import { Judge } from './judge';
 import { type Leak, LeakWatch, type SchemaLeak } from './leak-watch';
 import type { Need } from './need';
@@ -29,7 +30,7 @@ export class ManagedDatabase {
   /** What stands for it while `@schema` scopes run; shared by all views of one database. */
   own: OwnDatabases | undefined;
   readonly problems = new ScopeProblems();
-  /** True once the app has asked for a connection, or the config has named it. */
+  /** True once the app has asked for a connection, or the config has named it, and the server could be reached. */
   wasUsed = false;
   /** Where there is a snapshot. */
   leaks: LeakWatch | undefined;
@@ -95,15 +96,26 @@ export class ManagedDatabase {
     return result;
   }
 
-  /** Inspected, and recovered if the last run was killed. Idempotent; a refusal is remembered. */
+  /**
+   * Inspected, and recovered if the last run was killed. Idempotent; a refusal is remembered. A server that can't be
+   * reached concerns who asks for it, now: nobody else waits for this database, and the next one asks again.
+   */
   ready(): Promise<void> {
     this.wasUsed = true;
     return (this.#ready ??= this.#makeReady());
   }
 
   async #makeReady(): Promise<void> {
-    const snapshot = await openDatabase(this.pools, this.options, (identity) => this.#judge.knows(identity));
-    this.#snapshot = snapshot;
+    try {
+      this.#snapshot = await openDatabase(this.pools, this.options, (identity) => this.#judge.knows(identity));
+    } catch (error) {
+      if (isUnreachable(error)) {
+        this.#ready = undefined;
+        this.wasUsed = false;
+      }
+      throw error;
+    }
+    const snapshot = this.#snapshot;
     const note = (sentence: string): void => this.options.note(`${this.label}: ${sentence}`);
     this.needed = new NeededSnapshot(snapshot, () => this.needsSnapshot(this.identity), note);
   }
@@ -321,6 +333,16 @@ export class ManagedDatabase {
     this.needed = undefined;
     this.#sequencesNoted = false;
     this.#baselineLost = false;
+  }
+
+  /** It can't be reached any more: nothing that was committed can be restored now. Whoever asks for it starts anew. */
+  async lose(): Promise<void> {
+    this.leaks = undefined;
+    this.#checkpoints = [];
+    this.#unsettled = false;
+    await this.sandbox.release().catch(() => {});
+    await this.close();
+    this.wasUsed = false;
   }
 
   /** Tells the contents that a settled database has from those it had at other times. */

@@ -20,16 +20,18 @@ export function append(error: Error, text: string): void {
 }
 
 export function extendMessage(error: Error, more: string): void {
-  const { message, stack } = error;
+  const { name, message, stack } = error;
+  const extended = message + more;
   // Some have no more than a getter (DOMException, which fetch() and AbortSignal throw).
-  redefine(error, 'message', message + more);
-  // Reporters look for the message in the stack, to print it once.
-  if (stack?.includes(message))
-    redefine(
-      error,
-      'stack',
-      stack.replace(message, () => message + more),
-    );
+  redefine(error, 'message', extended);
+  if (!stack) return;
+  // Reporters look for the message in the stack, to print it once. Knex puts the SQL into the message alone.
+  const frames = (): string => stack.slice(Math.max(stack.search(/^\s+at /m), 0));
+  redefine(
+    error,
+    'stack',
+    stack.includes(message) ? stack.replace(message, () => extended) : `${name}: ${extended}\n${frames()}`,
+  );
 }
 
 function redefine(error: Error, name: 'message' | 'stack', value: string): void {

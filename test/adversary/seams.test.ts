@@ -194,7 +194,7 @@ describe('people who', () => {
       {
         database: given.database,
         files: {
-          'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: { host: '127.0.0.1', port: 1, database: 'down_test' } });`,
+          'db.js': `module.exports = require('knex').knex({ client: 'pg', connection: { host: '127.0.0.1', port: 1, user: 'postgres', database: 'down_test' } });`,
         },
       },
     );
