@@ -1,3 +1,4 @@
+import { inspect } from 'node:util';
 import { RewindError, messageOf } from '../errors';
 import type { DatabaseInfo } from './index';
 
@@ -10,25 +11,35 @@ type Check = (info: DatabaseInfo) => boolean | Promise<boolean>;
 const TEST_WORDS = new Set(['test', 'tests', 'testing']);
 
 /**
- * `shop_test`, `test-2`, `ShopTests`; not `contest`, `latest` or `attest`: a word ends where letters end, and where a
- * small letter is followed by a capital one.
+ * `shop_test`, `test-2`, `ShopTests`; not `contest`, `latest` or `la2test`: a word ends where letters end, and where a small letter
+ * is followed by a capital one. It begins there too, but not after a digit, unless with a capital (`Shop2Test`). Letters
+ * without case count as small, and so do accents that follow their letter.
  */
-const namedForTests: Check = ({ name }) =>
-  (name.match(/\p{Lu}?\p{Ll}+|\p{Lu}+(?!\p{Ll})/gu) ?? []).some((word) => TEST_WORDS.has(word.toLowerCase()));
+const WORDS =
+  /\p{Lu}[\p{Ll}\p{Lo}\p{Lm}\p{M}]+|(?<![\p{L}\p{M}\p{N}])[\p{Ll}\p{Lo}\p{Lm}\p{M}]+|(?<![\p{Lu}\p{N}])\p{Lu}+(?![\p{Ll}\p{Lo}\p{Lm}\p{M}])/gu;
+
+const namedForTests: Check = ({ name }) => (name.match(WORDS) ?? []).some((word) => TEST_WORDS.has(word.toLowerCase()));
 
 const onEmbeddedServer: Check = ({ embedded }) => embedded;
 
 function allowedByUser(allow: AllowDatabase | undefined): Check {
   return async (info) => {
-    try {
-      return Boolean(await allow?.(info));
-    } catch (cause) {
-      throw new RewindError('REWIND_CONFIG', {
-        problem: `allowDatabase threw for database "${info.name}": ${messageOf(cause)}`,
+    if (!allow) return false;
+    const mistake = (did: string, cause?: unknown): RewindError =>
+      new RewindError('REWIND_CONFIG', {
+        problem: `allowDatabase ${did}`,
         remedy: 'Return true for a database that tests may write to, false for any other.',
         cause,
       });
+    let answer: unknown;
+    try {
+      answer = await allow(info);
+    } catch (cause) {
+      throw mistake(`threw for database "${info.name}": ${messageOf(cause)}`, cause);
     }
+    if (typeof answer !== 'boolean')
+      throw mistake(`said neither true nor false of database "${info.name}": ${inspect(answer, { depth: 0 })}`);
+    return answer;
   };
 }
 

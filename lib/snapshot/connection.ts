@@ -62,7 +62,10 @@ export class Connection {
           return { rows: await answer, blockers: [...met.values()], sent };
         } catch (error) {
           const cause = error instanceof RewindError ? error.cause : error;
-          if (!isLocked(cause)) throw error;
+          if (!isLocked(cause)) {
+            this.#tell([...met.values()].filter(({ ended }) => ended));
+            throw error;
+          }
           const found = (await looking) ?? [];
           const waited = realTimers.now() - started;
           const ended = waited > this.#patience;
@@ -74,6 +77,22 @@ export class Connection {
       }
     } finally {
       await watcher?.end();
+    }
+  }
+
+  /** The same, where its caller does not tell of the sessions that stood in the way. */
+  async insistAndTell<Row = Record<string, unknown>>(sql: string, values?: readonly unknown[]): Promise<Row[]> {
+    const { rows, blockers } = await this.insist<Row>(sql, values);
+    this.#tell(blockers);
+    return rows;
+  }
+
+  #tell(blockers: readonly Blocker[]): void {
+    for (const blocker of blockers) {
+      const did = blocker.ended ? 'ended' : 'waited for';
+      this.options.note(
+        `${did}, because the snapshot needs a table that it had locked: ${describeBlockers([blocker])}`,
+      );
     }
   }
 

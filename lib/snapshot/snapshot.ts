@@ -139,11 +139,11 @@ export class DatabaseSnapshot implements Snapshot {
       await this.#install();
     }
     await this.#noteCounter();
-    await this.#connection.insist('select rewind.begin_take()');
+    await this.#connection.insistAndTell('select rewind.begin_take()');
     await this.#untilDone('select rewind.arm_some($1) as n');
-    await this.#connection.insist('select rewind.choose_journals($1)', [this.#journalAbove]);
+    await this.#connection.insistAndTell('select rewind.choose_journals($1)', [this.#journalAbove]);
     await this.#untilDone('select rewind.capture_some($1) as n');
-    await this.#connection.insist('select rewind.end_take($1)', [fingerprint]);
+    await this.#connection.insistAndTell('select rewind.end_take($1)', [fingerprint]);
     await this.#begin();
   }
 
@@ -221,7 +221,7 @@ export class DatabaseSnapshot implements Snapshot {
 
   async verify(): Promise<readonly Difference[]> {
     const sql = 'select name, extra::float8, missing::float8 from rewind.verify()';
-    return (await this.#connection.insist<Difference>(sql)).rows;
+    return this.#connection.insistAndTell<Difference>(sql);
   }
 
   async plan(): Promise<string> {
@@ -255,7 +255,7 @@ export class DatabaseSnapshot implements Snapshot {
 
   async remove(): Promise<void> {
     await this.#connection.hold();
-    await removeSnapshot(async (sql) => (await this.#connection.insist(sql)).rows);
+    await removeSnapshot((sql) => this.#connection.insistAndTell(sql));
     this.#taken = false;
     this.#depth = 0;
   }
@@ -303,7 +303,7 @@ export class DatabaseSnapshot implements Snapshot {
     const { eventTriggersSql, serverSide } = server();
     const side = serverSide(serverVersion);
     // One message, so one transaction. The first statement is for the case that it has to be sent twice.
-    await this.#connection.insist(
+    await this.#connection.insistAndTell(
       `drop schema if exists rewind cascade; ${side.sql} ${superuser ? eventTriggersSql : ''}`,
     );
     await this.#connection.query(
@@ -314,8 +314,8 @@ export class DatabaseSnapshot implements Snapshot {
 
   async #untilDone(step: string): Promise<void> {
     for (;;) {
-      const { rows } = await this.#connection.insist<{ n: number }>(step, [BATCH]);
-      if ((rows[0]?.n ?? 0) < BATCH) return;
+      const [row] = await this.#connection.insistAndTell<{ n: number }>(step, [BATCH]);
+      if ((row?.n ?? 0) < BATCH) return;
     }
   }
 

@@ -36,6 +36,11 @@ describe('a database may be written to', () => {
     'my.test.db',
     'TestDB',
     'тест_test',
+    'Shop2Test',
+    'shop2_test',
+    'DBTest',
+    'shopTEST',
+    'shop-TESTING',
   ]) {
     it(`if it is named ${name}`, () => assertTestDatabase(named(name)));
   }
@@ -53,6 +58,12 @@ describe('a database may be written to', () => {
     'LATEST',
     'CONTEST',
     'détest',
+    'de\u0301test',
+    'la2test',
+    'LA2TEST',
+    '1ATEST',
+    '2test',
+    '最test',
     '',
   ]) {
     it(`not if it is named ${JSON.stringify(name)} and nothing else speaks for it`, () =>
@@ -61,7 +72,7 @@ describe('a database may be written to', () => {
 
   it('not if "test" is only a part of a word, whatever the word', () =>
     fc.assert(
-      fc.asyncProperty(fc.stringMatching(/^[a-z]{1,5}$/), fc.stringMatching(/^[a-z]{0,5}$/), async (head, tail) => {
+      fc.asyncProperty(fc.stringMatching(/^[a-z0-9]{1,5}$/), fc.stringMatching(/^[a-z]{0,5}$/), async (head, tail) => {
         await assert.rejects(assertTestDatabase(named(`${head}test${tail}`)), { code: 'REWIND_UNSAFE_DATABASE' });
       }),
     ));
@@ -83,6 +94,14 @@ describe('a database may be written to', () => {
       { code: 'REWIND_UNSAFE_DATABASE' },
     );
   });
+
+  for (const answer of [1, 'false', {}, ['shop'], null, undefined, new Boolean(true)]) {
+    it(`not if the config says ${JSON.stringify(answer)}, which is a mistake in the config`, () =>
+      assert.rejects(
+        assertTestDatabase(LOOKS_REAL, () => Promise.resolve(answer as boolean)),
+        { code: 'REWIND_CONFIG', problem: /allowDatabase said neither true nor false of database "shop": / },
+      ));
+  }
 
   it('not if the config throws, which is a mistake in the config', () =>
     assert.rejects(

@@ -223,6 +223,35 @@ for (const server of servers()) {
         await assert.rejects(app.query('select * from empty'), /has not been populated/);
       });
 
+      it('nothing of extensions and of other roles, and says so', async () => {
+        place = await ground({ server: server.url(), role }, VIEWS);
+        const { observer, appRole } = place;
+        const snapshot = await place.snapshot();
+        await snapshot.take();
+        assert.equal(place.notes.length, 0);
+        await observer.query(`
+          create table conf (id serial primary key, v text); alter extension plpgsql add table conf; alter extension plpgsql add sequence conf_id_seq;
+          create sequence theirs; alter sequence theirs owner to ${appRole}; create materialized view seen as select 1 as x;
+          grant create on schema public to ${appRole}; alter materialized view seen owner to ${appRole};
+          create table audit (what text); alter table audit owner to ${appRole}`);
+        await observer.query(`select lo_from_bytea(70003, 'a'); alter large object 70003 owner to ${appRole}`);
+        try {
+          await snapshot.remove();
+          await snapshot.take();
+          const members = 'not restored: public.conf, public.conf_id_seq of plpgsql (members of extensions)';
+          const others =
+            'not restored: large object 70003, public.audit, public.seen, public.theirs (owned by another role)';
+          assert.deepEqual(
+            place.notes.filter((sentence) => sentence.startsWith('not restored')),
+            role === 'superuser' ? [members] : [others, members],
+          );
+        } finally {
+          await observer.query(
+            `alter extension plpgsql drop table conf; alter extension plpgsql drop sequence conf_id_seq; drop owned by ${appRole}`,
+          );
+        }
+      });
+
       it('a large object without its grants, and says so', async () => {
         place = await ground({ server: server.url(), role }, VIEWS);
         const app = await place.connect();

@@ -95,6 +95,43 @@ for (const role of ['superuser', 'owner'] as const) {
       await isBaseline();
     });
 
+    it('that had to be ended or waited for while the baseline was taken, or it was removed, are named', async () => {
+      const named = (did: string, application: string, sql: string): string =>
+        `${did}, because the snapshot needs a table that it had locked: session PID ("${application}", idle in transaction): ${sql}`;
+      const steps: (() => Promise<unknown>)[] = [
+        async () => {
+          await snapshot.close();
+          await snapshot.take();
+        },
+        () => snapshot.remove(),
+        () => snapshot.take(),
+      ];
+      for (const step of steps) {
+        place.notes.length = 0;
+        const outside = await place.connect({ application: 'import' });
+        await outside.query(`begin; insert into users (name) values ('an hour of work')`);
+        await step();
+        const told = place.notes.map((sentence) => sentence.replace(/session \d+/, 'session PID'));
+        assert.deepEqual(told, [
+          named('ended', 'import', `begin; insert into users (name) values ('an hour of work')`),
+        ]);
+        await assert.rejects(outside.query('commit'), 'it has been ended');
+      }
+      await snapshot.close();
+      place.notes.length = 0;
+      const patient = await place.snapshot({ patienceMs: 10_000 });
+      const slow = await place.connect({ application: 'slow' });
+      await slow.query(`begin; insert into users (name) values ('slow')`);
+      const taking = patient.take();
+      await waitingForLock(place, 'mocha-rewind');
+      // Longer than two waits for a lock: see deadlock_timeout in lib/snapshot/session.ts.
+      await place.observer.query(`select pg_sleep(${role === 'superuser' ? 1 : 3})`);
+      await slow.query('commit');
+      await taking;
+      const told = place.notes.map((sentence) => sentence.replace(/session \d+/, 'session PID'));
+      assert.deepEqual(told, [named('waited for', 'slow', `begin; insert into users (name) values ('slow')`)]);
+    });
+
     it('that are writing when a checkpoint is made, or a baseline, are not in it', async () => {
       const takeAgain = async (): Promise<void> => {
         await snapshot.close();

@@ -55,8 +55,24 @@ end $$;
 create function rewind.limits(journal_above bigint) returns setof text language sql stable set search_path = pg_catalog as $$
   with spaces as (
     select oid, nspname from pg_namespace where nspname not in ('rewind', 'information_schema') and nspname !~ '^pg_'
+  ), extended as (
+    select extname, d.objid as relid from pg_depend d
+    join pg_extension x on d.refclassid = 'pg_extension'::regclass and d.refobjid = x.oid and d.deptype = 'e'
+    join pg_class c on d.classid = 'pg_class'::regclass and d.objid = c.oid and c.relkind in ('r', 'p', 'S', 'm')
   )
-  select format('not restored: %s (owned by another role)', string_agg(name, ', ' order by name)) from rewind.watchable where not ours having count(*) > 0
+  select format('not restored: %s (owned by another role)', string_agg(name, ', ' order by name)) from (
+    select name from rewind.watchable where not ours
+    union all
+    select format('%I.%I', nspname, relname) from spaces s join pg_class c on c.relnamespace = s.oid
+    where relkind in ('S', 'm') and relpersistence <> 't' and not pg_has_role(relowner, 'USAGE') and c.oid not in (select relid from extended)
+    union all
+    select format('large object %s', oid) from pg_largeobject_metadata where not pg_has_role(lomowner, 'USAGE')
+  ) others having count(*) > 0
+  union all
+  select format('not restored: %s (members of extensions)', string_agg(
+    format('%s of %I', case when n > 3 then n || ' tables, sequences and views' else names end, extname), ', ' order by extname))
+  from (select extname, count(*) as n, string_agg(relid::regclass::text, ', ' order by relid::regclass::text) as names from extended group by extname) e
+  having count(*) > 0
   union all
   select format('not restored: %s (foreign tables)', string_agg(oid::regclass::text, ', ' order by oid::regclass::text))
   from pg_class where relkind = 'f' and relnamespace in (select oid from spaces) having count(*) > 0
