@@ -285,6 +285,46 @@ describe("with pools: 'all'", () => {
   );
 
   it(
+    'apps on Kysely, and on Sequelize 6, which pools clients of its own, are isolated',
+    shared(
+      `
+      const { Kysely, PostgresDialect } = require('kysely');
+      const { DataTypes, Sequelize } = require('sequelize');
+      const kysely = new Kysely({ dialect: new PostgresDialect({ pool: new (require('pg').Pool)({ connectionString: process.env.DATABASE_URL }) }) });
+      const { host, port, user, database } = new (require('pg').Client)(process.env.DATABASE_URL);
+      const sequelize = new Sequelize(database, user, '', { dialect: 'postgres', host, port, logging: false });
+      const User = sequelize.define('user', { name: DataTypes.TEXT }, { timestamps: false });
+      after(() => Promise.all([kysely.destroy(), sequelize.close()]));
+      const apps = {
+        kysely: {
+          insert: (name, on = kysely) => on.insertInto('users').values({ name }).execute(),
+          transaction: (work) => kysely.transaction().execute(work),
+          names: async () => (await kysely.selectFrom('users').select('name').orderBy('name').execute()).map(({ name }) => name).join(),
+        },
+        sequelize: {
+          insert: (name, transaction) => User.create({ name }, { transaction }),
+          transaction: (work) => sequelize.transaction(work),
+          names: async () => (await User.findAll({ order: ['name'] })).map(({ name }) => name).join(),
+        },
+      };
+      for (const [name, app] of Object.entries(apps)) {
+        describe(name, () => {
+          for (const tag of ['', ' @truncate']) {
+            it('writes' + tag, async () => {
+              await Promise.all(['b', 'c', 'd'].map((one) => app.insert(one)));
+              await app.transaction((t) => app.insert('e', t));
+              await assert.rejects(app.transaction(async (t) => { await app.insert('f', t); throw new Error('no'); }), /no/);
+              for (const other of Object.values(apps)) assert.equal(await other.names(), 'ann,b,bob,c,d,e');
+            });
+            it('starts clean' + tag, async () => assert.equal(await app.names(), 'ann,bob'));
+          }
+        });
+      }`,
+      (outcome) => assertGreen(outcome),
+    ),
+  );
+
+  it(
     'a client that a test leaves in a transaction is ended with it, and its test fails',
     shared(
       `${CLIENTS}
