@@ -47,6 +47,7 @@ import {
   tapQueries,
   unmanagedConnections,
   watchKnex,
+  watchOrigins,
   watchOutgoing,
   watchPg,
 } from './sandbox';
@@ -102,6 +103,8 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     fingerprint: () => settings.fingerprint,
     leaks: isOn(REWIND_LEAKS) ? 'always' : (config.leaks ?? 'with a snapshot'),
+    drainMs: config.drain ?? 2000,
+    unawaited: config.unawaited ?? 'note',
     limitMs: config.hookTimeout ?? 30_000,
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
     identify: identifyDatabase,
@@ -128,6 +131,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     onIgnored: note,
     onLate: isolation.stray,
   };
+  watchOrigins();
   if (!named || config.pools === 'all') watchKnex(watch);
   if (config.pools === 'all') watchPg(watch);
   watchOutgoing();
@@ -197,6 +201,7 @@ class RewindRun implements RunHandler {
   readonly prepared;
   readonly closing;
   readonly hookBegan;
+  readonly drain;
   readonly hintOn;
 
   constructor(
@@ -224,6 +229,7 @@ class RewindRun implements RunHandler {
     this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
     this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
     this.hookBegan = isolation.hookBegan;
+    this.drain = (scope: Scope): Promise<void> => isolation.drain(scope);
     this.hintOn = steps.hintOn;
     publishRunFacts(() => this.runFacts());
     if (showsSql())

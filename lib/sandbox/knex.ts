@@ -9,7 +9,6 @@ import { likenessOf } from './customs';
 import { revive } from './destroyed';
 import { inFlow } from './flow';
 import type { Knex, KnexWatch } from './index';
-import { watchServers } from './origin';
 import { AppPool } from './app-pool';
 import { adoptPgPool } from './pgpool';
 import type { PgPool } from './pgpool-types';
@@ -27,7 +26,7 @@ const saidIgnored = new WeakMap<KnexWatch, Set<string>>();
  * the way back.
  */
 export function watchKnex(watch: KnexWatch): () => void {
-  const undo: (() => void)[] = [watchServers()];
+  const undo: (() => void)[] = [];
   undo.push(
     eachDriverModule((exported) => {
       const { prototype } = exported as { prototype: KnexClient | undefined };

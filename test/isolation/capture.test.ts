@@ -292,9 +292,8 @@ describe("with pools: 'all'", () => {
       const { DataTypes, Sequelize } = require('sequelize');
       const kysely = new Kysely({ dialect: new PostgresDialect({ pool: new (require('pg').Pool)({ connectionString: process.env.DATABASE_URL }) }) });
       const { host, port, user, database } = new (require('pg').Client)(process.env.DATABASE_URL);
-      const sequelize = new Sequelize(database, user, '', { dialect: 'postgres', host, port, logging: false });
+      const sequelize = new Sequelize(database, user, '', { dialect: 'postgres', host, port, logging: false, pool: { idle: 200, evict: 100 } });
       const User = sequelize.define('user', { name: DataTypes.TEXT }, { timestamps: false });
-      after(() => Promise.all([kysely.destroy(), sequelize.close()]));
       const apps = {
         kysely: {
           insert: (name, on = kysely) => on.insertInto('users').values({ name }).execute(),
