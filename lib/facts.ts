@@ -19,6 +19,8 @@ export interface TestFacts {
   readonly modeFrom?: ModeOrigin;
   /** Hooks that emptied tables since the last test that is known of. */
   readonly cleaned?: readonly CleaningFacts[];
+  /** It is to be rolled back, or without a database, and has used connections that are not managed, and none that are. */
+  readonly notIsolated?: true;
   /** With `REWIND_SQL=failed`: the statements of the test, in order, each with its values. */
   readonly sql?: readonly string[];
 }
@@ -57,10 +59,23 @@ export interface RunFacts {
   readonly setupMs: number;
   /** Sentences for people: what was recovered, what could not be had, what was ignored. */
   readonly notes: readonly string[];
+  /** Connections to a managed server that are not ours to isolate. */
+  readonly unmanaged?: readonly UnmanagedConnections[];
   /** What no test could be told of: `after` hooks of the last suites. */
   readonly cleaned?: readonly CleaningFacts[];
   /** Whether the tables that hooks emptied before tests hold rows in the baseline, as far as it is known. */
   readonly hasRows?: Readonly<Record<string, boolean>>;
+}
+
+/** Connections that go past us, of one kind. */
+export interface UnmanagedConnections {
+  readonly count: number;
+  /** The package that has opened them, `postgres`; undefined where it can't be told. */
+  readonly driver?: string;
+  /** `localhost:5432` */
+  readonly address: string;
+  /** Where the project's code has asked for them: `src/queue.js:12`. */
+  readonly place?: string;
 }
 
 /** One run of a hook that emptied whole tables, around tests whose writes are undone anyway. */

@@ -35,19 +35,26 @@ import { phaseOf } from './modes';
 import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, isCommandLine, plugMocha } from './mocha';
 import { printSqlOfFailures, printSummary } from './report';
 import {
+  type Gate,
   type KnexWatch,
   type ManagedPool,
+  forgetUnmanaged,
   manageKnex,
   managePgPool,
   meetKnex,
+  sentPast,
+  sentThrough,
   tapQueries,
+  unmanagedConnections,
   watchKnex,
   watchOrigins,
+  watchOutgoing,
+  watchPg,
 } from './sandbox';
 import { publishRunFacts } from './run-facts';
 import { type Scope } from './scope';
 import { realTimers, timestamp } from './timers';
-import type { RunFacts, TestFacts } from './facts';
+import type { RunFacts, TestFacts, UnmanagedConnections } from './facts';
 
 /** What Mocha takes from a `--require`d module. */
 export interface RootHookPlugin {
@@ -109,13 +116,26 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     },
   });
   const named = config.knex && new Set<unknown>();
+  const places = new Set<string>();
+  const manage = (pool: ManagedPool): Gate => {
+    places.add(pool.placeOf());
+    return isolation.manage(pool);
+  };
+  /** Of what is asked for by `pools: 'all'`: only what leads to a database that is in question. */
+  const isFound = (pool: ManagedPool): boolean =>
+    isWanted(pool, config) && (config.include !== undefined || leadsTo(places, pool));
   const watch: KnexWatch = {
-    onPool: (pool) => ((named?.has(pool.knexClient) ?? isWanted(pool, config)) ? isolation.manage(pool) : undefined),
+    onPool: (pool) => {
+      const isNamed = named?.has(pool.knexClient) ?? (pool.knexClient !== undefined && isWanted(pool, config));
+      return isNamed || (config.pools === 'all' && isFound(pool)) ? manage(pool) : undefined;
+    },
     onIgnored: note,
     onLate: isolation.stray,
   };
   watchOrigins();
-  if (!named) watchKnex(watch);
+  if (!named || config.pools === 'all') watchKnex(watch);
+  if (config.pools === 'all') watchPg(watch);
+  watchOutgoing();
   const settle = async (current: LoadedConfig): Promise<Settings> => {
     const instances = await resolveInstances(current.config);
     for (const knex of Object.values(instances ?? {})) {
@@ -123,8 +143,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
       named?.add(knex.client);
       await manageKnex(knex, watch);
     }
-    for (const pool of await resolvePools(current.config))
-      managePgPool(pool, isolation.manage, { onLate: isolation.stray });
+    for (const pool of await resolvePools(current.config)) managePgPool(pool, manage, { onLate: isolation.stray });
     return { config: current.config, instances, fingerprint: fingerprintOf(current, instances ?? {}) };
   };
   let settings = await settle(loaded);
@@ -171,7 +190,11 @@ class RewindRun implements RunHandler {
   #setupMs: number;
   #testStartedAt = 0;
   #sql: string[] = [];
+  /** What had been sent, past us and through sandboxes, when the current test was entered. */
+  #sentBefore = { past: 0, through: 0 };
   #stopListening: (() => void) | undefined;
+  /** In workers. */
+  readonly #unmanagedElsewhere: UnmanagedConnections[] = [];
   #lastFacts: Pick<RunFacts, 'cleaned' | 'hasRows'> = {};
   readonly enter;
   readonly leave;
@@ -198,6 +221,7 @@ class RewindRun implements RunHandler {
       if (scope.kind === 'test') {
         this.#testStartedAt = timestamp();
         this.#sql = [];
+        this.#sentBefore = { past: sentPast(), through: sentThrough() };
       }
       isolation.enter(scope);
     };
@@ -249,9 +273,15 @@ class RewindRun implements RunHandler {
       endedAt: timestamp(),
       ...(this.plan.worker !== undefined && { worker: this.plan.worker }),
       ...(cleaned.length > 0 && { cleaned }),
+      ...(this.#wentPast(scope) && { notIsolated: true }),
       ...(showsSql() && { sql: this.#sql }),
     });
     return errors;
+  }
+
+  #wentPast({ mode }: Scope): boolean {
+    const { past, through } = this.#sentBefore;
+    return (mode === 'rollback' || mode === 'nodb') && sentPast() > past && sentThrough() === through;
   }
 
   facts(scope: Scope): TestFacts | undefined {
@@ -277,18 +307,26 @@ class RewindRun implements RunHandler {
       if (isOn(process.env['REWIND_AUDIT'])) auditAgain(process.argv.slice(2));
     }
     this.notes.clear();
+    forgetUnmanaged();
   }
 
   runFacts(): RunFacts {
-    return { setupMs: this.#setupMs, notes: [...this.notes], ...this.#lastFacts };
+    const unmanaged = [...unmanagedConnections(), ...this.#unmanagedElsewhere];
+    return {
+      setupMs: this.#setupMs,
+      notes: [...this.notes],
+      ...(unmanaged.length > 0 && { unmanaged }),
+      ...this.#lastFacts,
+    };
   }
 
   workersStart(count: number): void {
     makeDatabasesOfWorkers(process.env, count);
   }
 
-  heard({ setupMs, notes, cleaned = [], hasRows = {} }: RunFacts): void {
+  heard({ setupMs, notes, unmanaged = [], cleaned = [], hasRows = {} }: RunFacts): void {
     this.#setupMs += setupMs;
+    this.#unmanagedElsewhere.push(...unmanaged);
     for (const note of notes) this.notes.add(note);
     const { cleaned: known = [], hasRows: seen } = this.#lastFacts;
     this.#lastFacts = { cleaned: [...known, ...cleaned], hasRows: { ...seen, ...hasRows } };
@@ -322,6 +360,13 @@ function auditAgain(args: readonly string[]): void {
 
 function showsSql(): boolean {
   return process.env['REWIND_SQL'] === 'failed';
+}
+
+/** Whether a pool leads to one of the databases, or to the one that the environment names. */
+function leadsTo(places: ReadonlySet<string>, pool: ManagedPool): boolean {
+  const { DATABASE_URL } = process.env;
+  const place = pool.placeOf();
+  return places.has(place) || place === pool.placeOf(DATABASE_URL ? { connectionString: DATABASE_URL } : {});
 }
 
 function isWanted({ address }: ManagedPool, { include, exclude }: RewindConfig): boolean {

@@ -34,8 +34,11 @@ export interface RewindConfig {
    * its first connection on.
    */
   knex?: KnexInstances | Promise<KnexInstances> | (() => MaybePromise<KnexInstances>);
-  /** `pg.Pool`s that share the test's transaction. */
-  pools?: Pool | readonly Pool[] | (() => MaybePromise<Pool | readonly Pool[]>);
+  /**
+   * `pg.Pool`s that share the test's transaction. `'all'`: every `pg.Pool`, `pg.Client` and Knex instance of the process that
+   * leads to a managed database, or to the one that DATABASE_URL (else PG* variables) names; `include` and `exclude` have a say.
+   */
+  pools?: 'all' | Pool | readonly Pool[] | (() => MaybePromise<Pool | readonly Pool[]>);
   /** Manage only instances for which this says yes. `info` never holds a password. */
   include?: (info: InstanceInfo) => boolean;
   /** Leave alone the instances for which this says yes. */

@@ -18,7 +18,7 @@ export async function resolveInstances(config: RewindConfig): Promise<Readonly<R
 }
 
 export async function resolvePools(config: RewindConfig): Promise<readonly Pool[]> {
-  if (config.pools === undefined) return [];
+  if (config.pools === undefined || config.pools === 'all') return [];
   const given = await evaluate(config.pools, isPool, 'pools', config);
   const expected = 'a `pg.Pool`, or an array of them';
   if (!Array.isArray(given)) {

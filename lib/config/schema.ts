@@ -89,7 +89,12 @@ const milliseconds = v.custom<number>(
 
 export const configSchema = v.strictObject({
   knex: v.optional(object('a Knex instance, a record of them, or a function or promise that gives one')),
-  pools: v.optional(object('a `pg.Pool`, an array of them, or a function that gives one')),
+  pools: v.optional(
+    v.custom<object | 'all'>(
+      (value) => value === 'all' || isObject(value),
+      "a `pg.Pool`, an array of them, a function that gives one, or 'all'",
+    ),
+  ),
   include: v.optional(predicate),
   exclude: v.optional(predicate),
   migrate: v.optional(callable),

@@ -2,6 +2,7 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
+import { openingOwn } from '../own-sockets';
 import { type Identity, run, serverEnvironment } from './identity';
 import { listRunDirectories } from './places';
 
@@ -52,7 +53,7 @@ async function isStale(directory: string): Promise<boolean> {
 /** Undefined where somebody listens. */
 function failureToConnect(file: string): Promise<string | undefined> {
   return new Promise((resolve) => {
-    const socket = net.connect(file);
+    const socket = openingOwn(() => net.connect(file));
     socket.unref();
     socket.on('connect', () => {
       socket.destroy();

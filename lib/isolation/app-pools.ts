@@ -75,7 +75,11 @@ export class AppPools {
 
   redirect(database: string | undefined): void {
     this.#elsewhere = database;
-    for (const pool of this.#pools) pool.redirect(database ?? this.first.database);
+    for (const pool of this.#pools) {
+      pool.redirect(database ?? this.first.database);
+      // made from a clone's URL: nobody may be connected there while that is cloned, or dropped
+      if (pool.database !== this.first.database && pool.database !== database) void pool.closeIdle();
+    }
   }
 
   async closeIdle(): Promise<void> {

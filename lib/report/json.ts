@@ -1,4 +1,4 @@
-import type { ModeOrigin, RunFacts, TestFacts } from '../facts';
+import type { ModeOrigin, RunFacts, TestFacts, UnmanagedConnections } from '../facts';
 import type { Mode, Phase } from '../modes';
 import { type CleaningHook, cleaningHooksOf } from './cleaning';
 import { type ReportedTest, summaryOf } from './summary';
@@ -46,6 +46,8 @@ export interface JsonRun {
   readonly isolationShare: number;
   /** Sentences for people: what was recovered, what could not be had, what was ignored. */
   readonly notes: readonly string[];
+  /** Connections to a managed server that were not isolated, by who has opened them. */
+  readonly unmanagedConnections: readonly UnmanagedConnections[];
   /** Tests that did not run because of them are in no list: Mocha does not tell of them. */
   readonly failedHooks: readonly JsonHook[];
   /** Hooks of yours that emptied tables around tests whose writes are undone anyway, the costliest first. */
@@ -104,6 +106,8 @@ export interface JsonTest {
   /** Rows the restore took away and put back; null where there was none. */
   readonly rowsRemoved: number | null;
   readonly rowsAdded: number | null;
+  /** It has used connections that are not managed, and none that are. */
+  readonly notIsolated?: true;
   /** In an audit: where the mode comes from. */
   readonly modeFrom?: ModeOrigin;
 }
@@ -122,6 +126,7 @@ export function reportOf(seen: readonly SeenTest[], run: SeenRun, relative: (fil
       setupMs: rounded(facts.setupMs),
       isolationShare: Number(summaryOf(ranOf(seen), durationMs, facts).share.toFixed(4)),
       notes: facts.notes,
+      unmanagedConnections: facts.unmanaged ?? [],
       failedHooks: run.failedHooks,
       cleaningHooks: cleaningHooksOf(ranOf(seen), facts).map((hook) => ({ ...hook, ms: rounded(hook.ms) })),
     },
@@ -172,6 +177,7 @@ function testOf(seen: SeenTest, run: SeenRun, relative: (file: string) => string
     tablesRestored: facts?.restore?.tables ?? [],
     rowsRemoved: facts?.restore?.rowsRemoved ?? null,
     rowsAdded: facts?.restore?.rowsAdded ?? null,
+    ...(facts?.notIsolated && { notIsolated: true }),
     ...(facts?.modeFrom && { modeFrom: facts.modeFrom }),
   };
 }

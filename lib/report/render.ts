@@ -2,6 +2,7 @@ import pc from 'picocolors';
 import type { Mode } from '../modes';
 import { type CleaningHook, cleaningMs, needless } from './cleaning';
 import type { Summary } from './summary';
+import { unmanagedNote } from './unmanaged';
 
 /** What became of the tests of a mode. In the order they ran. */
 const DEED: Readonly<Record<Mode, string>> = {
@@ -21,9 +22,8 @@ export function renderSummary(summary: Summary, colours: Pick<typeof pc, 'dim' |
     .map(({ count, mode, deed }) => `${count} ${deed}${mode === 'truncate' ? restoreTime(summary) : ''}`);
   if (summary.unknown > 0) parts.push(`${summary.unknown} not isolated`);
   const isolation = parts.length === 0 ? 'no test ran' : `isolation ${percent(summary.share)} of the run`;
-  const notes = [...summary.notes, ...cleaningNote(summary.cleaning)].map((note) =>
-    colours.yellow(`  rewind: ${note}`),
-  );
+  const told = [...summary.notes, ...unmanagedNote(summary.unmanaged), ...cleaningNote(summary.cleaning)];
+  const notes = told.map((note) => colours.yellow(`  rewind: ${note}`));
   return [colours.dim(`  rewind: ${[...parts, isolation].join(' · ')}`), ...notes, '', ''].join('\n');
 }
 

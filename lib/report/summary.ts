@@ -1,4 +1,4 @@
-import type { RunFacts, TestFacts } from '../facts';
+import type { RunFacts, TestFacts, UnmanagedConnections } from '../facts';
 import { MODES, type Mode } from '../modes';
 import { type CleaningHook, cleaningHooksOf } from './cleaning';
 
@@ -13,7 +13,7 @@ export interface ReportedTest {
 
 export interface Summary {
   readonly counts: Readonly<Record<Mode, number>>;
-  /** Tests that ran without our being told how they were isolated. */
+  /** Tests that ran without our being told how they were isolated, or on nothing but connections that are not managed. */
   readonly unknown: number;
   /** Those that found something to bring back, and their time. */
   readonly restores: number;
@@ -23,6 +23,7 @@ export interface Summary {
   /** That time's part of the run, 0 to 1. With `--parallel`: of the time all workers have worked. */
   readonly share: number;
   readonly notes: readonly string[];
+  readonly unmanaged: readonly UnmanagedConnections[];
   /** The user's hooks that emptied tables. */
   readonly cleaning: readonly CleaningHook[];
 }
@@ -36,7 +37,8 @@ export function summaryOf(tests: readonly ReportedTest[], totalMs: number, run: 
       unknown++;
       continue;
     }
-    counts[facts.mode]++;
+    if (facts.notIsolated) unknown++;
+    else counts[facts.mode]++;
     isolationMs += facts.isolationMs;
     if (facts.restore && facts.restore.tables.length + facts.restore.sequences > 0) {
       restores++;
@@ -53,6 +55,7 @@ export function summaryOf(tests: readonly ReportedTest[], totalMs: number, run: 
     isolationMs,
     share,
     notes: run.notes,
+    unmanaged: run.unmanaged ?? [],
     cleaning: cleaningHooksOf(tests, run),
   };
 }

@@ -49,6 +49,12 @@ export interface ConnectionPool extends RealSource {
   gone(connection: AppConnection): void;
   /** What a new connection is sent may name custom parameters. */
   heard(sent: ReturnType<typeof statementOf>): void;
+  /** Its connections are held by who has made them: each statement outside of a transaction belongs to whatever runs. */
+  readonly isBare: boolean;
+  /** Whether something that a new connection is sent still belongs to its settings. */
+  setsUp(requests: readonly Request[]): boolean;
+  /** Those that are made alike and have been sent the same settings. */
+  setUpBy(texts: readonly string[]): ConnectionPool;
   /** Where the statements of its connections go. */
   admit(origin: Scope | undefined): Admission | Promise<Admission>;
   /** What to say to code that comes from a test that has ended, which is told; undefined where that is not sure. */
@@ -100,7 +106,7 @@ export class AppConnection implements AppEnd {
   constructor(
     private readonly driver: ClientClass,
     private readonly settings: unknown,
-    private readonly pool: ConnectionPool,
+    private pool: ConnectionPool,
     entrance?: Entrance,
     /** One that the app has made itself, and that is not connected yet. */
     given?: PgClient,
@@ -180,7 +186,8 @@ export class AppConnection implements AppEnd {
 
   private into(sandbox: RollbackSandbox): Route | Promise<Route> {
     const session = this.sessionIn(sandbox);
-    session.level ??= sandbox.current;
+    if (this.pool.isBare) session.level = sandbox.current;
+    else session.level ??= sandbox.current;
     const welcoming = this.enter(session);
     if (!welcoming) return session;
     return welcoming.then(
@@ -396,11 +403,22 @@ export class AppConnection implements AppEnd {
   /** Of a query that has waited inside the client it is its own; what goes on with a cursor is sent where it is asked for. */
   private takeContext(requests: readonly Request[]): ScopeContext {
     this.sent++;
+    if (this.isNew && !this.pool.setsUp(requests)) this.beginUse();
     const begins = requests.some(({ kind }) => kind === 'query' || kind === 'bind');
     const context = (begins && this.calling === 0 && this.contexts.shift()) || this.context();
     if (context === AT_START && this.atStart.length < MOST_AT_START) this.atStart.push(requests);
     this.last = { requests, context };
     return context;
+  }
+
+  /** Of a client without a pool: what it was sent so far has set it up. */
+  private beginUse(): void {
+    this.isNew = false;
+    const texts = this.atStart.flat().flatMap((request) => ('text' in request ? request.text : []));
+    if (texts.length === 0) return;
+    this.pool.gone(this);
+    this.pool = this.pool.setUpBy(texts);
+    this.pool.made(this);
   }
 
   // --- errors of ours

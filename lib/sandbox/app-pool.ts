@@ -8,7 +8,7 @@ import { claimFlow } from './flow';
 import { describeExhaustion, noteHolder, sitesOf } from './holders';
 import type { Admission, Gate, Judge, Knex, ManagedPool, Unfinished } from './index';
 import { lateOrigin, lateQuery } from './origin';
-import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf } from './own';
+import { addressOf, connectOwn, endPooled, keyOf, placeOf, redirected, urlOf } from './own';
 import type { ClientClass, PgClient } from './pg-types';
 import type { Lender } from './pinned';
 import type { RollbackSandbox } from './sandbox';
@@ -27,6 +27,8 @@ export interface PoolSeam {
   readonly taken: readonly PgClient[];
   /** What tells pools apart that make their connections differently. */
   readonly likeness: string;
+  /** There is no pool: who has made a client has it until its end. Those that were sent such settings are alike. */
+  readonly bare?: (texts: readonly string[]) => AppPool;
   acquire(): Promise<PgClient>;
   release(client: PgClient): void;
   /** Takes it out of the pool, though somebody has it, so that there is room for another one. */
@@ -104,6 +106,14 @@ export class AppPool implements ManagedPool, ConnectionPool {
     return keyOf(addressOf(this.driver, settings)) === this.key;
   }
 
+  placeOf(settings?: unknown): string {
+    return placeOf(settings === undefined ? this.address : addressOf(this.driver, settings));
+  }
+
+  get clients(): PgClient[] {
+    return Array.from(this.connections, ({ client }) => client);
+  }
+
   made(connection: AppConnection): void {
     this.connections.add(connection);
     if (this.letGo) connection.keep(false);
@@ -116,6 +126,19 @@ export class AppPool implements ManagedPool, ConnectionPool {
   /** What a new connection is sent may name custom parameters. */
   heard(sent: Parameters<ConnectionPool['heard']>[0]): void {
     for (const given of sent ? [sent.text, ...(sent.values ?? [])] : []) customsIn(given, this.customs);
+  }
+
+  get isBare(): boolean {
+    return this.seam.bare !== undefined;
+  }
+
+  setUpBy(texts: readonly string[]): AppPool {
+    return this.seam.bare?.(texts) ?? this;
+  }
+
+  /** A pool sets up what it makes; of a client without a pool the first statements may, if they set something. */
+  setsUp(requests: Parameters<ConnectionPool['setsUp']>[0]): boolean {
+    return !this.isBare || requests.every((request) => !('text' in request) || /^\s*set\s/i.test(request.text));
   }
 
   /** Somebody asks for a connection: what is due before that, and then `take`, the pool's own way. */
@@ -263,6 +286,7 @@ export class AppPool implements ManagedPool, ConnectionPool {
   }
 
   async renew(): Promise<void> {
+    if (this.isBare) return; // what it has set, or listens to, is meant to last
     const taken = new Set(this.seam.taken);
     const free = [...this.connections].filter(({ client }) => !taken.has(client));
     await Promise.all(free.map((connection) => connection.renew()));

@@ -1,4 +1,5 @@
-// Copies of Knex and of pg in this process, wherever they come from. Both define their class in a file called client.js.
+// Copies of Knex and of pg in this process, wherever they come from. Both define their Client in a file called client.js; pg's
+// Pool is the package pg-pool.
 // What is relied on: `require` goes by `Module._load`, also for what an ES module imports (Node.js 20 to 24); canary:
 // test/isolation/capture.test.ts. What a bundler has put into one file is not seen.
 import Module from 'node:module';
@@ -6,13 +7,13 @@ import Module from 'node:module';
 type Found = (exported: object) => void;
 type Load = (request: string, ...rest: unknown[]) => unknown;
 
-const FILE = /(?:^|[\\/])client(?:\.js)?$/;
+const FILE = /(?:^|[\\/])(?:client|pg-pool|pg-pool[\\/]index)(?:\.js)?$/;
 const loader = Module as unknown as { _load: Load };
 const listeners = new Set<Found>();
 let original: Load | undefined;
 
 /** Tells of each such module, loaded or yet to be, once. Returns the way back. */
-export function eachClientModule(found: Found): () => void {
+export function eachDriverModule(found: Found): () => void {
   const told = new WeakSet<object>();
   const listener = (exported: unknown): void => {
     if (typeof exported !== 'function' || told.has(exported)) return;

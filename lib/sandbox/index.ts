@@ -18,6 +18,8 @@ export interface ManagedPool {
   readonly knexClient: Knex.Client | undefined;
   /** Where its settings lead, the environment included; for `include` and `exclude`. */
   readonly address: { readonly host: string; readonly port: number; readonly database: string; readonly user: string };
+  /** One word for the database that its settings name, or other settings would. */
+  placeOf(settings?: unknown): string;
   /** Whom its connections belong to. */
   readonly user: string;
   /** The database its settings name. */
@@ -146,6 +148,11 @@ export async function prepareSandbox(sandbox: Sandbox, pool: ManagedPool): Promi
   await (sandbox as RollbackSandbox).welcome(source);
 }
 
+/** How many statements have been sent through sandboxes so far. */
+export function sentThrough(): number {
+  return RollbackSandbox.sent;
+}
+
 /** In words: statements of the app's that wait their turn. */
 export function waitsOf(sandbox: Sandbox): readonly string[] {
   return waitsIn(sandbox as RollbackSandbox);
@@ -162,6 +169,7 @@ export { countQueries, expectQueries, tapQueries, type CountedQuery } from './co
 export { manageKnex, meetKnex, watchKnex } from './knex';
 export { detached, isRequested, shorten, watchOrigins } from './origin';
 export { giveUpConnections, ownPids } from './own';
-export { managePgPool } from './pgpool';
+export { forgetUnmanaged, sentPast, unmanagedConnections, watchOutgoing } from './outgoing';
+export { managePgPool, watchPg } from './pgpool';
 export type { SandboxOptions } from './options';
 export type { Knex, Pool };

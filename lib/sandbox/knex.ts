@@ -4,7 +4,7 @@
 // version in `client.version`; a transaction begins in `client.transaction()`.
 import { requirePeer, resolvePeer } from '../peers';
 import { nameOf } from '../scope';
-import { eachClientModule } from './copies';
+import { eachDriverModule } from './copies';
 import { likenessOf } from './customs';
 import { revive } from './destroyed';
 import { inFlow } from './flow';
@@ -28,7 +28,7 @@ const saidIgnored = new WeakMap<KnexWatch, Set<string>>();
 export function watchKnex(watch: KnexWatch): () => void {
   const undo: (() => void)[] = [];
   undo.push(
-    eachClientModule((exported) => {
+    eachDriverModule((exported) => {
       const { prototype } = exported as { prototype: KnexClient | undefined };
       if (prototype && Object.hasOwn(prototype, 'initializePool')) undo.push(announce(prototype, watch));
     }),

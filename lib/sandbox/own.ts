@@ -96,6 +96,12 @@ function last<T>(result: T | T[]): T {
   return Array.isArray(result) ? (result.at(-1) as T) : result;
 }
 
+/** Where an address leads, however it spells this machine. */
+export function placeOf({ host, port, database }: ReturnType<typeof addressOf>): string {
+  const isHere = host.startsWith('/') || /^(?:localhost|127\..*|::1)$/.test(host);
+  return [isHere ? 'localhost' : host, port, database].join('|');
+}
+
 /** Pools with the same key are one database: they can share a transaction. */
 export function keyOf(address: ReturnType<typeof addressOf>): string {
   return [address.host, address.port, address.database].join('|');

@@ -4,7 +4,8 @@
 // properties of PrivateClient. Canary: test/sandbox/versions.test.ts.
 import { AsyncLocalStorage } from 'node:async_hooks';
 import { opensOwn } from '../own-sockets';
-import { eachClientModule } from './copies';
+import { appConnectionOf } from './app-client';
+import { eachDriverModule } from './copies';
 import type { ClientClass, PgClient, PrivateClient } from './pg-types';
 
 /** Gets each client just before it connects, and may lead it elsewhere. */
@@ -27,6 +28,15 @@ export async function clientsMadeIn<Result>(make: () => Promise<Result>, take: T
   }
 }
 
+const everywhere: TakeClient[] = [];
+
+/** From now on what connects is given to `take`, unless it is made for somebody. Returns the way back. */
+export function watchAllClients(take: TakeClient): () => void {
+  watchClients();
+  everywhere.push(take);
+  return () => void everywhere.splice(everywhere.indexOf(take), 1);
+}
+
 const hooked = new WeakSet<object>();
 let watching = false;
 
@@ -34,17 +44,21 @@ let watching = false;
 function watchClients(): void {
   if (watching) return;
   watching = true;
-  eachClientModule((exported) => {
+  eachDriverModule((exported) => {
     const { prototype } = exported as { prototype: PrivateClient };
     if (!isClient(prototype) || hooked.has(prototype)) return;
     hooked.add(prototype);
     const connect = Reflect.get(prototype, 'connect') as (...given: unknown[]) => unknown;
     prototype.connect = function (this: PgClient, ...given: unknown[]): never {
-      const current = opensOwn() ? undefined : making.getStore();
-      if (current && !current.over) current.take(this);
+      if (!opensOwn() && !appConnectionOf(this)) takerOf()?.(this);
       return Reflect.apply(connect, this, given) as never;
     };
   });
+}
+
+function takerOf(): TakeClient | undefined {
+  const current = making.getStore();
+  return current && !current.over ? current.take : everywhere.at(-1);
 }
 
 function isClient(prototype: object | undefined): prototype is PrivateClient {

@@ -2,10 +2,14 @@
 // without a callback (`query` goes through it), `end`, `options`, the property `Client`, the event `release`, `_clients`
 // and `_idle`.
 import { AsyncResource } from 'node:async_hooks';
+import { requirePeer, resolvePeer } from '../peers';
 import { AppPool, type AppPoolOptions, type PoolSeam } from './app-pool';
+import { BareClients } from './bare-clients';
+import { eachDriverModule } from './copies';
 import { likenessOf } from './customs';
 import { siteOfCall } from './flow';
-import type { Gate, ManagedPool, Pool } from './index';
+import type { Gate, KnexWatch, ManagedPool, Pool } from './index';
+import { watchAllClients } from './pg-clients';
 import type { PgClient } from './pg-types';
 import type { OnConnect, PgPool, PooledClient } from './pgpool-types';
 
@@ -26,10 +30,36 @@ export function adoptPgPool(
   options: AppPoolOptions,
 ): void {
   if (adopted.has(pool)) return;
-  adopted.add(pool);
   const managed = new AppPool(new PgPoolSeam(pool), pool.Client, () => pool.options, pool.options, options);
   managed.gate = onPool(managed);
-  if (managed.gate) intercept(pool, managed);
+  if (!managed.gate) return;
+  adopted.add(pool);
+  intercept(pool, managed);
+}
+
+/**
+ * From now on each `pg.Pool`, and each `pg.Client` that is on no pool that is managed, is announced before it connects,
+ * whichever copy of pg it is of. One that is not wanted is announced again: what is managed may have changed.
+ */
+export function watchPg(watch: Pick<KnexWatch, 'onPool' | 'onLate'>): void {
+  const options = { onLate: watch.onLate?.bind(watch) };
+  const onPool = (pool: ManagedPool): Gate | undefined => watch.onPool(pool);
+  const hooked = new WeakSet<object>();
+  eachDriverModule((exported) => {
+    const { prototype } = exported as { prototype: PgPool | undefined };
+    if (!prototype || hooked.has(prototype) || !Object.hasOwn(prototype, 'newClient')) return;
+    hooked.add(prototype);
+    const connect = Reflect.get(prototype, 'connect') as (...given: unknown[]) => unknown;
+    prototype.connect = function (this: PgPool, ...given: unknown[]): never {
+      const isNew = !adopted.has(this);
+      if (isNew) adoptPgPool(this, onPool, options);
+      const own = isNew && adopted.has(this) ? Reflect.get(this, 'connect') : connect;
+      return Reflect.apply(own, this, given) as never;
+    };
+  });
+  const bare = new BareClients(onPool, options);
+  watchAllClients((client) => bare.take(client));
+  if (resolvePeer('pg') !== undefined) requirePeer('pg'); // a loader for ES modules may let nobody see it later
 }
 
 class PgPoolSeam implements PoolSeam {

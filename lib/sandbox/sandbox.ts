@@ -27,6 +27,8 @@ import { readScript } from './statement';
 import { refuseCut, refuseDeadlocked, refuseInterleaved, refuseStray } from './turned-away';
 
 export class RollbackSandbox implements Sandbox, SessionHost {
+  /** Statements of all sandboxes of this process. */
+  static sent = 0;
   queries = 0;
   escapes = 0;
   readonly stack = new SavepointStack();
@@ -122,6 +124,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
 
   accept(session: Session, job: Job): void {
     this.queries++;
+    RollbackSandbox.sent++;
     const origin = lateOrigin(job.origin);
     if (origin) return refuseStray(job, lateQuery(origin, job.text), origin, this.options.onStray);
     if (session.cut !== undefined) return refuseCut(session, job, session.cut, this.options.onStray);

@@ -39,6 +39,7 @@ export function jsonReport(tests: readonly JsonTest[], over: Partial<JsonReport[
       setupMs: 56,
       isolationShare,
       notes: [],
+      unmanagedConnections: [],
       failedHooks: [],
       cleaningHooks: [],
       ...over,

@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { TestFacts } from '../../lib/facts';
+import type { TestFacts, UnmanagedConnections } from '../../lib/facts';
 import { type Mode, phaseOf } from '../../lib/modes';
 import { type ReportedTest, renderSummary, summaryOf } from '../../lib/report';
 
@@ -48,6 +48,26 @@ describe('the summary of a run', () => {
       summary(tests, 1000)[0],
       '  rewind: 1 rolled back · 2 without database · 2 committed, undone (3.5 ms each) · 1 committed, kept · 1 left alone · isolation 0.8 % of the run',
     );
+  });
+
+  it('does not count a test as rolled back that has used nothing but connections that are not managed, and names those', () => {
+    const tests = [ran('rollback'), ran('rollback', { notIsolated: true }), ran('nodb', { notIsolated: true })];
+    const unmanaged = [
+      { count: 2, driver: 'postgres', address: 'localhost:5432', place: 'src/queue.js:3' },
+      { count: 1, address: 'db:5432' },
+    ];
+    const told = (found: readonly UnmanagedConnections[]): string[] =>
+      renderSummary(summaryOf(tests, 1000, { setupMs: 0, notes: [], unmanaged: found }), plain).split('\n');
+    assert.deepEqual(told(unmanaged).slice(0, 2), [
+      '  rewind: 1 rolled back · 2 not isolated · isolation < 0.1 % of the run',
+      '  rewind: 3 connections were not managed: 2 by postgres (src/queue.js:3) to localhost:5432, 1 by an unknown driver to db:5432',
+    ]);
+    const many = ['a', 'b', 'c', 'd'].map((driver) => ({ count: 1, driver, address: 'db:5432' }));
+    assert.match(
+      told(many)[1] ?? '',
+      /: 1 by a to db:5432, 1 by b .*, 1 by c .*, and others: the JSON report has them all$/,
+    );
+    assert.match(told([{ count: 1, address: 'db:1' }])[1] ?? '', /1 connection was not managed: 1 by an unknown/);
   });
 
   it('does not say "each" of one restore, and nothing of none', () => {

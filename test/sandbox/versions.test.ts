@@ -87,6 +87,10 @@ describe('what the sandbox relies on', () => {
       assert.ok('ssl' in connection, 'connection.ssl');
       for (const method of ['connect', 'query', 'end', 'getStartupConf'])
         assert.ok(Object.hasOwn(Client.prototype as object, method), `Client#${method}: it is a client of pg's own`);
+      const { Pool } = load(name) as { Pool: { prototype: object } };
+      const pool = Object.getPrototypeOf(Pool.prototype) as object;
+      for (const method of ['connect', 'newClient', 'query', 'end'])
+        assert.ok(Object.hasOwn(pool, method), `Pool#${method}: it is the class of the package pg-pool`);
       const parse = (value: string): string => value;
       const like = { password: 'p', application_name: 'a', statement_timeout: 7, keepAlive: true };
       const types = { getTypeParser: () => parse };

@@ -1,4 +1,5 @@
 import type { JsonReport } from '../json';
+import { unmanagedNote } from '../unmanaged';
 import { type Digest, quantile } from './digest';
 import { type Content, type Markup, markup } from './markup';
 import { createFormat } from './page/format';
@@ -49,7 +50,7 @@ function card(title: string, figure: string, explanation: string): Markup {
 export function notes({ run }: JsonReport, { problems }: Digest): Markup[] {
   const { failedHooks } = run;
   return [
-    list('', 'Notes', run.notes),
+    list('', 'Notes', [...run.notes, ...unmanagedNote(run.unmanagedConnections)]),
     list(
       'bad',
       'Failed hooks',
