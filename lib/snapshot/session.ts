@@ -9,9 +9,10 @@ export interface Session extends OwnConnection {
   readonly serverVersion: number;
 }
 
-// The app's search_path is left alone: check constraints, defaults and generated columns may call functions that rely on
-// it. Everything of ours is written with its schema.
+// The app's search_path is kept: check constraints, defaults and generated columns may call functions that rely on it. What
+// is ours is written with its schema, and what is PostgreSQL's is found first. So is the time zone, for the same reason.
 const SETTINGS = `
+  select pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog', nullif(pg_catalog.current_setting('search_path'), '')), false);
   set row_security = off;                    -- what policies would hide from us becomes an error
   set statement_timeout = 0;
   set idle_in_transaction_session_timeout = 0;
@@ -29,6 +30,8 @@ const SETTINGS = `
   set extra_float_digits = 1;
   set bytea_output = 'hex';
   set xmloption = 'content';
+  set array_nulls = on;
+  set quote_all_identifiers = off;
   set rewind.working = 'on';                 -- our own triggers look away
 `;
 

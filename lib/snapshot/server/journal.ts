@@ -78,9 +78,10 @@ create function rewind.start_journal(root rewind.relation) returns void language
 declare
   m rewind.relation;
   journal_table text := 'rewind.journal_' || root.slot;
-  -- What is kept as text is read by our session, and written here by the app's. Each setting costs time.
+  -- What is kept as text is read by our session, and written here by the app's, in the same way by all of them. Each setting costs time.
   as_text text := case when root.stored ~ '::text' then
-    $b$ set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 1 set bytea_output = 'hex' set xmloption = 'content' $b$ else '' end;
+    $b$ set datestyle = 'ISO' set intervalstyle = 'postgres' set extra_float_digits = 1 set bytea_output = 'hex' set xmloption = 'content'
+      set timezone = 'UTC' set lc_monetary = 'C' set quote_all_identifiers = off $b$ else '' end;
   body text := $b$ returns trigger language plpgsql security definer set search_path = pg_catalog $b$ || as_text || $b$ as %L $b$;
   work text := $b$
     begin
