@@ -25,7 +25,7 @@ export type RewindErrorCode =
   | 'REWIND_STUCK' // the server has not answered, or something did not end
   | 'REWIND_SCHEMA_CHANGED' // a committing test changed the schema
   | 'REWIND_LEAK' // rows reached the database past a scope
-  | 'REWIND_MOCHA' // this Mocha can't be hooked into
+  | 'REWIND_MOCHA' // Mocha has not taken our hooks
   | 'REWIND_QUERY_COUNT'; // expectQueries() counted another number
 
 const README = 'https://www.npmjs.com/package/mocha-rewind#';

@@ -20,7 +20,7 @@ export { unique } from './unique';
  * when `DATABASE_URL` is what it is going to be; no config file is looked for.
  */
 export function rewind(config: RewindConfig | (() => RewindConfig | Promise<RewindConfig>) = {}): RootHookPlugin {
-  return pluginFor(async () => {
+  return pluginFor('rewind()', async () => {
     const given = typeof config === 'function' ? await config() : config;
     return { config: validateConfig(given, 'rewind()'), root: process.cwd() };
   });

@@ -32,7 +32,16 @@ import { assertEnvironment, isOn } from './environment';
 import { RewindError } from './errors';
 import { type KeepDatabase, createIsolation } from './isolation';
 import { phaseOf } from './modes';
-import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, isCommandLine, plugMocha } from './mocha';
+import {
+  type FinishedTest,
+  type MochaPlugin,
+  type RunHandler,
+  type RunPlan,
+  expectActivation,
+  isCommandLine,
+  isPlugged,
+  plugMocha,
+} from './mocha';
 import { printSqlOfFailures, printSummary } from './report';
 import {
   type Gate,
@@ -64,8 +73,13 @@ export interface RootHookPlugin {
   readonly mochaGlobalTeardown: () => Promise<void>;
 }
 
-/** The plugin, with a config that is loaded when `DATABASE_URL` is what it is going to be in this process. */
-export function pluginFor(load: () => Promise<LoadedConfig>): RootHookPlugin {
+/**
+ * The plugin, with a config that is loaded when `DATABASE_URL` is what it is going to be in this process.
+ *
+ * @param source - what has given it to the user.
+ */
+export function pluginFor(source: keyof typeof WAYS, load: () => Promise<LoadedConfig>): RootHookPlugin {
+  expectActivation(isPlugged, (place) => inactive(source, place));
   announceRun(process.env);
   pointWorkerAtOwnDatabase(process.env);
   return {
@@ -78,6 +92,26 @@ export function pluginFor(load: () => Promise<LoadedConfig>): RootHookPlugin {
     },
     mochaGlobalTeardown: dropDatabasesOfWorkers,
   };
+}
+
+/** How each of them gets to be asked for its hooks. */
+const WAYS = {
+  'mocha-rewind/register': {
+    required: '`"require": ["mocha-rewind/register"]` in .mocharc.json, or `mocha --require mocha-rewind/register`',
+    hooks: "await require('mocha-rewind/register').mochaHooks()",
+  },
+  'rewind()': {
+    required: '`mocha --require FILE`, of the file that has `module.exports = rewind(…)`',
+    hooks: 'await rewind(…).mochaHooks()',
+  },
+} as const;
+
+function inactive(source: keyof typeof WAYS, place: string | undefined): RewindError {
+  const { required, hooks } = WAYS[source];
+  return new RewindError('REWIND_MOCHA', {
+    problem: `${source} was loaded${place === undefined ? '' : ` by ${place}`}, but Mocha has not taken its hooks, so nothing that tests write would be undone.`,
+    remedy: `Write ${required}. A spec file, or one that \`file\` or \`--file\` names, is too late. A program that makes its own Mocha: \`new Mocha({ rootHooks: ${hooks} })\`.`,
+  }).withoutStack();
 }
 
 /**

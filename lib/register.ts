@@ -2,4 +2,4 @@
 import { loadConfig } from './config';
 import { pluginFor } from './plugin';
 
-export const { mochaHooks, mochaGlobalTeardown } = pluginFor(() => loadConfig());
+export const { mochaHooks, mochaGlobalTeardown } = pluginFor('mocha-rewind/register', () => loadConfig());

@@ -41,24 +41,36 @@ export function hintOnConnection(error: unknown): string | undefined {
   return undefined;
 }
 
+/** The likely cause first. */
 function remedyFor(cause: unknown, database: string | undefined): string {
   const { DATABASE_URL, NODE_ENV } = process.env;
+  const code = String((cause as { code?: unknown }).code);
   if (!database && DATABASE_URL) {
     return 'The settings name no database. A connection URL reads postgres://user:password@localhost:5432/shop_test.';
   }
-  if ((cause as { code?: unknown }).code === NO_SUCH_DATABASE) {
+  if (code === NO_SUCH_DATABASE) {
     return `Create it (createdb ${database}), or mend its name in the settings of the Knex instance.`;
   }
+  const environment =
+    NODE_ENV === 'test' ? [] : [`NODE_ENV is ${NODE_ENV ? `"${NODE_ENV}"` : 'not set'}, if they depend on it.`];
+  if (NOT_LET_IN.includes(code) || /password/.test(messageOf(cause))) {
+    return [
+      'The server is there, and does not let this user in: mend user and password in the settings of the Knex instance.',
+      ...environment,
+    ].join(' ');
+  }
   return [
-    'Is the server running, and are the settings of the Knex instance right for the test environment?',
     ...(DATABASE_URL
       ? []
       : [
           'DATABASE_URL is not set: set it, or let Mocha require mocha-rewind/embedded, which starts a server, before mocha-rewind/register.',
         ]),
-    ...(NODE_ENV === 'test' ? [] : [`NODE_ENV is ${NODE_ENV ? `"${NODE_ENV}"` : 'not set'}, if they depend on it.`]),
+    'Is the server running, and are the settings of the Knex instance right for the test environment?',
+    ...environment,
   ].join(' ');
 }
 
 /** PostgreSQL's invalid_catalog_name. */
 const NO_SUCH_DATABASE = '3D000';
+/** PostgreSQL's invalid_authorization_specification and invalid_password. */
+const NOT_LET_IN = ['28000', '28P01'];

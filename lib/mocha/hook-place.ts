@@ -46,7 +46,8 @@ function placeOfHook(hook: Hook): string | undefined {
   return definition?.place;
 }
 
-function placeIn(stack: string): string | undefined {
+/** The innermost place in a file of the user's. */
+export function placeIn(stack: string): string | undefined {
   for (const line of stack.split('\n').slice(1)) {
     const [, file, number] =
       /(?:\(|at )(?:async )?(?:file:\/\/)?(\/[^()]*?|[A-Za-z]:[^()]*?):(\d+):\d+\)?$/.exec(line) ?? [];

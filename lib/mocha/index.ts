@@ -6,6 +6,8 @@ import type { Scope } from '../scope';
 import { plug } from './plug';
 
 export { isCommandLine } from './exit-guard';
+export { expectActivation } from './inactive';
+export { isPlugged } from './plug';
 
 /** Which tests get which mode: the validated settings. */
 export interface Tagging {

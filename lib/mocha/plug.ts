@@ -65,6 +65,10 @@ export class Plug {
 const KEY = Symbol.for('mocha-rewind.plug');
 type Holder = typeof globalThis & { [KEY]?: { plug: Plug; readonly patched: WeakSet<MochaClass> } };
 
+export function isPlugged(): boolean {
+  return (globalThis as Holder)[KEY] !== undefined;
+}
+
 /** Hooks the plugin into every Mocha of this process. A second call replaces the first (a plugin that is watched). */
 export function plug(tagging: Tagging, beginRun: (plan: RunPlan) => RunHandler, options: PlugOptions): MochaPlugin {
   const current = new Plug(tagging, beginRun, options);

@@ -37,6 +37,7 @@ describe('rolled back', () => {
   each();
   it('tells of a server that is down', () => down.raw('select 1'));
   it('tells of a database that is not there', () => gone.raw('select 1')); works_();
+  it('tells of a role that is not there', () => stranger.raw('select 1'));
   it('uses a database', () => doomed.raw('create table t (id int)'));
   it('loses it', () => admin('drop database ' + process.env.DOOMED + ' with (force)')); works_();
   it('misses it', () => fails(doomed, '3D000')); works_();
@@ -64,7 +65,9 @@ describe('an instance that can’t connect', () => {
   });
 
   it('fails the tests that use it as it does in production, rolled back and committing, and no other', () => {
-    const told = ['rolled back tells of a server that is down', 'rolled back tells of a database that is not there'];
+    const told = ['a server that is down', 'a database that is not there', 'a role that is not there'].map(
+      (what) => `rolled back tells of ${what}`,
+    );
     assert.deepEqual(Object.keys(outcome.failed), told, outcome.output);
     assert.equal(outcome.passed.length, outcome.ran.length - told.length);
   });
@@ -79,6 +82,12 @@ describe('an instance that can’t connect', () => {
       failed['rolled back tells of a database that is not there'] ?? '',
       /^select 1 - database "gone_test" does not exist[^]*Create it \(createdb gone_test\)/,
     );
+  });
+
+  it('is told what is likely first: that the server is there, where it does not let the user in', () => {
+    const message = outcome.failed['rolled back tells of a role that is not there'] ?? '';
+    assert.match(message, /role "no_such_role" does not exist[^]*\n {2}The server is there[^]*mend user and password/);
+    assert.doesNotMatch(message, /Is the server running/);
   });
 
   it('of a database that was dropped under the run is told once, at its end', () => {

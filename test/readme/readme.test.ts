@@ -1,7 +1,8 @@
 // The README is tested code: what it shows is run, and what it promises by name exists.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { createDatabase } from '../support/database';
-import { project } from '../support/project';
+import { CHILD, project } from '../support/project';
 import { full } from '../support/tiers';
 import { filesOf } from './extract.js';
 import { brokenLinks, read } from './links';
@@ -50,6 +51,27 @@ describe('the README', () => {
       });
       assert.equal(code, 0, output);
       assert.match(output, /^ {2}rewind: 1 rolled back/m);
+    } finally {
+      p.remove();
+      await database.drop();
+    }
+  });
+
+  it('shows a program that works', async () => {
+    const database = await createDatabase();
+    const files = { ...filesOf(README, 'five-minutes'), ...filesOf(README, 'programmatic') };
+    delete files['rewind.config.js'];
+    const p = project({
+      files: { ...files, 'test/a.test.js': `it('asks', () => require('../src/db').raw('select 1'));` },
+    });
+    try {
+      const { status, stderr } = spawnSync(process.execPath, ['run.js'], {
+        cwd: p.dir,
+        env: { ...process.env, ...CHILD, DATABASE_URL: database.url },
+        encoding: 'utf8',
+      });
+      assert.equal(status, 0, stderr);
+      assert.match(stderr, /^ {2}rewind: 1 rolled back/m);
     } finally {
       p.remove();
       await database.drop();
