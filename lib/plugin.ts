@@ -18,6 +18,7 @@ import {
   assertTestDatabase,
   createWorkerDatabase,
   describeDatabase,
+  identifyDatabase,
   dropDatabasesOfWorkers,
   keepDatabase,
   keepServer,
@@ -33,7 +34,15 @@ import { type KeepDatabase, createIsolation } from './isolation';
 import { phaseOf } from './modes';
 import { type FinishedTest, type MochaPlugin, type RunHandler, type RunPlan, isCommandLine, plugMocha } from './mocha';
 import { printSqlOfFailures, printSummary } from './report';
-import { type KnexWatch, type ManagedPool, manageKnex, managePgPool, tapQueries, watchKnex } from './sandbox';
+import {
+  type KnexWatch,
+  type ManagedPool,
+  manageKnex,
+  managePgPool,
+  tapQueries,
+  watchKnex,
+  watchOrigins,
+} from './sandbox';
 import { publishRunFacts } from './run-facts';
 import { type Scope } from './scope';
 import { realTimers, timestamp } from './timers';
@@ -86,13 +95,15 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     fingerprint: () => settings.fingerprint,
     leaks: isOn(REWIND_LEAKS) ? 'always' : (config.leaks ?? 'with a snapshot'),
+    drainMs: config.drain ?? 2000,
+    unawaited: config.unawaited ?? 'note',
     limitMs: config.hookTimeout ?? 30_000,
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
-    inspect: async (connection) => {
-      const info = await describeDatabase(connection.query);
+    identify: identifyDatabase,
+    inspect: async (query) => {
+      const info = await describeDatabase(query);
       assertNotShared(info, process.env);
       await assertTestDatabase(info, config.allowDatabase);
-      return `${info.address}:${info.port}/${info.name}`;
     },
   });
   const named = config.knex && new Set<unknown>();
@@ -101,6 +112,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     onIgnored: note,
     onLate: isolation.stray,
   };
+  watchOrigins();
   if (!named) watchKnex(watch);
   const settle = async (current: LoadedConfig): Promise<Settings> => {
     const instances = await resolveInstances(current.config);
@@ -164,6 +176,7 @@ class RewindRun implements RunHandler {
   readonly prepared;
   readonly closing;
   readonly hookBegan;
+  readonly drain;
   readonly hintOn;
 
   constructor(
@@ -190,6 +203,7 @@ class RewindRun implements RunHandler {
     this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
     this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
     this.hookBegan = isolation.hookBegan;
+    this.drain = (scope: Scope): Promise<void> => isolation.drain(scope);
     this.hintOn = steps.hintOn;
     publishRunFacts(() => this.runFacts());
     if (showsSql())

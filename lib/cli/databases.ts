@@ -1,7 +1,7 @@
 import type { Knex } from 'knex';
 import type { Client, Pool } from 'pg';
 import { type LoadedConfig, loadConfig, resolveInstances, resolvePools } from '../config';
-import { type DatabaseInfo, assertTestDatabase, describeDatabase, namedServer } from '../database';
+import { type DatabaseInfo, assertTestDatabase, describeDatabase, identifyDatabase, namedServer } from '../database';
 import { RewindError, messageOf } from '../errors';
 import { requirePeer } from '../peers';
 import { asOwn, assertOwnSession } from '../pooler';
@@ -30,7 +30,8 @@ export async function targetDatabases(requireFiles: readonly string[]): Promise<
       const info = await describeDatabase(connection.query);
       await assertOwnSession(connection, () => opened(connect), `database "${info.name}"`);
       await assertTestDatabase(info, loaded.config.allowDatabase);
-      const key = await identityOf(connection);
+      const { oid, start } = await identifyDatabase(connection.query); // two names of its server may lead to one database
+      const key = `${oid} ${start}`;
       if (!found.has(key)) found.set(key, { label: `database "${info.name}"`, info, connect: () => opened(connect) });
     } finally {
       await connection.end();
@@ -103,13 +104,4 @@ async function opened(connect: Connect): Promise<OwnConnection> {
       cause,
     });
   }
-}
-
-/** Two instances may lead to one database by different names for its server. */
-async function identityOf(connection: OwnConnection): Promise<string> {
-  const { rows } = await connection.query<{ identity: string }>(
-    `select pg_catalog.concat_ws(' ', oid, pg_catalog.pg_postmaster_start_time()) as identity
-       from pg_catalog.pg_database where datname = pg_catalog.current_database()`,
-  );
-  return rows[0]?.identity ?? '';
 }

@@ -1,5 +1,5 @@
 import type { Query } from '../sql';
-import type { DatabaseInfo } from './index';
+import type { DatabaseIdentity, DatabaseInfo } from './index';
 import { CLUSTER_NAME } from './settings';
 
 // Everything as text: the app may have replaced pg's parsers for numbers (pg-types setTypeParser is process-wide).
@@ -23,7 +23,23 @@ const DESCRIBE = `
 type Row = Record<'name' | 'user' | 'superuser' | 'version' | 'size' | 'tables' | 'cluster', string> &
   Record<'address' | 'port', string | null>;
 
-/** Asks the live connection which database it is on. One round trip, reads only. */
+const IDENTIFY = `
+  select oid::text as oid,
+         datname::text as name,
+         pg_catalog.to_char(
+           pg_catalog.timezone('UTC', pg_catalog.pg_postmaster_start_time()), 'YYYY-MM-DD HH24:MI:SS.US') as start,
+         pg_catalog.concat_ws(':', pg_catalog.host(pg_catalog.inet_server_addr()), pg_catalog.inet_server_port()) as place
+    from pg_catalog.pg_database
+   where datname = pg_catalog.current_database()`;
+
+/** Asks the live connection which database it is on, whatever address has led there. One round trip, reads only. */
+export async function identifyDatabase(query: Query): Promise<DatabaseIdentity> {
+  const [row] = (await query<DatabaseIdentity>(IDENTIFY)).rows;
+  if (!row) throw new Error('PostgreSQL does not know its own database'); // pg_database has every one: can't happen
+  return row;
+}
+
+/** Asks the live connection what its database is like. One round trip, reads only. */
 export async function describeDatabase(query: Query): Promise<DatabaseInfo> {
   const [row] = (await query<Row>(DESCRIBE)).rows;
   if (!row) throw new Error('PostgreSQL does not know the current role'); // pg_roles has every role: can't happen

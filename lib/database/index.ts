@@ -18,6 +18,16 @@ export interface DatabaseInfo {
   readonly embedded: boolean;
 }
 
+/** Which database a live connection is on. `oid` and `start` together are one database, for as long as its server runs. */
+export interface DatabaseIdentity {
+  readonly oid: string;
+  readonly name: string;
+  /** When its server was started, in UTC. */
+  readonly start: string;
+  /** Address and port that the server sees itself at; empty on a unix socket. */
+  readonly place: string;
+}
+
 /* eslint-disable @typescript-eslint/no-require-imports -- late: most runs start no server, and need no other database */
 const clones = (): typeof import('./clones') => require('./clones') as typeof import('./clones');
 const kept = (): typeof import('./kept') => require('./kept') as typeof import('./kept');
@@ -32,7 +42,7 @@ export const startServer: typeof import('./server').startServer = (...args) => s
 export const namedServer: typeof import('./named-server').namedServer = (...args) => named().namedServer(...args);
 
 export type { Clone, Clones, ClonesOptions, Stock } from './clones';
-export { describeDatabase } from './describe';
+export { describeDatabase, identifyDatabase } from './describe';
 export { type AllowDatabase, assertTestDatabase } from './safety';
 export type { EmbeddedServer, ServerOptions } from './server';
 export type { NamedServer } from './named-server';

@@ -1,21 +1,15 @@
 import { strongestUser, type ManagedPool } from '../sandbox';
-import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import { connectThrough } from './connect';
-import { type Quiet, untilQuiet } from './quiet';
+import type { Judge } from './judge';
 
 /** The app's pools on one database: there is at least one. */
 export class AppPools {
+  judge: Judge | undefined;
   readonly #pools = new Set<ManagedPool>();
   #elsewhere: string | undefined;
   /** The pool of the user that may act as the most others, of as many users as there were when it was looked for. */
   #strongest: { readonly users: number; readonly pool: ManagedPool | undefined } = { users: 1, pool: undefined };
-  /** Connections that were out when the current committing scope arrived. */
-  #inUseBefore = 0;
-  #takenBefore: ReadonlySet<object> = new Set();
-  /** Others were refused, or failed on their way: what is out has been taken before them, or by us. */
-  readonly #noted = new WeakSet<Scope>();
-
   /** It leads where the others do, whatever its own settings say: it may have been made from a clone's URL. */
   add(pool: ManagedPool): void {
     this.#pools.add(pool);
@@ -41,16 +35,28 @@ export class AppPools {
   async connect(database?: string): Promise<OwnConnection> {
     const users = [...new Set([...this.#pools].map(({ user }) => user))];
     if (users.length === 1 || this.#strongest.users === users.length) {
-      return connectThrough(this.#strongest.pool ?? this.first, database);
+      return this.#open(this.#strongest.pool ?? this.first, database);
     }
-    const connection = await connectThrough(this.first, database);
+    const connection = await this.#open(this.first, database);
     const user = await strongestUser(connection, users);
     const pool = [...this.#pools].find((one) => one.user === user) ?? this.first;
     // somebody's pool may be one that nobody ever uses, and that can't connect
-    const other = pool === this.first ? undefined : await connectThrough(pool, database).catch(() => undefined);
+    const other = pool === this.first ? undefined : await this.#open(pool, database).catch(() => undefined);
     this.#strongest = { users: users.length, pool: other && pool };
     if (other) await connection.end();
     return other ?? connection;
+  }
+
+  /** Its settings may lead elsewhere than they did: a function may give others, a name may be resolved to another server. */
+  async #open(pool: ManagedPool, database: string | undefined): Promise<OwnConnection> {
+    const connection = await connectThrough(pool, database);
+    try {
+      await this.judge?.judge(connection.query, database);
+      return connection;
+    } catch (error) {
+      await connection.end();
+      throw error;
+    }
   }
 
   redirect(database: string | undefined): void {
@@ -69,34 +75,9 @@ export class AppPools {
     return inUse;
   }
 
-  noteInUse(scope: Scope): void {
-    this.#noted.add(scope);
-    this.#inUseBefore = this.#inUse();
-    this.#takenBefore = new Set(this.#taken());
-  }
-
-  /**
-   * Waits for connections that a committing scope has taken and not given back: what they are about to write has to be in
-   * the restore. Those that were out when it arrived (a job queue, a LISTEN) are not its own.
-   */
-  async quiet(scope: Scope): Promise<Quiet> {
-    if (!this.#noted.has(scope)) return 'not at all';
-    return untilQuiet(() => this.#inUse() <= this.#inUseBefore);
-  }
-
-  /** Ends what {@link quiet} has waited for in vain, so that others get a connection. Returns where it was taken, if known. */
-  async evict(): Promise<readonly string[]> {
-    const kept = new Set(this.#taken().filter((connection) => !this.#takenBefore.has(connection)));
-    return (await Promise.all(Array.from(this.#pools, (pool) => pool.evict(kept)))).flat();
-  }
-
   /** What a committing test has set, locked, made temporary or listened to on its connections, the next one doesn't find. */
   async renew(): Promise<void> {
     await Promise.all(Array.from(this.#pools, (pool) => pool.renew()));
-  }
-
-  #taken(): readonly object[] {
-    return [...this.#pools].flatMap((pool) => pool.taken());
   }
 
   #inUse(): number {

@@ -1,18 +1,18 @@
 // The contract of the isolation room: what each mode means for each database, at each moment of a run.
+import type { DatabaseIdentity } from '../database';
 import type { ManagedPool, Gate } from '../sandbox';
 import type { Mode } from '../modes';
 import type { CleaningFacts, CloneFacts, RestoreFacts, RunFacts } from '../facts';
 import type { Scope } from '../scope';
-import type { OwnConnection } from '../sql';
+import type { OwnConnection, Query } from '../sql';
 import type { WatchedHook } from './cleaning';
 import { LimitedIsolation } from './limited-isolation';
 
 export interface IsolationOptions {
-  /**
-   * Refuses a database that is not one for tests, by throwing. Asked once per database, before anything is written.
-   * Resolves to what tells it from any other one, whoever connects to it.
-   */
-  readonly inspect: (connection: OwnConnection, pool: ManagedPool) => Promise<string>;
+  /** Refuses a database that is not one for tests, by throwing. Asked once per database, before anything is written. */
+  readonly inspect: (query: Query) => Promise<void>;
+  /** What tells a database from any other one, whoever connects to it. Asked of each real connection before its first use. */
+  readonly identify: (query: Query) => Promise<DatabaseIdentity>;
   /** A sentence for the end of the run. */
   readonly note: (sentence: string) => void;
   /** Whether a snapshot that an earlier run has kept may be used. */
@@ -29,6 +29,10 @@ export interface IsolationOptions {
   readonly fingerprint: () => string | undefined;
   /** How long any of the asynchronous moments may stand still before the run is given up, in milliseconds. */
   readonly limitMs: number;
+  /** How long a test's end waits for what it has begun and not awaited, in milliseconds. */
+  readonly drainMs: number;
+  /** What it means that a test has not awaited something: a sentence at the end of the run, or its failure. */
+  readonly unawaited: 'note' | 'fail';
   /** Where what a failed test has left is kept; undefined: it is not. */
   readonly keepDatabase: KeepDatabase | undefined;
   /**
@@ -84,7 +88,7 @@ export interface Stock {
 export interface IsolationRoom {
   /** For `KnexWatch.onPool`: takes the pool under management. */
   readonly manage: (pool: ManagedPool) => Gate;
-  /** Something went wrong in a scope that may be over: a late query was turned away. It fails the run, by name. */
+  /** A query of a scope that is over was turned away. */
   readonly stray: (problem: Error, scope: Scope) => void;
   /** Before the first hook of a run: from now on scopes count. */
   begin(plan: IsolationPlan): void;
@@ -103,6 +107,8 @@ export interface IsolationRoom {
   bodyEnded(scope: Scope): readonly Error[];
   /** The body of a test has failed for good, or a hook. Resolves to whether what it left is kept, so that the run has to end. */
   failed(scope: Scope): Promise<boolean>;
+  /** After the last `afterEach` hook of a test that has not timed out: what it has begun may still end in its scope. */
+  drain(scope: Scope): Promise<void>;
   depart(scope: Scope): Promise<Departure>;
   /** In words: what the scopes that are not over were given otherwise than in production. */
   caveats(): readonly string[];

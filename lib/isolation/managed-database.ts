@@ -1,9 +1,11 @@
 import { type Sandbox, createSandbox } from '../sandbox';
 import type { Restored, Snapshot } from '../snapshot';
 import { type Scope, pathOf } from '../scope';
+import type { Query } from '../sql';
 import { AppPools } from './app-pools';
 import { Blame } from './blame';
 import { assertRestored, modeMix } from './complaints';
+import { Judge } from './judge';
 import { type Leak, LeakWatch, type SchemaLeak } from './leak-watch';
 import type { Need } from './need';
 import { NeededSnapshot } from './needed-snapshot';
@@ -12,6 +14,7 @@ import type { IsolationOptions } from './index';
 import type { UnrestoredSnapshot } from './leftovers';
 import type { OwnDatabases } from './own-databases';
 import { ScopeProblems } from './problems';
+import { leftOpen } from './unawaited';
 
 /**
  * One database of the app's: its sandbox, its snapshot, and what is due before the next user code may touch it.
@@ -28,8 +31,6 @@ export class ManagedDatabase {
   readonly problems = new ScopeProblems();
   /** True once the app has asked for a connection, or the config has named it. */
   wasUsed = false;
-  /** The same for two views of one database, by different addresses, which have a sandbox each, and one snapshot. */
-  identity = '';
   /** Where there is a snapshot. */
   leaks: LeakWatch | undefined;
   needed: NeededSnapshot | undefined;
@@ -40,6 +41,7 @@ export class ManagedDatabase {
   #leakRepaired = false;
   #unsettled = false;
   readonly #blame: Blame;
+  readonly #judge: Judge;
   #sequencesNoted = false;
   /** Whether something has been committed that no restore can undo. */
   #baselineLost = false;
@@ -65,8 +67,19 @@ export class ManagedDatabase {
     onStray: (problem: Error, scope: Scope) => void,
   ) {
     this.sandbox = createSandbox({ onStray });
+    this.#judge = this.pools.judge = new Judge(label, options);
     const { note } = options;
     this.#blame = new Blame({ label, problems: this.problems, note, suspects: () => this.leaks?.suspects ?? [] });
+  }
+
+  /** The same for two views of one database, by different addresses, which have a sandbox each, and one snapshot. */
+  get identity(): string {
+    return this.#judge.identity;
+  }
+
+  /** Of a pool's real session, before its first use; undefined where nothing is to be done with the database yet. */
+  judge(query: Query, elsewhere: string | undefined): Promise<void> | undefined {
+    return this.#ready?.then(() => this.#judge.judge(query, elsewhere));
   }
 
   enter(scope: Scope): void {
@@ -89,10 +102,10 @@ export class ManagedDatabase {
   }
 
   async #makeReady(): Promise<void> {
-    const { identity, snapshot } = await openDatabase(this.pools, this.options);
-    [this.identity, this.#snapshot] = [identity, snapshot];
+    const snapshot = await openDatabase(this.pools, this.options, (identity) => this.#judge.knows(identity));
+    this.#snapshot = snapshot;
     const note = (sentence: string): void => this.options.note(`${this.label}: ${sentence}`);
-    this.needed = new NeededSnapshot(snapshot, () => this.needsSnapshot(identity), note);
+    this.needed = new NeededSnapshot(snapshot, () => this.needsSnapshot(this.identity), note);
   }
 
   /** What an earlier run may have left: the baseline that `migrate` and `seed` would make. */
@@ -179,7 +192,6 @@ export class ManagedDatabase {
   }
 
   expectCommits(scope: Scope): void {
-    this.pools.noteInUse(scope);
     this.commitsAhead(scope);
     this.#handsOff = false;
   }
@@ -265,6 +277,15 @@ export class ManagedDatabase {
     return this.sandbox.leave(scope);
   }
 
+  /** What is still under way on real sessions of its own when a committing test ends does nothing any more. */
+  async evict(scope: Scope): Promise<void> {
+    for (const pool of this.pools.all) {
+      const open = pool.unfinished(scope).filter(({ by, what }) => by === scope && what === 'a transaction');
+      for (const one of open) this.problems.report(scope, leftOpen(scope, this.label, one));
+      await pool.evict(scope);
+    }
+  }
+
   /** End of a run. Never leaves the app's pools holding a connection of ours. */
   async finish(): Promise<void> {
     if (!this.#ready) return;
@@ -296,6 +317,7 @@ export class ManagedDatabase {
     await this.#snapshot?.close();
     this.#snapshot = undefined;
     this.#ready = undefined;
+    this.#judge.forget();
     this.needed = undefined;
     this.#sequencesNoted = false;
     this.#baselineLost = false;

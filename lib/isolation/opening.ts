@@ -1,3 +1,4 @@
+import type { DatabaseIdentity } from '../database';
 import { assertOwnSession } from '../pooler';
 import type { Snapshot } from '../snapshot';
 import type { OwnConnection } from '../sql';
@@ -9,13 +10,15 @@ import { openFor } from './leftovers';
 export async function openDatabase(
   pools: AppPools,
   options: IsolationOptions,
-): Promise<{ readonly identity: string; readonly snapshot: Snapshot }> {
+  identified: (identity: DatabaseIdentity) => void,
+): Promise<Snapshot> {
   // The connection that was looked at is the first one the snapshot gets.
   let inspected: OwnConnection | undefined = await pools.connect();
   let snapshot: Snapshot | undefined;
   try {
     await assertOwnSession(inspected, () => pools.connect(), pools.first.label);
-    const identity = await options.inspect(inspected, pools.first);
+    await options.inspect(inspected.query);
+    identified(await options.identify(inspected.query));
     snapshot = await openFor(options, async () => {
       const own = inspected ?? (await pools.connect());
       inspected = undefined;
@@ -31,7 +34,7 @@ export async function openDatabase(
             : `, but not the schema: ${schemaChange}. Undo that, or recreate the database`),
       );
     }
-    return { identity, snapshot };
+    return snapshot;
   } catch (error) {
     await snapshot?.close();
     await inspected?.end();

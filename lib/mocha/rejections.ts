@@ -1,4 +1,4 @@
-import { messageOf } from '../errors';
+import { type RewindErrorCode, messageOf } from '../errors';
 
 /**
  * Mocha swallows unhandled rejections of code under test: the test passes, exit code 0 (mochajs/mocha#5507). Node alone
@@ -30,7 +30,7 @@ export class RejectionWatch {
     if (this.#seen.has(promise)) return;
     this.#seen.add(promise);
     const strangers = process.listeners('unhandledRejection').filter((listener) => !this.#known.has(listener));
-    if (strangers.length === 0 && !isMochas(reason)) this.charge(asError(reason));
+    if (strangers.length === 0 && !isMochas(reason) && !isLate(reason)) this.charge(asError(reason));
   };
 }
 
@@ -38,6 +38,11 @@ export class RejectionWatch {
 function isMochas(reason: unknown): boolean {
   const code = (reason as { code?: unknown } | undefined)?.code;
   return typeof code === 'string' && code.startsWith('ERR_MOCHA_');
+}
+
+/** Nobody waits for the answer of a query that came after its test had ended; it is told otherwise. */
+function isLate(reason: unknown): boolean {
+  return (reason as { code?: unknown } | undefined)?.code === ('REWIND_LATE_QUERY' satisfies RewindErrorCode);
 }
 
 function asError(reason: unknown): Error {

@@ -7,6 +7,8 @@ import type { ClientClass, PgClient } from './pg-types';
 export class ServerSession extends ServerConnection {
   /** Whoever has lent it is ended, and waits for it to come back. */
   onWanted: (() => Promise<void>) | undefined;
+  /** It is on the database that it should be on. */
+  isJudged = false;
   private readonly toDriver: (frame: Buffer) => void;
 
   private constructor(
