@@ -12,7 +12,7 @@ import {
 import { isTrue, type LocalName } from './calls';
 import type { Job } from './job';
 import { realTimers } from '../timers';
-import type { Body, SandboxServer, Sent } from './server';
+import type { Body, Opened, SandboxServer, Sent } from './server';
 
 const NO_ROWS = f.commandComplete('SELECT 0');
 
@@ -55,7 +55,7 @@ export class Answer implements Body {
     const { sent } = this;
     this.server = server;
     server.replace(text, sent);
-    const asked = cursor ? { client: segment.client, requests: wholly(segment.requests) } : segment;
+    const asked = cursor ? { client: segment.client, requests: opening(segment.requests) } : segment;
     for (const request of asked.requests) {
       const isReplaced = request.kind === 'query' && sent.text !== undefined;
       const error = server.names.add(isReplaced ? { ...request, frame: f.query(sent.text) } : request, asked, batch);
@@ -72,6 +72,13 @@ export class Answer implements Body {
   tail(bytes: Buffer): void {
     this.flush();
     this.rest = bytes;
+  }
+
+  opens(): Opened | undefined {
+    const { cursor, segment } = this.job;
+    if (!cursor) return undefined;
+    this.flush();
+    return { cursor, client: segment.client };
   }
 
   get isEmpty(): boolean {
@@ -188,17 +195,16 @@ export class Answer implements Body {
   }
 }
 
-/** Requests of a cursor's opening, for its query to run to its end on the portal that has no name. */
-function wholly(requests: readonly Request[]): Request[] {
-  const whole: Request[] = [];
+/** Requests of a cursor's opening, on the portal that has no name; rows are read as the client asks for them. */
+function opening(requests: readonly Request[]): Request[] {
+  const sent: Request[] = [];
   for (const request of requests) {
-    if (request.kind === 'bind') whole.push(onNoPortal(request));
+    if (request.kind === 'bind') sent.push(onNoPortal(request));
     else if (request.kind === 'describe' && request.what === 'portal')
-      whole.push({ ...request, name: '', frame: f.DESCRIBE_PORTAL });
-    else if (request.kind !== 'execute') whole.push(request);
+      sent.push({ ...request, name: '', frame: f.DESCRIBE_PORTAL });
+    else if (request.kind !== 'execute') sent.push(request);
   }
-  whole.push({ kind: 'execute', portal: '', rowLimit: 0, frame: f.EXECUTE_ALL });
-  return whole;
+  return sent;
 }
 
 function onNoPortal(request: BindRequest): BindRequest {

@@ -23,8 +23,10 @@ export class Leaving {
 
   private flushIfIdle(): void {
     const { active, pinned } = this.sandbox;
-    if (active) this.flushSoon();
-    else if (pinned) void this.sandbox.flush().catch(() => {});
+    if (active) {
+      active.job.cursor?.drain();
+      this.flushSoon();
+    } else if (pinned) void this.sandbox.flush().catch(() => {});
   }
 
   cutSessions(ended: Level): void {

@@ -73,7 +73,7 @@ export class RollbackSandbox implements Sandbox, SessionHost {
     if (ended.scope !== scope) throw new Error(`sandbox: ${nameOf(scope)} is not the innermost scope`);
     ended.ended = true;
     this.leaving.cutSessions(ended);
-    if (this.active?.level === ended) this.leaving.interrupt(this.active);
+    if (this.active?.level === ended && !this.active.job.cursor?.isIdle) this.leaving.interrupt(this.active);
     if (this.stack.has(ended.mark)) this.stack.discard(ended.mark);
     this.leaving.cleanSession(ended);
     this.levels.pop();
@@ -197,7 +197,9 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   pump(): void {
     if (this.pumping || this.held) return;
     if (this.active) {
-      if (this.queue.length > 0 && this.active.session.isGivenUp) this.patience.start();
+      if (this.queue.length === 0) return;
+      this.active.job.cursor?.drain();
+      if (this.active.session.isGivenUp) this.patience.start();
       return;
     }
     this.pumping = true;
@@ -303,7 +305,10 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   private async idle(): Promise<void> {
-    while (this.active ?? this.held) await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
+    while (this.active ?? this.held) {
+      this.active?.job.cursor?.drain();
+      await new Promise<void>((resolve) => this.idleWaiters.push(resolve));
+    }
   }
 
   /** Runs `work` with the wire to ourselves. */

@@ -5,10 +5,12 @@ import {
   SharedNames,
   type Batch,
   type BatchOwner,
+  type Client,
   type Ended,
   type ErrorFields,
   type Outcome as BatchOutcome,
 } from '../wire';
+import type { Cursor, OpenPortal } from './cursor';
 import { endOf, errorFrom, errorOf, type ServerSession } from './server-session';
 
 /** How the server stands after a batch: idle, in a transaction, in a failed one; undefined where it is gone. */
@@ -29,6 +31,12 @@ export interface Sent {
   readonly isKept?: boolean;
 }
 
+/** A cursor, and whose it is. */
+export interface Opened {
+  readonly cursor: Cursor;
+  readonly client: Client;
+}
+
 /** The client's part of a batch. */
 export interface Body {
   /** A simple Query, which needs no Sync. */
@@ -38,6 +46,8 @@ export interface Body {
   push(bytes: Buffer): void;
   /** The last part of the server's answer; it may end in a ReadyForQuery. */
   tail(bytes: Buffer): void;
+  /** A cursor whose portal is open now: the batch is over when that is. */
+  opens?(): Opened | undefined;
   /** The server has found no rows. */
   readonly isEmpty?: boolean;
   copyIn(): void;
@@ -95,7 +105,7 @@ export class SandboxServer {
     this.names.closePortals(batch);
     const refused = body?.write(batch, this);
     if (!body?.isSimple) batch.sync(body !== undefined);
-    this.connection.run(batch, new Sending(body, refused, done));
+    this.connection.run(batch, new Sending(body, refused, done, this));
   }
 
   private keep(sql: string, row: Buffer): void {
@@ -110,6 +120,7 @@ class Sending implements BatchOwner {
     private readonly body: Body | undefined,
     private readonly refused: ErrorFields | undefined,
     private readonly report: (outcome: Outcome) => void,
+    private readonly server: SandboxServer,
   ) {}
 
   push(bytes: Buffer): void {
@@ -121,11 +132,44 @@ class Sending implements BatchOwner {
   }
   done({ failed, error, committed, tail }: BatchOutcome): void {
     if (tail) this.body?.tail(tail);
-    const { refused } = this;
+    const { refused, report } = this;
     const where = failed === 'own' ? 'prefix' : 'body';
+    const opened = error || refused ? undefined : this.body?.opens?.();
+    if (opened) return opened.cursor.opened(new Portal(this.server, opened, report));
     this.report({ error: error ? errorOf(error) : refused && errorFrom(refused), where, committed });
   }
   lost(why: Ended): void {
     this.report({ error: endOf(why), where: 'connection', committed: false });
+  }
+}
+
+const NO_ERROR: Outcome = { error: undefined, where: 'body', committed: false };
+
+class Portal implements OpenPortal {
+  constructor(
+    private readonly server: SandboxServer,
+    private readonly opened: Opened,
+    private readonly report: (outcome: Outcome) => void,
+  ) {}
+
+  fetch(limit: number, done: () => void): void {
+    const { connection } = this.server;
+    const { cursor, client } = this.opened;
+    const batch = connection.batch().pass(frames.execute(client.portals.get('')?.serverName ?? '', limit), 'execute');
+    connection.run(batch.sync(false), {
+      holdsErrors: true,
+      push: (bytes) => cursor.push(bytes),
+      done: ({ error, tail }) => {
+        if (tail) cursor.push(tail);
+        if (error) this.report({ ...NO_ERROR, error: errorOf(error) });
+        else done();
+      },
+      lost: (why) => this.report({ ...NO_ERROR, error: endOf(why), where: 'connection' }),
+    });
+  }
+  /** Where it is closed at the server, that rides with what comes next. */
+  close(): void {
+    this.server.names.portalsEnd(this.opened.client);
+    this.report(NO_ERROR);
   }
 }

@@ -175,6 +175,7 @@ export class Session implements Route {
   }
 
   private closeCursor(): void {
+    this.cursor?.stop();
     this.cursor = undefined;
     this.host.cursorClosed(this);
   }

@@ -7,6 +7,7 @@ import { behind } from './behaviours/behind';
 import { cancels } from './behaviours/cancels';
 import { clients } from './behaviours/clients';
 import { constraints } from './behaviours/constraints';
+import { cursors } from './behaviours/cursors';
 import { drivers } from './behaviours/drivers';
 import { errors } from './behaviours/errors';
 import { interleaving } from './behaviours/interleaving';
@@ -37,6 +38,7 @@ const groups: Record<string, Behaviour[]> = {
   behind,
   clients,
   cancels,
+  cursors,
   drivers,
   jobs,
   locks,

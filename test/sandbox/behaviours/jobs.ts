@@ -186,7 +186,7 @@ export const jobs: Behaviour[] = [
             knex.transaction(
               async (t) => {
                 const { qty } = (await t('items').sum({ qty: 'qty' }).first()) as { qty: string };
-                await sleep(3);
+                await sleep(30);
                 if (Number(qty) < 2) return 'stays';
                 await t('items').where({ sku }).update({ qty: 0 });
                 return 'leaves';
