@@ -8,7 +8,7 @@ export type { DatabaseInfo } from './database';
 export { RewindError, type RewindErrorCode } from './errors';
 export type { RestoreFacts, RunFacts, TestFacts } from './facts';
 export type { Mode, Phase } from './modes';
-export { countQueries, expectQueries } from './sandbox';
+export { countQueries, detached, expectQueries } from './sandbox';
 export { dirty, nodb, rollback, schema, truncate, unmanaged } from './tagged';
 export type { Tagged, TaggedSuite, TaggedTest } from './tagged';
 export type { RootHookPlugin } from './plugin';

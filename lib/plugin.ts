@@ -43,7 +43,15 @@ import {
   plugMocha,
 } from './mocha';
 import { printSqlOfFailures, printSummary } from './report';
-import { type KnexWatch, type ManagedPool, manageKnex, managePgPool, tapQueries, watchKnex } from './sandbox';
+import {
+  type KnexWatch,
+  type ManagedPool,
+  manageKnex,
+  managePgPool,
+  tapQueries,
+  watchKnex,
+  watchOrigins,
+} from './sandbox';
 import { publishRunFacts } from './run-facts';
 import { type Scope } from './scope';
 import { realTimers, timestamp } from './timers';
@@ -122,6 +130,8 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     unmanaged: process.env[AUDIT_REPORT] ? 'restored' : 'kept',
     fingerprint: () => settings.fingerprint,
     leaks: isOn(REWIND_LEAKS) ? 'always' : (config.leaks ?? 'with a snapshot'),
+    drainMs: config.drain ?? 2000,
+    unawaited: config.unawaited ?? 'note',
     limitMs: config.hookTimeout ?? 30_000,
     verify: isOn(REWIND_VERIFY) ? 'at-end' : 'never',
     identify: identifyDatabase,
@@ -137,6 +147,7 @@ async function createPlugin(load: () => Promise<LoadedConfig>, waitedMs: number)
     onIgnored: note,
     onLate: isolation.stray,
   };
+  watchOrigins();
   if (!named) watchKnex(watch);
   const settle = async (current: LoadedConfig): Promise<Settings> => {
     const instances = await resolveInstances(current.config);
@@ -200,6 +211,7 @@ class RewindRun implements RunHandler {
   readonly prepared;
   readonly closing;
   readonly hookBegan;
+  readonly drain;
   readonly hintOn;
 
   constructor(
@@ -226,6 +238,7 @@ class RewindRun implements RunHandler {
     this.prepared = (scope: Scope): Promise<void> => isolation.prepared(scope);
     this.closing = (scope: Scope): Promise<void> => isolation.closing(scope);
     this.hookBegan = isolation.hookBegan;
+    this.drain = (scope: Scope): Promise<void> => isolation.drain(scope);
     this.hintOn = steps.hintOn;
     publishRunFacts(() => this.runFacts());
     if (showsSql())

@@ -76,6 +76,16 @@ export interface RewindConfig {
    * @default 30_000
    */
   hookTimeout?: number;
+  /**
+   * How long the end of a test waits for queries, transactions and requests that it has begun and not awaited, in
+   * milliseconds. What they write still belongs to the test. @default 2000
+   */
+  drain?: number;
+  /**
+   * What it means that a test ends before all that it has begun is over: a note at the end of the run, or the failure of
+   * the test; and of the run, for a query that comes after the test has ended. @default 'note'
+   */
+  unawaited?: 'note' | 'fail';
   /** Says yes to a database that does not look like one for tests. */
   allowDatabase?: (info: DatabaseInfo) => MaybePromise<boolean>;
 }

@@ -100,6 +100,8 @@ export const configSchema = v.strictObject({
   rejections: v.optional(v.picklist(['fail', 'ignore'], "one of 'fail', 'ignore'")),
   leaks: v.optional(v.picklist(['always', 'never'], "one of 'always', 'never'")),
   hookTimeout: v.optional(milliseconds),
+  drain: v.optional(milliseconds),
+  unawaited: v.optional(v.picklist(['note', 'fail'], "one of 'note', 'fail'")),
   tags: v.optional(
     v.strictObject(
       Object.fromEntries(MODES.map((m) => [m, v.optional(words)])),

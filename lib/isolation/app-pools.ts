@@ -1,9 +1,7 @@
 import { strongestUser, type ManagedPool } from '../sandbox';
-import type { Scope } from '../scope';
 import type { OwnConnection } from '../sql';
 import { connectThrough, isUnreachable } from './connect';
 import type { Judge } from './judge';
-import { type Quiet, untilQuiet } from './quiet';
 
 /** The app's pools on one database: there is at least one. */
 export class AppPools {
@@ -12,12 +10,6 @@ export class AppPools {
   #elsewhere: string | undefined;
   /** The pool of the user that may act as the most others, of as many users as there were when it was looked for. */
   #strongest: { readonly users: number; readonly pool: ManagedPool | undefined } = { users: 1, pool: undefined };
-  /** Connections that were out when the current committing scope arrived. */
-  #inUseBefore = 0;
-  #takenBefore: ReadonlySet<object> = new Set();
-  /** Others were refused, or failed on their way: what is out has been taken before them, or by us. */
-  readonly #noted = new WeakSet<Scope>();
-
   /** It leads where the others do, whatever its own settings say: it may have been made from a clone's URL. */
   add(pool: ManagedPool): void {
     this.#pools.add(pool);
@@ -97,34 +89,9 @@ export class AppPools {
     return inUse;
   }
 
-  noteInUse(scope: Scope): void {
-    this.#noted.add(scope);
-    this.#inUseBefore = this.#inUse();
-    this.#takenBefore = new Set(this.#taken());
-  }
-
-  /**
-   * Waits for connections that a committing scope has taken and not given back: what they are about to write has to be in
-   * the restore. Those that were out when it arrived (a job queue, a LISTEN) are not its own.
-   */
-  async quiet(scope: Scope): Promise<Quiet> {
-    if (!this.#noted.has(scope)) return 'not at all';
-    return untilQuiet(() => this.#inUse() <= this.#inUseBefore);
-  }
-
-  /** Ends what {@link quiet} has waited for in vain, so that others get a connection. Returns where it was taken, if known. */
-  async evict(): Promise<readonly string[]> {
-    const kept = new Set(this.#taken().filter((connection) => !this.#takenBefore.has(connection)));
-    return (await Promise.all(Array.from(this.#pools, (pool) => pool.evict(kept)))).flat();
-  }
-
   /** What a committing test has set, locked, made temporary or listened to on its connections, the next one doesn't find. */
   async renew(): Promise<void> {
     await Promise.all(Array.from(this.#pools, (pool) => pool.renew()));
-  }
-
-  #taken(): readonly object[] {
-    return [...this.#pools].flatMap((pool) => pool.taken());
   }
 
   #inUse(): number {

@@ -48,23 +48,6 @@ export function wroteLate(origin: Scope | undefined, met: Scope): RewindError {
   });
 }
 
-/** A committing test whose queries were still running, or whose connections were still checked out, when it was over. */
-export function notAwaited(
-  scope: Scope,
-  label: string,
-  waited: 'until it ended' | 'in vain',
-  sites: readonly string[],
-): RewindError {
-  const where = sites.length > 0 ? ` (at ${sites.join(', ')})` : '';
-  return new RewindError('REWIND_LEFT_OPEN', {
-    problem:
-      waited === 'in vain'
-        ? `${nameOf(scope)} ended with a connection to ${label} still checked out${where}. It has been closed, and its place in the pool is free again.`
-        : `${nameOf(scope)} ended with a query to ${label} still running. It was waited for, and what it wrote has been restored.`,
-    remedy: 'Await every query, and give back every connection, before the test ends.',
-  });
-}
-
 /** `around`: a scope around a committing one, with rows in the sandbox. */
 export function modeMix(scope: Scope, around: Scope): RewindError {
   return new RewindError('REWIND_MODE_MIX', {

@@ -31,6 +31,10 @@ export interface IsolationOptions {
   readonly fingerprint: () => string | undefined;
   /** How long any of the asynchronous moments may stand still before the run is given up, in milliseconds. */
   readonly limitMs: number;
+  /** How long a test's end waits for what it has begun and not awaited, in milliseconds. */
+  readonly drainMs: number;
+  /** What it means that a test has not awaited something: a sentence at the end of the run, or its failure. */
+  readonly unawaited: 'note' | 'fail';
   /** Where what a failed test has left is kept; undefined: it is not. */
   readonly keepDatabase: KeepDatabase | undefined;
   /**
@@ -86,7 +90,7 @@ export interface Stock {
 export interface IsolationRoom {
   /** For `KnexWatch.onPool`: takes the pool under management. */
   readonly manage: (pool: ManagedPool) => Gate;
-  /** Something went wrong in a scope that may be over: a late query was turned away. It fails the run, by name. */
+  /** A query of a scope that is over was turned away. */
   readonly stray: (problem: Error, scope: Scope) => void;
   /** Before the first hook of a run: from now on scopes count. */
   begin(plan: IsolationPlan): void;
@@ -105,6 +109,8 @@ export interface IsolationRoom {
   bodyEnded(scope: Scope): readonly Error[];
   /** The body of a test has failed for good, or a hook. Resolves to whether what it left is kept, so that the run has to end. */
   failed(scope: Scope): Promise<boolean>;
+  /** After the last `afterEach` hook of a test that has not timed out: what it has begun may still end in its scope. */
+  drain(scope: Scope): Promise<void>;
   depart(scope: Scope): Promise<Departure>;
   /** In words: what the scopes that are not over were given otherwise than in production. */
   caveats(): readonly string[];

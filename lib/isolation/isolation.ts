@@ -1,9 +1,17 @@
 import type { RewindError } from '../errors';
 import { commits } from '../modes';
-import { type Admission, type Gate, type ManagedPool, type Sandbox, caveatsOf } from '../sandbox';
-import type { Scope } from '../scope';
+import {
+  type Admission,
+  type Gate,
+  type ManagedPool,
+  type Sandbox,
+  type Unfinished,
+  caveatsOf,
+  isRequested,
+} from '../sandbox';
+import { type Scope, scopeContext } from '../scope';
 import type { Restored } from '../snapshot';
-import { realTimers } from '../timers';
+import { realTimers, sleep } from '../timers';
 import type { RunFacts } from '../facts';
 import { CleaningWatch, lookForRows } from './cleaning';
 import { afresh, complaintsOf } from './complaints';
@@ -20,10 +28,28 @@ import { prepareFor } from './rollback';
 import { SchemaPlan } from './schema-plan';
 import { strategyOf } from './strategy-of';
 import { withoutTables } from './tables';
+import { Unawaited, notAwaited } from './unawaited';
 import { describeWaits } from './waits';
 
 /** `idle`: no run, or between runs; `setup`: migrations and seeds; `running`: scopes decide. */
 type Stage = 'idle' | 'setup' | 'running';
+
+/** How often it is looked whether what is waited for has ended. */
+const DRAIN_STEP_MS = 2;
+/** For so long nobody else is let through while `migrate` and `seed` run. */
+const SET_UP_ALONE_MS = 10_000;
+type Lets = (origin: Scope | undefined) => boolean;
+
+/** The context of migrations and seeds. */
+const SETTING_UP: Scope = {
+  kind: 'root',
+  title: '',
+  file: undefined,
+  mode: 'rollback',
+  parent: undefined,
+  ended: false,
+  timedOut: false,
+};
 
 export class Isolation implements IsolationRoom {
   readonly #databases = new Map<string, ManagedDatabase>();
@@ -42,6 +68,11 @@ export class Isolation implements IsolationRoom {
   /** Whether the run ends with a failure whose rows are kept. */
   #hasKept = false;
   #cleaning = new CleaningWatch();
+  readonly #unawaited = new Unawaited();
+  /** The last scope whose code has asked for a connection. */
+  #askedIn: Scope | undefined;
+  /** While a scope is closing, or the baseline is made: code that has no part in that waits. */
+  #closed: { readonly lets: Lets; readonly opens: Promise<void>; readonly open: () => void } | undefined;
   /** Whether the database, when the run has ended, holds what the tests started from. */
   #endsOnBaseline = true;
   /** Milliseconds spent since the current test was entered. */
@@ -60,7 +91,7 @@ export class Isolation implements IsolationRoom {
     database.sandbox.join(pool);
     const managed = database;
     pool.judge = (query, elsewhere) => managed.judge(query, elsewhere ?? managed.pools.elsewhere);
-    return () => this.#admit(managed);
+    return (_pool, origin) => this.#admit(managed, origin);
   };
 
   /** Of a pool that was made from the URL of a clone, e.g. by an app that reads DATABASE_URL when it first needs it. */
@@ -76,7 +107,10 @@ export class Isolation implements IsolationRoom {
       .filter((database) => database.identity === identity)
       .map((database) => database.sandbox);
 
-  readonly stray = (problem: Error): void => void this.#errors.push(problem);
+  readonly stray = (problem: Error): void => {
+    if (this.options.unawaited === 'fail') this.#errors.push(problem);
+    else this.#unawaited.late(problem);
+  };
 
   begin(plan: IsolationPlan): void {
     const { counts, role } = plan;
@@ -90,9 +124,19 @@ export class Isolation implements IsolationRoom {
     this.#hasKept = false;
     this.#arrived = new WeakMap();
     this.#stage = 'running';
+    this.#close((origin) => origin !== undefined); // code that was started at load, until the baseline is made
   }
 
   async start(setUp: () => Promise<void>): Promise<number> {
+    this.#close((origin) => origin === SETTING_UP);
+    try {
+      return await this.#start(setUp);
+    } finally {
+      this.#open();
+    }
+  }
+
+  async #start(setUp: () => Promise<void>): Promise<number> {
     const started = realTimers.now();
     let setUpMs = 0;
     if (this.#knowsBaseline) await this.#startAgain();
@@ -127,12 +171,23 @@ export class Isolation implements IsolationRoom {
   async #setUp(setUp: () => Promise<void>): Promise<number> {
     const started = realTimers.now();
     this.#stage = 'setup';
+    const impatient = realTimers.setTimeout(() => this.#letPass(), SET_UP_ALONE_MS);
     try {
-      await setUp();
+      await scopeContext.run(SETTING_UP, setUp);
     } finally {
+      realTimers.clearTimeout(impatient);
       this.#stage = 'running';
     }
     return realTimers.now() - started;
+  }
+
+  /** What migrations wait for may wait for them. */
+  #letPass(): void {
+    if (!this.#closed) return;
+    this.options.note(
+      'The set-up took longer than ten seconds, so other code of the app was let through, which had waited for its end',
+    );
+    this.#open();
   }
 
   async #takeBaseline(database: ManagedDatabase, present: Scope | undefined): Promise<void> {
@@ -160,8 +215,12 @@ export class Isolation implements IsolationRoom {
   }
 
   /** Where a checkout goes. Quick when the scope is known to be right; never rejects (Knex would log the rejection). */
-  #admit(database: ManagedDatabase): Admission | Promise<Admission> {
+  #admit(database: ManagedDatabase, origin: Scope | undefined): Admission | Promise<Admission> {
+    if (this.#closed && !this.#closed.lets(origin)) {
+      return this.#closed.opens.then(() => this.#admit(database, origin));
+    }
     const scope = this.#path.at(-1);
+    this.#askedIn = scope;
     // A spec file may write while it is loaded, and means all of its tests to find it.
     if (this.#stage === 'idle') this.#knowsBaseline = false;
     if (this.#stage !== 'running' || !scope) return { to: 'pool' };
@@ -249,7 +308,65 @@ export class Isolation implements IsolationRoom {
 
   readonly hookBegan: IsolationRoom['hookBegan'] = (scope, hook) => this.#cleaning.hookBegan(scope, hook);
 
+  /** What a body has under way when it times out is canceled: its hooks would wait for it. */
+  #notAwaited(scope: Scope): readonly Error[] {
+    if (scope.kind !== 'test' || scope.mode === 'unmanaged') return [];
+    if (scope.timedOut) for (const pool of this.#pools()) pool.cancel(scope);
+    const queries = this.#unfinished(scope).filter(({ by, what }) => by === scope && what !== 'a transaction');
+    if (queries.length === 0) return [];
+    this.#unawaited.still(scope, queries);
+    return this.options.unawaited === 'fail' ? [notAwaited(scope, queries)] : [];
+  }
+
+  #pools(): ManagedPool[] {
+    return this.used().flatMap(({ pools }) => [...pools.all]);
+  }
+
+  #unfinished(scope: Scope): Unfinished[] {
+    return this.#pools().flatMap((pool) => pool.unfinished(scope));
+  }
+
+  /** Nobody else's code begins anything until it opens again. */
+  #close(lets: Lets): void {
+    this.#open();
+    let open = (): void => {};
+    const opens = new Promise<void>((resolve) => (open = resolve));
+    this.#closed = { lets, opens, open };
+  }
+
+  #open(): void {
+    this.#closed?.open();
+    this.#closed = undefined;
+  }
+
+  /** What a test has begun may end before the test does; so may what others have begun while it ran. */
+  async drain(scope: Scope): Promise<void> {
+    if (scope.mode === 'unmanaged') return;
+    this.#close((origin) => origin === scope);
+    const isOpen = (): boolean => left.length > 0 || (this.#askedIn === scope && isRequested(scope));
+    const until = realTimers.now() + this.options.drainMs;
+    let left = this.#unfinished(scope);
+    if (!isOpen()) return;
+    const transactions = left.filter(({ by, what }) => by === scope && what === 'a transaction');
+    if (this.options.unawaited === 'fail' && transactions.length > 0) {
+      this.used()[0]?.problems.report(scope, notAwaited(scope, transactions));
+    }
+    while (isOpen() && realTimers.now() < until) {
+      await sleep(DRAIN_STEP_MS);
+      left = this.#unfinished(scope);
+    }
+    this.#unawaited.still(
+      scope,
+      left.filter(({ by }) => by !== scope),
+    );
+  }
+
   bodyEnded(scope: Scope): readonly Error[] {
+    const errors = this.#notAwaited(scope);
+    return [...errors, ...this.#problemsOf(scope)];
+  }
+
+  #problemsOf(scope: Scope): readonly Error[] {
     return this.used().flatMap((database) => [...database.problems.take(scope), ...database.sandbox.takeProblems()]);
   }
 
@@ -263,6 +380,15 @@ export class Isolation implements IsolationRoom {
   }
 
   async depart(scope: Scope): Promise<Departure> {
+    if (!this.#closed && scope.mode !== 'unmanaged') this.#close((origin) => origin === scope);
+    try {
+      return await this.#depart(scope);
+    } finally {
+      realTimers.setImmediate(() => this.#open()); // by then the test's scope is left
+    }
+  }
+
+  async #depart(scope: Scope): Promise<Departure> {
     const errors: Error[] = [];
     const restores: Restored[] = [];
     const started = realTimers.now();
@@ -308,6 +434,8 @@ export class Isolation implements IsolationRoom {
 
   async finish(): Promise<readonly Error[]> {
     this.#stage = 'idle';
+    this.#open();
+    this.#unawaited.takeSentences().forEach(this.options.note);
     const errors = this.#errors;
     this.#errors = [];
     errors.push(...((await this.#schemas?.close()) ?? []));
@@ -336,6 +464,7 @@ export class Isolation implements IsolationRoom {
   }
 
   letGo(): void {
+    this.#open();
     for (const database of this.#databases.values()) database.pools.letGo();
   }
 

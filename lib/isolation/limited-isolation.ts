@@ -73,6 +73,10 @@ export class LimitedIsolation extends Isolation {
     return this.#unlessGivenUp(`after ${nameOf(scope)}`, () => super.closing(scope));
   }
 
+  override async drain(scope: Scope): Promise<void> {
+    if (!this.#givenUp) await super.drain(scope);
+  }
+
   override async depart(scope: Scope): Promise<Departure> {
     return (await this.#unlessGivenUp(`after ${nameOf(scope)}`, () => super.depart(scope))) ?? NOTHING;
   }

@@ -15,6 +15,7 @@ import type { IsolationOptions } from './index';
 import type { UnrestoredSnapshot } from './leftovers';
 import type { OwnDatabases } from './own-databases';
 import { ScopeProblems } from './problems';
+import { leftOpen } from './unawaited';
 
 /**
  * One database of the app's: its sandbox, its snapshot, and what is due before the next user code may touch it.
@@ -203,7 +204,6 @@ export class ManagedDatabase {
   }
 
   expectCommits(scope: Scope): void {
-    this.pools.noteInUse(scope);
     this.commitsAhead(scope);
     this.#handsOff = false;
   }
@@ -287,6 +287,15 @@ export class ManagedDatabase {
     if (this.#left === scope) return [];
     this.#left = scope;
     return this.sandbox.leave(scope);
+  }
+
+  /** What is still under way on real sessions of its own when a committing test ends does nothing any more. */
+  async evict(scope: Scope): Promise<void> {
+    for (const pool of this.pools.all) {
+      const open = pool.unfinished(scope).filter(({ by, what }) => by === scope && what === 'a transaction');
+      for (const one of open) this.problems.report(scope, leftOpen(scope, this.label, one));
+      await pool.evict(scope);
+    }
   }
 
   /** End of a run. Never leaves the app's pools holding a connection of ours. */

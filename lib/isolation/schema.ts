@@ -1,4 +1,3 @@
-import { notAwaited } from './complaints';
 import type { ModeStrategy } from './mode-strategy';
 
 /** Really commits, on a database of its own, whose schema may change: there is nothing to restore. */
@@ -9,7 +8,6 @@ export const schema: ModeStrategy = {
     await database.openForCommits(scope);
     await database.settle();
     await database.own?.enter(scope, database.basis);
-    database.pools.noteInUse(scope);
   },
   async prepared(database, scope) {
     database.own?.prepared(scope);
@@ -18,10 +16,8 @@ export const schema: ModeStrategy = {
     await database.own?.closing(scope);
   },
   async depart(database, scope) {
-    const waited = await database.pools.quiet(scope);
-    const sites = waited === 'in vain' ? await database.pools.evict() : [];
+    await database.evict(scope);
     database.own?.leave();
-    if (waited !== 'not at all') database.problems.report(scope, notAwaited(scope, database.label, waited, sites));
     return undefined;
   },
 };

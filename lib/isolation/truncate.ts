@@ -1,4 +1,3 @@
-import { notAwaited } from './complaints';
 import type { ModeStrategy } from './mode-strategy';
 
 /** Really commits, on the app's own pool; then everything that changed is restored. */
@@ -13,13 +12,8 @@ export const truncate: ModeStrategy = {
   prepared: (database, scope) => database.prepared(scope),
   closing: (database, scope) => database.closing(scope),
   async depart(database, scope) {
-    const waited = await database.pools.quiet(scope);
-    const sites = waited === 'in vain' ? await database.pools.evict() : [];
+    await database.evict(scope);
     const [restored] = await Promise.all([database.restore(), database.pools.renew()]);
-    // An open transaction has been found, and charged, by the restore that it stood in the way of.
-    if (waited !== 'not at all' && !restored?.blockers.some((blocker) => blocker.ended)) {
-      database.problems.report(scope, notAwaited(scope, database.label, waited, sites));
-    }
     return restored;
   },
 };

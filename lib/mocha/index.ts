@@ -70,8 +70,10 @@ export interface RunHandler {
    * has failed in this scope. Resolves to whether the run ends with it, as with `--bail`.
    */
   failed(scope: Scope): Promise<boolean>;
+  /** After the last `afterEach` hook of a test that has not timed out: what it has begun may still end. */
+  drain(scope: Scope): Promise<void>;
   /**
-   * After the last `afterEach` hook of a test, whose `scope.ended` is true by now; it is left right after. Each returned error fails that test, and no
+   * After that: the test's `scope.ended` is true by now; it is left right after. Each returned error fails that test, and no
    * other; those of an attempt that is tried again are dropped.
    */
   depart(scope: Scope): Promise<readonly Error[]>;

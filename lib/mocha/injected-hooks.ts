@@ -102,14 +102,16 @@ export class InjectedHooks {
     if (!current) return;
     const { scope, test } = current;
     const errors: Error[] = [];
-    // From here on its code may do no more: a body that timed out could go on while we tidy up after it.
-    scope.ended = true;
     try {
+      if (!scope.timedOut) await this.run.handler.drain(scope);
+      // From here on its code may do no more: a body that timed out could go on while we tidy up after it.
+      scope.ended = true;
       errors.push(...(await this.run.handler.depart(scope)));
       const facts = this.run.handler.facts(scope);
       const origin = this.run.originOf && { modeFrom: this.run.originOf(test) };
       attachFacts(test, facts && { ...facts, ...origin });
     } catch (error) {
+      scope.ended = true;
       errors.push(failureOf(error));
     }
     errors.push(...this.run.attempts.takeCharged(scope));

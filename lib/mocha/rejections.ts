@@ -1,4 +1,4 @@
-import { messageOf } from '../errors';
+import { type RewindErrorCode, messageOf } from '../errors';
 import { presentable } from './presentable';
 
 /**
@@ -32,7 +32,7 @@ export class RejectionWatch {
     this.#seen.add(promise);
     const strangers = process.listeners('unhandledRejection').filter((listener) => !this.#known.has(listener));
     const readable = presentable(reason);
-    if (strangers.length === 0 && !isMochas(readable)) this.charge(asError(readable));
+    if (strangers.length === 0 && !isMochas(readable) && !isLate(readable)) this.charge(asError(readable));
   };
 }
 
@@ -40,6 +40,11 @@ export class RejectionWatch {
 function isMochas(reason: unknown): boolean {
   const code = (reason as { code?: unknown } | undefined)?.code;
   return typeof code === 'string' && code.startsWith('ERR_MOCHA_');
+}
+
+/** Nobody waits for the answer of a query that came after its test had ended; it is told otherwise. */
+function isLate(reason: unknown): boolean {
+  return (reason as { code?: unknown } | undefined)?.code === ('REWIND_LATE_QUERY' satisfies RewindErrorCode);
 }
 
 function asError(reason: unknown): Error {

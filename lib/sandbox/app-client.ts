@@ -10,16 +10,16 @@ import {
   OwnRoute,
   Refusal,
   ServerParameters,
-  type Context,
   type Entrance,
   type ErrorFields,
   type Request,
   type Route,
   type Segment,
 } from '../wire';
-import { AT_START, contextOf, originOf } from './contexts';
+import { AT_START, contextOf, originOf, type ScopeContext } from './contexts';
 import { counts, noteQuery, statementOf } from './count';
-import type { Admission, Judge } from './index';
+import type { Admission, Judge, Unfinished } from './index';
+import { runningScope } from './origin';
 import { redirected } from './own';
 import type { ClientClass, PgClient } from './pg-types';
 import type { RealSource } from './pinned';
@@ -48,7 +48,7 @@ export interface ConnectionPool extends RealSource {
   /** What a new connection is sent may name custom parameters. */
   heard(sent: ReturnType<typeof statementOf>): void;
   /** Where the statements of its connections go. */
-  admit(): Admission | Promise<Admission>;
+  admit(origin: Scope | undefined): Admission | Promise<Admission>;
   /** What to say to code that comes from a test that has ended, which is told; undefined where that is not sure. */
   refuseLate(origin: Scope | undefined, text: string): Error | undefined;
   join(sandbox: RollbackSandbox): void;
@@ -70,8 +70,9 @@ export class AppConnection implements AppEnd {
   readonly stream: ClientStream;
   /** Its pool is still giving it its settings: it has not been handed out. */
   isNew = true;
-  /** The test that has taken it in time: it is waited for, and so is what it sends. */
-  takenIn: Scope | undefined;
+  /** Whose code has begun what is under way here, as far as is known, and which scope ran then. */
+  by: Scope | undefined;
+  during: Scope | undefined;
   /** Its pool has given it up, though somebody has it. */
   evicted = false;
   /** What it was sent while it was new. */
@@ -85,7 +86,10 @@ export class AppConnection implements AppEnd {
   /** The error of ours that the client is just about to be told. */
   private told: Error | undefined;
   /** Contexts of queries that wait inside the client. */
-  private readonly contexts: Context[] = [];
+  private readonly contexts: ScopeContext[] = [];
+  /** What was sent first of what is under way. */
+  private began: readonly Request[] | undefined;
+  private last: { readonly requests: readonly Request[]; readonly context: ScopeContext } | undefined;
   private calling = 0;
   private sent = 0;
 
@@ -112,16 +116,24 @@ export class AppConnection implements AppEnd {
   // --- where it leads
 
   private choose(segment: Segment): Route | Promise<Route> {
+    const origin = (this.by = originOf(segment));
+    this.during = undefined; // as long as it is kept waiting
+    this.began = segment.requests;
     const { session } = this;
     if (segment.context === AT_START) return this.here.route;
     if (session?.cut !== undefined) return session; // what was begun there must not go on elsewhere
-    const admitted = this.pool.admit();
-    if (!(admitted instanceof Promise)) return this.routeTo(admitted, segment);
-    return admitted.then((to) => this.routeTo(to, segment));
+    const scope = runningScope();
+    const admitted = this.pool.admit(origin);
+    const route =
+      admitted instanceof Promise ? admitted.then((to) => this.routeTo(to, segment)) : this.routeTo(admitted, segment);
+    if (!(route instanceof Promise)) return route;
+    // Where it was to go in the scope that ran then is not where it goes in another one.
+    return route.then((chosen) => (runningScope() === scope ? chosen : this.choose(segment)));
   }
 
   private routeTo(admitted: Admission, segment: Segment): Route | Promise<Route> {
     if (admitted.to === 'nowhere') return this.refusal(admitted.error);
+    this.during = runningScope();
     const { database, route } = this.here;
     const judging = route.idle && this.judged(route.idle, database); // it was opened before the run began
     if (!judging) return this.routeAsJudged(admitted, segment);
@@ -136,8 +148,7 @@ export class AppConnection implements AppEnd {
       case 'sandbox':
         return this.into(admitted.sandbox as RollbackSandbox);
       case 'pool': {
-        const origin = originOf(segment);
-        const late = origin === this.takenIn ? undefined : this.pool.refuseLate(origin, textOf(segment));
+        const late = this.pool.refuseLate(originOf(segment), textOf(segment.requests, segment.client));
         if (late) return this.refusal(late);
         const { here } = this;
         here.used = true;
@@ -273,10 +284,23 @@ export class AppConnection implements AppEnd {
     await Promise.all([asNew, ...this.start(session)]).catch(() => session.kill());
   }
 
+  /** What has been begun here and has not ended. */
+  get unfinished(): Unfinished | undefined {
+    const { client } = this.stream;
+    if (client.idle || client.closed || this.isNew || !this.began) return undefined;
+    const { began, last, by } = this;
+    if (!client.isWaiting || !last) return { what: 'a transaction', text: textOf(began, client), by, site: undefined };
+    return { what: 'a query', text: textOf(last.requests, client), by: last.context.scope, site: undefined };
+  }
+
+  /** Cancels what is under way, wherever it leads. */
+  cancel(): void {
+    this.stream.client.cancel();
+  }
+
   /** It goes back to its pool, or is handed out for something else than a rolled-back test. */
   settle(): void {
     const { session } = this;
-    this.takenIn = undefined;
     if (session) (session.host as RollbackSandbox).checkouts.checkin(session);
   }
 
@@ -341,16 +365,17 @@ export class AppConnection implements AppEnd {
     }
   }
 
-  private context(): Context {
+  private context(): ScopeContext {
     return this.isNew ? AT_START : contextOf(scopeContext.getStore());
   }
 
   /** Of a query that has waited inside the client it is its own; what goes on with a cursor is sent where it is asked for. */
-  private takeContext(requests: readonly Request[]): Context {
+  private takeContext(requests: readonly Request[]): ScopeContext {
     this.sent++;
     const begins = requests.some(({ kind }) => kind === 'query' || kind === 'bind');
     const context = (begins && this.calling === 0 && this.contexts.shift()) || this.context();
     if (context === AT_START && this.atStart.length < MOST_AT_START) this.atStart.push(requests);
+    this.last = { requests, context };
     return context;
   }
 
@@ -390,7 +415,7 @@ const ANSWERS = {
   close: Answer.close,
 } as const;
 
-function textOf({ requests, client }: Segment): string {
+function textOf(requests: readonly Request[], client: Pick<Segment['client'], 'statements'>): string {
   for (const request of requests) {
     if (request.kind === 'query' || request.kind === 'parse') return request.text;
     if (request.kind === 'bind') return client.statements.get(request.statement)?.text ?? 'a query';

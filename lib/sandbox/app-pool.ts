@@ -6,7 +6,7 @@ import { AppConnection, appConnectionOf, nowhere, type ConnectionPool } from './
 import { customsIn } from './customs';
 import { claimFlow } from './flow';
 import { describeExhaustion, noteHolder, sitesOf } from './holders';
-import type { Admission, Gate, Judge, Knex, ManagedPool } from './index';
+import type { Admission, Gate, Judge, Knex, ManagedPool, Unfinished } from './index';
 import { lateOrigin, lateQuery } from './origin';
 import { addressOf, connectOwn, endPooled, keyOf, redirected, urlOf } from './own';
 import type { ClientClass, PgClient } from './pg-types';
@@ -41,6 +41,8 @@ export interface AppPoolOptions {
   readonly onLate?: OnLate | undefined;
 }
 
+const A_CONNECTION = { what: 'a connection', text: 'a connection', site: undefined } as const;
+
 export class AppPool implements ManagedPool, ConnectionPool {
   readonly key: string;
   readonly label: string;
@@ -59,8 +61,8 @@ export class AppPool implements ManagedPool, ConnectionPool {
   /** Sessions that tests have borrowed. */
   private readonly borrowed = new Set<ServerSession>();
   private letGo = false;
-  /** How often connections were taken away: who has waited then may be a test that has ended. */
-  private evictions = 0;
+  /** Tests that wait for a connection, once for each. */
+  private readonly asking = new Map<object, Scope>();
 
   /** `settings`: those that connections of our own are made with; a new client of the app's comes with its own. */
   constructor(
@@ -108,29 +110,38 @@ export class AppPool implements ManagedPool, ConnectionPool {
 
   /** Somebody asks for a connection: what is due before that, and then `take`, the pool's own way. */
   acquire(take: () => Promise<PgClient>, site?: () => string): Promise<PgClient> {
-    const admitted = this.admit();
-    if (admitted instanceof Promise) return admitted.then((to) => this.handOut(to, take, site));
-    return this.handOut(admitted, take, site);
+    const origin = scopeContext.getStore();
+    if (origin?.kind === 'test') this.asking.set(take, origin);
+    const admitted = this.admit(origin);
+    if (!(admitted instanceof Promise)) return this.handOut(admitted, take, origin, site);
+    return admitted.then((to) => this.handOut(to, take, origin, site));
   }
 
-  private async handOut(to: Admission, take: () => Promise<PgClient>, site?: () => string): Promise<PgClient> {
-    const origin = scopeContext.getStore();
-    const refusal = to.to === 'nowhere' ? to.error : to.to === 'pool' ? this.refuseLate(origin, 'a query') : undefined;
-    if (refusal) {
-      const client = await nowhere(this.driver, await this.settings(), refusal, this);
-      return Object.assign(client, { release: () => {} }); // as pg's pools have it
-    }
-    for (;;) {
-      const { evictions } = this;
-      const client = await take();
-      const connection = appConnectionOf(client);
-      if (connection) {
-        await this.note(connection, to, site);
-        if (to.to === 'pool' && evictions === this.evictions) connection.takenIn = origin;
-        return client;
+  private async handOut(
+    to: Admission,
+    take: () => Promise<PgClient>,
+    origin: Scope | undefined,
+    site: (() => string) | undefined,
+  ): Promise<PgClient> {
+    try {
+      const refusal =
+        to.to === 'nowhere' ? to.error : to.to === 'pool' ? this.refuseLate(origin, 'a query') : undefined;
+      if (refusal) {
+        const client = await nowhere(this.driver, await this.settings(), refusal, this);
+        return Object.assign(client, { release: () => {} }); // as pg's pools have it
       }
-      this.seam.evict(client); // it was made before we came
-      endPooled(client);
+      for (;;) {
+        const client = await take();
+        const connection = appConnectionOf(client);
+        if (connection) {
+          await this.note(connection, to, site);
+          return client;
+        }
+        this.seam.evict(client); // it was made before we came
+        endPooled(client);
+      }
+    } finally {
+      this.asking.delete(take);
     }
   }
 
@@ -167,8 +178,8 @@ export class AppPool implements ManagedPool, ConnectionPool {
   }
 
   /** Where the statements of its connections go. */
-  admit(): Admission | Promise<Admission> {
-    return this.gate?.(this) ?? { to: 'pool' };
+  admit(origin: Scope | undefined): Admission | Promise<Admission> {
+    return this.gate?.(this, origin) ?? { to: 'pool' };
   }
 
   join(sandbox: RollbackSandbox): void {
@@ -260,22 +271,41 @@ export class AppPool implements ManagedPool, ConnectionPool {
     return this.seam.taken.length + this.seam.waiting;
   }
 
-  taken(): readonly PgClient[] {
-    return this.seam.taken;
+  unfinished(scope: Scope): readonly Unfinished[] {
+    const found: Unfinished[] = [];
+    for (const asking of this.asking.values()) if (asking === scope) found.push({ ...A_CONNECTION, by: scope });
+    for (const [{ client }, unfinished] of this.busyIn(scope))
+      found.push({ ...unfinished, site: sitesOf([client])[0] });
+    return found;
   }
 
-  async evict(connections: ReadonlySet<object>): Promise<readonly string[]> {
-    const evicted = this.seam.taken.filter((client) => connections.has(client));
-    this.evictions++;
+  private busyIn(scope: Scope): (readonly [AppConnection, Unfinished])[] {
+    const busy: (readonly [AppConnection, Unfinished])[] = [];
+    for (const connection of this.connections) {
+      const { unfinished } = connection;
+      if (unfinished && (unfinished.by === scope || connection.during === scope)) busy.push([connection, unfinished]);
+    }
+    return busy;
+  }
+
+  cancel(scope: Scope): void {
+    for (const [connection, { by, what }] of this.busyIn(scope)) {
+      if (by === scope && what === 'a query') connection.cancel();
+    }
+  }
+
+  async evict(scope: Scope): Promise<void> {
+    const taken = new Set(this.seam.taken);
     await Promise.all(
-      evicted.map(async (client) => {
-        const killed = appConnectionOf(client)?.kill();
-        this.seam.evict(client);
-        endPooled(client);
+      this.busyIn(scope).map(async ([connection]) => {
+        const killed = connection.kill();
+        if (taken.has(connection.client)) {
+          this.seam.evict(connection.client);
+          endPooled(connection.client);
+        }
         await killed;
       }),
     );
-    return sitesOf(evicted);
   }
 
   waits(): readonly string[] {

@@ -3,7 +3,7 @@ import { scopeContext, type Scope } from '../scope';
 import type { Context, Segment } from '../wire';
 
 /** The scope's context, for callbacks; pg's own are called in that of its socket otherwise. */
-class ScopeContext implements Context {
+export class ScopeContext implements Context {
   constructor(readonly scope: Scope | undefined) {}
 
   runInAsyncScope<Result>(task: () => Result): Result {

@@ -4,6 +4,7 @@ import { quoteIdent } from '../sql';
 import { Answer } from './answer';
 import { asksOfSchema } from './behind';
 import { Control } from './control';
+import { canceledWith } from './origin';
 import type { Pinned } from './pinned';
 import { ABORTED, boundaryLost, serverError, unsupported, whyOutside } from './refusals';
 import type { RollbackSandbox } from './sandbox';
@@ -18,6 +19,8 @@ import { isOrdinary, scriptNotifies, scriptRunsCode, type Statement } from './st
 import type { Body, Outcome } from './server';
 
 const GUARD = 'rewind_g';
+/** PostgreSQL's query_canceled. */
+const QUERY_CANCELED = '57014';
 
 export class Executor {
   stale = false;
@@ -218,6 +221,10 @@ export class Executor {
   }
 
   private explain(task: Task, error: Error): Error {
+    const { level, job } = task;
+    if (level.ended && level.scope && (error as { code?: unknown }).code === QUERY_CANCELED) {
+      return canceledWith(level.scope, job.text, error);
+    }
     const forgotten = this.shared.explain(task, error);
     if (forgotten) return this.refuse(forgotten);
     if (task.session.tx) return error;

@@ -37,13 +37,12 @@ export interface ManagedPool {
   closeAll(): Promise<void>;
   /** Real connections that are checked out now, or waited for. */
   inUse(): number;
-  /** Real connections that somebody has now. */
-  taken(): readonly object[];
-  /**
-   * Ends connections that somebody has, and gives their places in the pool to others; not to queries of ended tests that
-   * wait for one. Returns where they were taken, as far as is known.
-   */
-  evict(connections: ReadonlySet<object>): Promise<readonly string[]>;
+  /** What code of this scope has begun and has not ended; and what other code has begun while it ran. */
+  unfinished(scope: Scope): readonly Unfinished[];
+  /** Asks the server to cancel what code of this scope has under way. */
+  cancel(scope: Scope): void;
+  /** Cuts off the connections on which {@link unfinished} work is under way, and gives their places in the pool to others. */
+  evict(scope: Scope): Promise<void>;
   /** Process ids of its real connections, checked out or not. */
   pids(): readonly number[];
   /** In words: who waits for a connection that others have, real or not. */
@@ -60,14 +59,28 @@ export interface ManagedPool {
  */
 export type Judge = (query: Query, elsewhere: string | undefined) => Promise<void> | undefined;
 
+/** A statement, a transaction, or the wait for a connection, that has not ended. */
+export interface Unfinished {
+  readonly what: 'a query' | 'a transaction' | 'a connection';
+  /** The statement, or that which has begun the transaction. */
+  readonly text: string;
+  /** Whose code has begun it, as far as is known. */
+  readonly by: Scope | undefined;
+  /** Where its connection was taken, if that is known. */
+  readonly site: string | undefined;
+}
+
 /** Where one checkout of a connection goes. */
 export type Admission =
   | { readonly to: 'pool' } // the real pool, nothing in between
   | { readonly to: 'sandbox'; readonly sandbox: Sandbox }
   | { readonly to: 'nowhere'; readonly error: Error }; // every use of the connection fails with this error
 
-/** Asked at every checkout. It may take its time (recovery, a restore that is due); it must not reject. */
-export type Gate = (pool: ManagedPool) => Admission | Promise<Admission>;
+/**
+ * Asked at every checkout, and for each statement of a connection that is idle; `origin` is the scope whose code asks, as far
+ * as is known. It may take its time (recovery, a restore that is due); it must not reject.
+ */
+export type Gate = (pool: ManagedPool, origin: Scope | undefined) => Admission | Promise<Admission>;
 
 /**
  * Something that went wrong in a scope beside what its code was told, e.g. a transaction left open. It fails the test.
@@ -145,7 +158,7 @@ export { type CleaningEffect, cleaningEffectOf, mayClean } from './cleaning';
 export { strongestUser } from './profiles';
 export { countQueries, expectQueries, tapQueries, type CountedQuery } from './count';
 export { manageKnex, watchKnex } from './knex';
-export { detached } from './origin';
+export { detached, isRequested, shorten, watchOrigins } from './origin';
 export { giveUpConnections, ownPids } from './own';
 export { managePgPool } from './pgpool';
 export type { SandboxOptions } from './options';

@@ -7,7 +7,6 @@ import { nameOf } from '../scope';
 import { revive } from './destroyed';
 import { inFlow } from './flow';
 import type { Knex, KnexWatch } from './index';
-import { watchServers } from './origin';
 import { AppPool } from './app-pool';
 import { adoptPgPool } from './pgpool';
 import type { PgPool } from './pgpool-types';
@@ -23,7 +22,7 @@ const saidIgnored = new WeakMap<KnexWatch, Set<string>>();
  * From now on each PostgreSQL pool of the project's Knex is announced before its first checkout. Returns the way back.
  */
 export function watchKnex(watch: KnexWatch): () => void {
-  const undo: (() => void)[] = [watchServers()];
+  const undo: (() => void)[] = [];
   if (resolvePeer('knex') !== undefined) {
     const { Client } = requirePeer<{ Client: { prototype: KnexClient } }>('knex');
     undo.push(announce(Client.prototype, watch));

@@ -36,16 +36,20 @@ export class Leaving {
     }
     for (const session of [...this.sandbox.open]) {
       if (session.level !== ended) continue;
-      ended.problems.push(
-        leftOpen(
-          `a transaction${session.tx?.site ? ` (begun at ${session.tx.site})` : ''}`,
-          this.sandbox.nameOf(ended),
-        ),
-      );
+      const { tx } = session;
+      session.mayRetry = tx !== undefined && tx.by !== ended.scope;
+      if (!session.mayRetry) {
+        const site = tx?.site ? ` (begun at ${tx.site})` : '';
+        ended.problems.push(leftOpen(`a transaction${site}`, this.sandbox.nameOf(ended)));
+      }
       session.cut = this.sandbox.nameOf(ended);
       session.tx = undefined;
       this.sandbox.open.delete(session);
       session.connection.giveUp();
+    }
+    const outer = this.sandbox.levels.at(-2);
+    for (const task of this.sandbox.queue) {
+      if (outer && task.level === ended && task.job.origin !== ended.scope) task.level = outer;
     }
     this.sandbox.dropQueued(
       (task) => task.level === ended,
@@ -72,8 +76,8 @@ export class Leaving {
   /** A statement of the ended scope is still running: cancel it, and let nothing else on the wire until that is over. */
   interrupt(task: Task): void {
     const { client } = task.job.segment;
-    task.level.problems.push(leftOpen(client.copying ? 'a COPY' : 'a running query', this.sandbox.nameOf(task.level)));
     if (client.copying) {
+      task.level.problems.push(leftOpen('a COPY', this.sandbox.nameOf(task.level)));
       client.copying = false;
       this.sandbox.server?.copy(frames.copyFail('the test has ended'));
       return;

@@ -7,6 +7,7 @@
 //  - whatever was created in a `before` hook or while files load: only tests count, so what a suite leaves behind
 //    (a queue consumer, a cache that refreshes itself) belongs to the scope that runs.
 // What remains, e.g. a `setInterval` started by an earlier test, is indeed a late query. `detached()` is the way out.
+import { EventEmitter } from 'node:events';
 import net from 'node:net';
 import { RewindError } from '../errors';
 import { nameOf, scopeContext, type Scope } from '../scope';
@@ -28,10 +29,16 @@ export function runningScope(): Scope | undefined {
  * a hook timed out: nothing that a hook leaves behind on purpose makes it time out.
  */
 export function lateOrigin(origin: Scope | undefined): Scope | undefined {
-  return origin?.ended && (origin.kind === 'test' || origin.timedOut) ? origin : undefined;
+  if (!origin?.ended || origin.mode === 'unmanaged') return undefined;
+  return origin.kind === 'test' || origin.timedOut ? origin : undefined;
 }
 
-/** Runs `fn` outside of every test: what it starts (timers, consumers, sockets) belongs to whichever test runs later. */
+/**
+ * Runs `fn` outside of every test: what it starts (timers, consumers, sockets) outlives the test that it is called in. No
+ * test waits for it or fails for it, and its queries belong to whichever test runs when they are sent.
+ *
+ * @returns what `fn` returns.
+ */
 export function detached<T>(fn: () => T): T {
   return scopeContext.run(undefined, fn);
 }
@@ -41,6 +48,15 @@ export function lateQuery(origin: Scope, text: string): RewindError {
     problem: `"${shorten(text)}" was sent by ${nameOf(origin)} after that ${origin.kind === 'test' ? 'test' : 'suite'} had ended. It was not executed.`,
     remedy:
       'Await the promise it comes from, or clear the timer. If it comes from something that is meant to outlive tests, start that in a before hook, or inside detached(() => …).',
+  });
+}
+
+/** A query that was still running when its test, and the time that it is waited for, were over. */
+export function canceledWith(origin: Scope, text: string, cause: Error): RewindError {
+  return new RewindError('REWIND_LATE_QUERY', {
+    problem: `"${shorten(text)}" was still running when ${nameOf(origin)} had ended. It was canceled.`,
+    remedy: 'Await it in the test, or let the test wait longer for what it has not awaited: `drain` in the config.',
+    cause,
   });
 }
 
@@ -57,12 +73,28 @@ export function shorten(text: string): string {
   return line.length > 160 ? `${line.slice(0, 159)}…` : line;
 }
 
+/** Requests that servers of this process have not answered yet, each by the scope that ran when it arrived. */
+const requests = new Map<object, Scope | undefined>();
+
+/** Whether a server of this process has yet to answer a request that arrived while this scope ran. */
+export function isRequested(scope: Scope): boolean {
+  for (const arrivedIn of requests.values()) if (arrivedIn === scope) return true;
+  return false;
+}
+
+function noteRequest([, response]: readonly unknown[]): void {
+  if (running?.kind !== 'test' || !(response instanceof EventEmitter)) return;
+  requests.set(response, running);
+  response.once('close', () => requests.delete(response));
+}
+
 /**
- * Makes each request that a server of this process gets belong to the scope that runs when it arrives.
+ * Makes each request that a server of this process gets belong to the scope that runs when it arrives, and what repeats
+ * itself (`setInterval`) to whichever scope runs then.
  * `net.Server` is below http, https and http2 servers; `request` and `stream` are emitted in the connection's context,
  * which can be older than the request (keep-alive).
  */
-export function watchServers(): () => void {
+export function watchOrigins(): () => void {
   const prototype = net.Server.prototype;
   const own = Object.getOwnPropertyDescriptor(prototype, 'emit');
   const emit = Reflect.get(prototype, 'emit');
@@ -73,10 +105,18 @@ export function watchServers(): () => void {
       if (event !== 'request' && event !== 'connection' && event !== 'stream' && event !== 'upgrade') {
         return Reflect.apply(emit, this, [event, ...args]) as boolean;
       }
+      if (event === 'request') noteRequest(args);
       return scopeContext.run(running, () => Reflect.apply(emit, this, [event, ...args]) as boolean);
     },
   });
+  const { setInterval } = globalThis;
+  const detachedInterval = Object.assign(
+    (...args: Parameters<typeof setInterval>) => detached(() => setInterval(...args)),
+    setInterval,
+  );
+  globalThis.setInterval = detachedInterval;
   return () => {
+    if (globalThis.setInterval === detachedInterval) globalThis.setInterval = setInterval;
     if (own) Object.defineProperty(prototype, 'emit', own);
     else Reflect.deleteProperty(prototype, 'emit');
   };

@@ -87,6 +87,13 @@ export function locksElsewhere(text: string): RewindError {
   });
 }
 
+/** To code that is meant to outlive tests: its transaction began in one, and was rolled back with it. */
+export function overtaken(scope: string, text: string): Error {
+  const message = `could not go on with "${shorten(text)}": ${scope} has ended, and what ran in its transaction was rolled back with it`;
+  const hint = 'Begin the transaction again, as after any serialization failure.';
+  return Object.assign(serverError('40001', message), { hint });
+}
+
 /** SQLSTATEs that say "not inside a transaction block" where the app has none open. */
 export function whyOutside(code: unknown, message: string): string | undefined {
   if (

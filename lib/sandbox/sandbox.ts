@@ -312,14 +312,20 @@ export class RollbackSandbox implements Sandbox, SessionHost {
   }
 
   async release(): Promise<void> {
-    await this.alone(async (pinned) => {
+    await this.idle();
+    await this.hold(this.letGo()); // nothing may start on a session that is about to go
+  }
+
+  private async letGo(): Promise<void> {
+    const { pinned } = this;
+    if (pinned && !pinned.lost) {
       for (const session of [...this.open]) {
         if (session.level) session.cut = this.nameOf(session.level);
         session.tx = undefined;
         this.open.delete(session);
       }
       if (!this.stack.empty || this.stack.pending) await this.executor.rollback(pinned);
-    });
+    }
     await this.pinning.drop();
   }
 

@@ -33,6 +33,8 @@ export interface Level {
 /** A transaction of the app's: its BEGIN is a savepoint of ours. */
 export interface Transaction {
   readonly mark: Mark;
+  /** Whose code has begun it, as far as is known. */
+  readonly by: Scope | undefined;
   /** Where `knex.transaction()` was called, if it was. */
   readonly site: string | undefined;
   isolation: string | undefined;
@@ -62,10 +64,11 @@ export interface Transaction {
   cursors: boolean;
 }
 
-export function transaction(given: TransactionModes, { site, settings, home }: Session): Transaction {
+export function transaction(given: TransactionModes, { site, settings, home, connection }: Session): Transaction {
   const modes = { ...home.modes, ...given };
   return {
     mark: mark('transaction', 'rewind_t'),
+    by: connection.by,
     site: site?.(),
     settings,
     isolation: modes.isolation,
@@ -104,6 +107,8 @@ export interface SessionHost {
 /** The app's end of a connection. */
 export interface AppEnd extends Lender {
   readonly client: { readonly __knex__disposed?: unknown };
+  /** Whose code has begun what is under way, as far as is known. */
+  readonly by: Scope | undefined;
   /** An error that the client is about to be told. */
   telling(error: Error): ErrorFields;
   /** Somebody has it still, whose scope has ended: others get its place in the pool. */
@@ -122,6 +127,8 @@ export class Session implements Route {
   tx: Transaction | undefined;
   /** Names the scope that ended while a transaction was open here: nothing on it can be right any more. */
   cut: string | undefined;
+  /** That transaction was begun by code that outlives the scope, which may begin it again. */
+  mayRetry = false;
   /** What it has set for itself. */
   settings: Settings = NONE;
   /** That it has open. */
@@ -193,8 +200,8 @@ export interface Task {
   readonly script: Script;
   /** Also where the app has sent only the name of a prepared statement. */
   readonly text: string;
-  /** The scope that ran when it was accepted. */
-  readonly level: Level;
+  /** The scope that ran when it was accepted; if it is to outlive that, the one around. */
+  level: Level;
 }
 
 /** A scope that was just entered. Its savepoint's name tells its depth. */

@@ -3,7 +3,7 @@ import type { Scope } from '../scope';
 import { Answer, fail } from './answer';
 import type { Job } from './job';
 import { lateConnection } from './origin';
-import { interleaved } from './refusals';
+import { interleaved, overtaken } from './refusals';
 import type { RollbackSandbox } from './sandbox';
 import type { Session, Task } from './session';
 
@@ -22,6 +22,7 @@ export function refuseCut(session: Session, job: Job, scope: string, onStray: On
     answer.complete('ROLLBACK');
     return answer.finish();
   }
+  if (session.mayRetry) return fail(job, overtaken(scope, job.text));
   const error = lateConnection(scope, job.text);
   if (session.level?.scope) onStray?.(error, session.level.scope);
   fail(job, error);

@@ -209,6 +209,11 @@ export class ClientConnection implements Client {
     return this.isFree && this.waiting.length + this.requests.length === 0;
   }
 
+  /** Whether it waits for an answer, or is going to: else what is open is a transaction in which nothing is under way. */
+  get isWaiting(): boolean {
+    return this.running > 0 || !this.synced || this.waiting.length + this.requests.length > 0;
+  }
+
   /** Whether it waits for no answer, and has no transaction open. */
   private get isFree(): boolean {
     return this.ready && this.running === 0 && this.synced && !this.skipping && this.status === Status.idle;

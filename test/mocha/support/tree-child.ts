@@ -52,6 +52,7 @@ const { mochaHooks } = plugMocha(
       told.push({ what: 'leave', of: `${scope.kind} ${scope.title}` });
     },
     arrive: () => Promise.resolve(),
+    drain: async () => {},
     prepared: () => Promise.resolve(),
     bodyEnded: () => undefined,
     failed: () => Promise.resolve(false),
