@@ -120,6 +120,7 @@ const recorder = (plan) => {
     async prepared(scope) { tell('prepared', scope); },
     bodyEnded(scope) { tell('bodyEnded', scope); return undefined; },
     async failed() { return false; },
+    async drain() {},
     async explainTimeout() { return []; },
     async depart(scope) { tell('depart', scope); return []; },
     async closing(scope) { tell('closing', scope); },
