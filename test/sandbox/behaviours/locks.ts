@@ -60,17 +60,23 @@ export const locks: Behaviour[] = [
     run: two(async (a, b, { knex }) => {
       const log: Log = [];
       for (const c of [a, b]) await c.query('select pg_advisory_lock_shared(7)');
-      const third = acquired(knex, async (c) => {
+      await acquired(knex, async (c) => {
         log.push(String(await value(c, 'select pg_try_advisory_lock(7)')));
-        await c.query('select pg_advisory_lock($1)', [7]);
-        log.push('had');
+        const waits = c.query('select pg_advisory_lock($1)', [7]).then(() => log.push('had'));
+        await sleep(20);
+        log.push(String(await value(a, 'select pg_advisory_unlock_shared(7)')));
+        await sleep(20);
+        await Promise.all([waits, b.query('select pg_advisory_unlock_shared(7)')]);
         await c.query('select pg_advisory_unlock(7)');
       });
+<<<<<<< HEAD
       while (log.length === 0) await sleep(5);
       log.push(String(await value(a, 'select pg_advisory_unlock_shared(7)')));
       await sleep(20);
       log.push(String(await value(b, 'select pg_advisory_unlock_shared(7)')));
       await third;
+=======
+>>>>>>> protocol
       return log;
     }),
   },
