@@ -69,14 +69,6 @@ export const locks: Behaviour[] = [
         await Promise.all([waits, b.query('select pg_advisory_unlock_shared(7)')]);
         await c.query('select pg_advisory_unlock(7)');
       });
-<<<<<<< HEAD
-      while (log.length === 0) await sleep(5);
-      log.push(String(await value(a, 'select pg_advisory_unlock_shared(7)')));
-      await sleep(20);
-      log.push(String(await value(b, 'select pg_advisory_unlock_shared(7)')));
-      await third;
-=======
->>>>>>> protocol
       return log;
     }),
   },
