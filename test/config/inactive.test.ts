@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { type TestDatabase, createDatabase } from '../support/database';
-import { CHILD, type Project, project } from '../support/project';
+import { type Project, cleanEnvironment, project } from '../support/project';
 import { full } from '../support/tiers';
 
 const SPEC = `it('adds', async () => { await require('./db')('users').insert({ name: 'ann' }); });`;
@@ -48,7 +48,7 @@ describe('the plugin', () => {
   const program = (...args: string[]): { status: number | null; stderr: string; stdout: string } =>
     spawnSync(process.execPath, args, {
       cwd: p.dir,
-      env: { ...process.env, ...CHILD, DATABASE_URL: database.url },
+      env: { ...cleanEnvironment(), DATABASE_URL: database.url },
       encoding: 'utf8',
     });
   const rows = async (): Promise<number> => (await database.query('select from users')).length;

@@ -144,7 +144,7 @@ function sharedPackages(...chosen: readonly [mocha: string, knex: string, pg: st
 }
 
 /** The environment of this process without what the outer mocha, or a previous run, put there for itself. */
-function cleanEnvironment(): NodeJS.ProcessEnv {
+export function cleanEnvironment(): NodeJS.ProcessEnv {
   const env = { ...process.env };
   for (const name of Object.keys(env)) {
     if (/^(MOCHA_|REWIND_|npm_|TS_NODE_)/.test(name) || ['FORCE_COLOR', 'CI'].includes(name)) delete env[name];
