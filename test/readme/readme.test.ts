@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import { createDatabase } from '../support/database';
-import { CHILD, project } from '../support/project';
+import { cleanEnvironment, project } from '../support/project';
 import { full } from '../support/tiers';
 import { filesOf } from './extract.js';
 import { brokenLinks, read } from './links';
@@ -67,7 +67,7 @@ describe('the README', () => {
     try {
       const { status, stderr } = spawnSync(process.execPath, ['run.js'], {
         cwd: p.dir,
-        env: { ...process.env, ...CHILD, DATABASE_URL: database.url },
+        env: { ...cleanEnvironment(), DATABASE_URL: database.url },
         encoding: 'utf8',
       });
       assert.equal(status, 0, stderr);
