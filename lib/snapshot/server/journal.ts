@@ -219,6 +219,7 @@ begin
     return;
   end if;
   execute format('create or replace function rewind.bring_back_%s(fresh_from xid, own xid[], at_level int) returns jsonb language plpgsql as %L', r.slot, format($b$
+    #variable_conflict use_column
     declare -- columns of the app's are named here without their table
       rewind_since bigint := rewind.journal_position_at(at_level);
       rewind_removed bigint;
