@@ -124,7 +124,8 @@ export class Isolation implements IsolationRoom {
     this.#hasKept = false;
     this.#arrived = new WeakMap();
     this.#stage = 'running';
-    this.#close((origin) => origin !== undefined); // code that was started at load, until the baseline is made
+    // Code that was started at load waits until the baseline is made; the main process makes none.
+    if (role !== 'main') this.#close((origin) => origin !== undefined);
   }
 
   async start(setUp: () => Promise<void>): Promise<number> {
