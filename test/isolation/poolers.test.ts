@@ -82,8 +82,8 @@ describe('behind a pooler', () => {
       passed,
       [
         'inserts',
-        'does not wait',
         'is clean',
+        'does not wait',
         'is on time',
         'commits @truncate',
         'is clean afterwards @truncate',

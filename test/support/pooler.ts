@@ -12,6 +12,7 @@ export interface Pooler {
 }
 
 const SSL_REQUEST = 80877103;
+const CANCEL_REQUEST = 80877102;
 /** ReadyForQuery, and the status in it of a session without a transaction. */
 const [READY, IDLE] = ['Z', 'I'].map((letter) => letter.charCodeAt(0));
 const PARAMETERS = { server_version: '15.0', client_encoding: 'UTF8', standard_conforming_strings: 'on' };
@@ -26,6 +27,9 @@ export async function poolerTo(database: TestDatabase, mode: Mode): Promise<Pool
   const idle: Session[] = [];
   const sessions = new Set<Session>();
   const clients = new Set<net.Socket>();
+  const pooled: PooledClient[] = [];
+  /** By the secret that it was told: its place. */
+  const cancel = async (secret: number): Promise<void> => (await pooled[secret]?.session)?.cancel(database.url);
   const opened = async (): Promise<Session> => {
     const inTurn = mode === 'transaction, in turn';
     const free = inTurn ? (sessions.size < 3 ? undefined : idle.shift()) : idle.pop();
@@ -36,7 +40,8 @@ export async function poolerTo(database: TestDatabase, mode: Mode): Promise<Pool
   const server = net.createServer((socket) => {
     clients.add(socket);
     socket.on('error', () => {});
-    new PooledClient(socket, mode, opened, (session) => idle.push(session));
+    const secret = pooled.length;
+    pooled.push(new PooledClient(socket, mode, opened, (session) => idle.push(session), secret, cancel));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
@@ -78,6 +83,13 @@ class Session {
     return new Session(client, (client as unknown as { connection: { stream: net.Socket } }).connection.stream);
   }
 
+  async cancel(url: string): Promise<void> {
+    const client = new Client({ connectionString: url });
+    await client.connect();
+    await client.query('select pg_cancel_backend($1)', [(this.client as unknown as { processID: number }).processID]);
+    await client.end();
+  }
+
   async end(): Promise<void> {
     if (this.stream.destroyed) return;
     const closed = once(this.stream, 'close');
@@ -99,12 +111,22 @@ class PooledClient {
     private readonly mode: Mode,
     private readonly opened: () => Promise<Session>,
     private readonly giveBack: (session: Session) => void,
+    private readonly secret: number,
+    private readonly cancel: (secret: number) => Promise<void>,
   ) {
     socket.once('data', (startup: Buffer) => this.#start(startup));
     socket.on('close', () => void this.#leave());
   }
 
+  get session(): Promise<Session> | undefined {
+    return this.#session;
+  }
+
   #start(startup: Buffer): void {
+    if (startup.readInt32BE(4) === CANCEL_REQUEST) {
+      void this.cancel(startup.readInt32BE(12)).finally(() => this.socket.end());
+      return;
+    }
     if (startup.readInt32BE(4) === SSL_REQUEST) {
       this.socket.once('data', (again: Buffer) => this.#start(again));
       this.socket.write('N');
@@ -116,7 +138,7 @@ class PooledClient {
     );
     const parameters = Object.entries(PARAMETERS).map(([name, value]) => packet('S', `${name}\0${value}\0`));
     // A process id that is no process's, as a pooler makes them up.
-    const key = packet('K', Buffer.from([0x7f, 0xff, 0xff, 0xff, 0, 0, 0, 1]));
+    const key = packet('K', Buffer.from([0x7f, 0xff, 0xff, 0xff, 0, 0, 0, this.secret]));
     this.socket.write(Buffer.concat([packet('R', Buffer.alloc(4)), ...parameters, key, packet('Z', 'I')]));
   }
 
