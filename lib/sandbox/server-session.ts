@@ -81,9 +81,15 @@ export class ServerSession extends ServerConnection {
   }
 }
 
+/** How long a server may take to hear a cancel request, and to hang up; no process waits for one that does not. */
+const HEARD_WITHIN_MS = 3000;
+
 /** A second connection to the server of a client, for a cancel request. */
 export function dial({ host, port }: PgClient): net.Socket {
-  return openingOwn(() => (host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host)));
+  const socket = openingOwn(() =>
+    host.startsWith('/') ? net.connect(`${host}/.s.PGSQL.${port}`) : net.connect(port, host),
+  );
+  return socket.setTimeout(HEARD_WITHIN_MS, () => socket.destroy()).unref();
 }
 
 /** As pg makes one of the server's error. */
