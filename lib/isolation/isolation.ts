@@ -385,7 +385,9 @@ export class Isolation implements IsolationRoom {
     try {
       return await this.#depart(scope);
     } finally {
-      realTimers.setImmediate(() => this.#open()); // by then the test's scope is left
+      const closed = this.#closed;
+      // By then the test's scope is left.
+      realTimers.setImmediate(() => closed === this.#closed && this.#open());
     }
   }
 

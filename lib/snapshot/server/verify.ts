@@ -48,7 +48,7 @@ begin
   end if;
   return query select 'sequence ' || s.name, 1::bigint, 1::bigint from rewind.moved_sequence join rewind.sequence_now s using (seqid);
   return query select 'large object ' || d.loid, (d.present is not null)::int::bigint, (d.wanted is not null)::int::bigint from rewind.large_object_differences(at_level) d;
-  return query select 'materialized view ' || m.name, 1::bigint, 1::bigint from rewind.matview_differences(at_level, null) m;
+  return query select 'materialized view ' || m.name, 1::bigint, 1::bigint from rewind.matview_differences(at_level, null) m order by m.name;
 end $$;
 
 -- What can't be brought back, by name, in sentences.
