@@ -1,5 +1,10 @@
 // Which database a real connection is on is asked of the server, for each one, before the app gets it.
 import assert from 'node:assert/strict';
+import { Pool } from 'pg';
+import { identifyDatabase } from '../../lib/database';
+import { AppPools } from '../../lib/isolation/app-pools';
+import { Judge } from '../../lib/isolation/judge';
+import { managePgPool } from '../../lib/sandbox';
 import { createDatabase, type TestDatabase, urlOf } from '../support/database';
 import { run } from '../support/run';
 import { eachWithUsers, USERS, usersOf } from '../support/users';
@@ -66,6 +71,23 @@ describe('a connection that leads to another database than those before it', () 
     assert.deepEqual([passed.length, code], [12, 0], output);
     assert.equal(await usersOf(other), 'ann,bob');
     assert.equal(await usersOf(given.database), 'ann,bob');
+  });
+
+  it('is refused, too, where it is one of our own, which restores', async () => {
+    const pool = new Pool({ connectionString: given.database.url });
+    const pools = new AppPools();
+    managePgPool(pool, (managed) => {
+      pools.add(managed);
+      return () => ({ to: 'pool' });
+    });
+    const judge = (pools.judge = new Judge('the pool', { identify: identifyDatabase, inspect: async () => {} }));
+    const first = await pools.connect();
+    judge.knows(await identifyDatabase(first.query));
+    const open = [first, await pools.connect(), await pools.connect('postgres')];
+    pool.options.connectionString = other.url;
+    await assert.rejects(pools.connect(), { code: 'REWIND_UNSAFE_DATABASE' });
+    await Promise.all(open.map((connection) => connection.end()));
+    await pool.end();
   });
 
   it('is none where its database was made again by a root hook', async () => {
