@@ -42,20 +42,20 @@ describe('a test that has not awaited all that it has begun', () => {
         clean(5);
         describe('of a server', () => {
           let server;
-          const done = [];
+          const did = [];
           const port = () => server.address().port;
           before((done) => {
             server = http.createServer(async (request, response) => {
-              await add('r1').then(() => done.push('r1'), (error) => done.push(error.message));
+              await add('r1').then(() => did.push('r1'), (error) => did.push(error.message));
               await sleep(40);
-              await add('r2').then(() => done.push('r2'), (error) => done.push(error.message));
+              await add('r2').then(() => did.push('r2'), (error) => did.push(error.message));
               response.end('ok');
             }).listen(0, done);
           });
           after((done) => { server.closeAllConnections(); server.close(done); });
           it('does not wait for an answer', async () => { http.get({ port: port() }).on('error', () => {}); await sleep(20); });
           clean(6);
-          it('has had all of it done', () => assert.deepEqual(done, ['r1', 'r2']));
+          it('has had all of it done', () => assert.deepEqual(did, ['r1', 'r2']));
         });
         const get = (url) => new Promise((resolve, reject) => http.get(url, async (answer) => { let text = ''; for await (const part of answer) text += part; resolve(text); }).on('error', reject));
         let kept;
